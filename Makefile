@@ -1,0 +1,39 @@
+# Two commands, each of which does all its own set-up: `make run` and `make test`.
+
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: run test lint lock
+
+run: .venv/run
+	@$(BIN)/flask --app wsgi url
+	@exec $(BIN)/gunicorn
+
+test: .venv/dev
+	$(BIN)/pytest
+
+lint: .venv/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --config setup.cfg
+
+# After a change of setup.cfg: the exact versions that are deployed, and that are tested.
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock"
+
+lock: .venv/dev
+	$(LOCK) setup.cfg --output-file requirements.txt
+	$(LOCK) setup.cfg --extra dev --constraint requirements.txt --output-file tests/requirements.txt
+
+.venv/run: requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.txt
+	@touch $@
+
+.venv/dev: tests/requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement tests/requirements.txt
+	@touch $@
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv

@@ -1,0 +1,30 @@
+"""The bridge as a Flask app: Drip's email webhooks in, Segment's track calls out."""
+
+from flask import Flask
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from app import cli
+from app.bridge import build_bridge
+from app.logs import configure_logs
+from app.settings import Settings, load_settings
+from app.source.webhook import LARGEST_BODY, create_webhook
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The one place where the parts meet. Raises `CannotStart` where a setting is at fault."""
+    configure_logs()
+    bridge = build_bridge(settings or load_settings())
+
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.extensions["bridge"] = bridge
+    app.register_blueprint(create_webhook(bridge.settings.webhook_tokens, bridge.outbox))
+    app.register_error_handler(HTTPException, _in_json)
+    for command in cli.COMMANDS:
+        app.cli.add_command(command)
+    return app
+
+
+def _in_json(error: HTTPException) -> ResponseReturnValue:
+    return {"status": "refused", "error": error.name}, error.code or 500, error.get_headers()[1:]

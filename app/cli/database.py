@@ -1,0 +1,23 @@
+"""`db upgrade`: what a release runs before the new version's processes start."""
+
+import click
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.bridge import bridge_of
+from app.outbox.engine import describe
+from app.outbox.schema import upgrade
+
+
+@click.group("db")
+def database() -> None:
+    """Look after the database."""
+
+
+@database.command("upgrade")
+def upgrade_database() -> None:
+    """Bring the database to this version's schema."""
+    try:
+        upgrade(bridge_of().store.engine)
+    except SQLAlchemyError as error:
+        raise click.ClickException(f"DATABASE_URL: {describe(error)}") from None
+    click.echo("The database has this version's schema.")

@@ -1,0 +1,110 @@
+"""`replay`: files of webhooks through the bridge, as if Drip had posted them."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import current_app
+
+from app.bridge import bridge_of, check_database
+from app.cli.event_files import STANDARD_INPUT, Posted, find_files, read_bodies
+from app.errors import CannotStart, NotAnEmailEvent, Unreadable
+from app.source.webhook import body_to_track
+
+NO_COLLECTION = "(no collection)"
+
+Answer = Mapping[str, Any]
+"""What the webhook answers: `status`, and `errors` by field where it is quarantined."""
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, allow_dash=True))
+@click.option("--dry-run", is_flag=True, help="Keep and send nothing; print one track call a line.")
+def replay(paths: tuple[str, ...], dry_run: bool) -> None:
+    """Post the events of files (.json, .jsonl), folders, or "-" for standard input.
+
+    Each goes through the webhook, so one seen before is a duplicate. Ends with 1 if any was
+    quarantined or refused, naming file, line and reason.
+    """
+    answer_to = _translate if dry_run else _poster()
+    seen: Counter[tuple[str, str]] = Counter()
+    faults = 0
+    for posted in _with_progress(find_files(paths)):
+        answer = answer_to(posted.body)
+        seen[_collection(posted.body), answer["status"]] += 1
+        if reason := _reason(answer):
+            faults += 1
+            click.echo(f"{posted.name}:{posted.line}: {answer['status']}: {reason}", err=True)
+    click.echo(_table(seen), err=True)
+    if faults:
+        raise SystemExit(1)
+
+
+def _translate(body: bytes) -> Answer:
+    try:
+        call = body_to_track(body, time.time())
+    except NotAnEmailEvent:
+        return {"status": "ignored"}
+    except Unreadable as error:
+        return {"status": "quarantined", "errors": error.errors}
+    click.echo(call.payload)
+    return {"status": "translated"}
+
+
+def _poster() -> Callable[[bytes], Answer]:
+    settings = bridge_of().settings
+    try:
+        check_database(settings)
+    except CannotStart as error:
+        raise click.ClickException(str(error)) from None
+    client = current_app.test_client()
+    secret = ("", settings.webhook_tokens[0])
+
+    def post(body: bytes) -> Answer:
+        answer: Answer = client.post("/webhooks/drip", data=body, auth=secret).get_json()
+        return answer
+
+    return post
+
+
+def _collection(body: bytes) -> str:
+    try:
+        return body_to_track(body, 0.0).collection
+    except (NotAnEmailEvent, Unreadable):
+        return NO_COLLECTION
+
+
+def _reason(answer: Answer) -> str:
+    errors: Mapping[str, list[str]] = answer.get("errors", {})
+    by_field = [f"{field}: {' '.join(messages)}" for field, messages in errors.items()]
+    return "; ".join(by_field) or answer.get("error", "")
+
+
+def _with_progress(names: list[str]) -> Iterator[Posted]:
+    """The bodies of the files, with a bar where somebody watches."""
+    size = sum(Path(name).stat().st_size for name in names if name != STANDARD_INPUT)
+    with click.progressbar(length=size, label="Replaying", file=sys.stderr) as bar:
+        if not sys.stderr.isatty():
+            bar.is_hidden = True
+        for name in names:
+            for posted in read_bodies(name):
+                yield posted
+                bar.update(len(posted.body))
+
+
+def _table(seen: Counter[tuple[str, str]]) -> str:
+    """A line a collection, a column a status."""
+    if not seen:
+        return "No events found."
+    statuses = sorted({status for _, status in seen})
+    collections = sorted({collection for collection, _ in seen})
+    width = max(map(len, collections))
+    lines = ["  ".join([" " * width, *statuses])]
+    for collection in collections:
+        counts = [str(seen[collection, status]).rjust(len(status)) for status in statuses]
+        lines.append("  ".join([collection.ljust(width), *counts]))
+    return "\n".join(lines)

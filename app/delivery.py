@@ -1,0 +1,192 @@
+"""Claim → send → settle, until told to stop.
+
+Knows neither vendor: a destination has a key for each account, takes payloads, and says by the kind
+of its error what a failure means (app/errors.py).
+"""
+
+import logging
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import backoff
+from app.errors import BatchRefused, KeyRefused, SendError, TryAgain
+from app.logs import where
+from app.outbox.engine import describe
+from app.outbox.store import Lease, Store
+
+log = logging.getLogger(__name__)
+
+POLL = 0.5
+"""Seconds between looks at the outbox when there was less to do than a full batch."""
+
+LEASE = 30.0
+"""Seconds. More than twice what a destination may take over one batch."""
+
+MOST_EVENTS = 100
+MOST_BYTES = 474_000
+"""Of payloads; with the separators and the envelope around them a body stays under 475,000."""
+
+LARGEST_EVENT = 32 * 1024
+
+KEY_PAUSE = 60.0
+"""Seconds until a refused key is tried again: time for a person to mend a setting."""
+
+FAULT_PAUSE = 5.0
+
+
+class Destination(Protocol):
+    """Where events go."""
+
+    def key_for(self, account: str) -> str | None:
+        """The key to send this account's events with; None holds them."""
+
+    def send(self, key: str, payloads: Sequence[str]) -> None:
+        """Hand over one batch. Raises `TryAgain`, `BatchRefused` or `KeyRefused`."""
+
+
+class Delivery:
+    """One deliverer. Any number may run over one outbox, each in a thread of its own."""
+
+    def __init__(
+        self,
+        store: Store,
+        destination: Destination,
+        clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._destination = destination
+        self._clock = clock
+        self._chance = chance
+        self._stopping = threading.Event()
+        self._paused_until: dict[str, float] = {}
+        self._told_held: set[str] = set()
+        self.outcomes: Counter[str] = Counter()
+        """Events by what became of them here: sent, later, dead, released."""
+
+    def start(self) -> threading.Thread:
+        """Run in a thread; `stop` ends it."""
+        thread = threading.Thread(target=self.run, name="delivery", daemon=True)
+        thread.start()
+        return thread
+
+    def stop(self) -> None:
+        """Finish the batch in hand and end. Safe in a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Deliver until stopped, whatever fails."""
+        while not self._stopping.is_set():
+            try:
+                more = self.deliver_due()
+                pause = 0.0 if more else POLL
+            except SQLAlchemyError as error:
+                log.error("outbox out of reach, trying again: %s", describe(error))  # noqa: TRY400
+                pause = FAULT_PAUSE
+            except Exception as error:  # noqa: BLE001 - a loop that ended would look like silence
+                log.error("fault of the bridge, trying again: %s", where(error))  # noqa: TRY400
+                pause = FAULT_PAUSE
+            self._stopping.wait(pause)
+
+    def drain(self) -> None:
+        """Deliver all that is due now, and return."""
+        while self.deliver_due() and not self._stopping.is_set():
+            pass
+
+    def deliver_due(self) -> bool:
+        """Send one batch for each account that has events due; whether any has more waiting."""
+        more = False
+        for account in self._store.due_accounts(self._clock()):
+            key = self._destination.key_for(account)
+            if key is None:
+                self._tell_held(account)
+            elif not self._is_paused(key) and not self._stopping.is_set():
+                lease = self._claim(account)
+                self._send(key, lease)
+                more = more or _is_full(lease)
+        return more
+
+    def _claim(self, account: str) -> Lease:
+        now = self._clock()
+        return self._store.claim(account, now, now + LEASE, MOST_EVENTS, MOST_BYTES)
+
+    def _send(self, key: str, lease: Lease) -> None:
+        if not lease.events:
+            return
+        try:
+            self._destination.send(key, [event.payload for event in lease.events])
+        except TryAgain as error:
+            self._postpone(key, lease, error)
+        except KeyRefused as error:
+            self._pause(key, KEY_PAUSE)
+            log.error("key refused, pausing it for %g s: %s", KEY_PAUSE, error)  # noqa: TRY400
+            self._settled("released", lease, self._store.release(lease, self._clock()))
+        except BatchRefused as error:
+            self._find_culprit(key, lease, error)
+        else:
+            self._settled("sent", lease, self._store.mark_sent(lease, self._clock()))
+
+    def _find_culprit(self, key: str, lease: Lease, error: BatchRefused) -> None:
+        """Halve the batch until who is to blame stands alone; the others are sent."""
+        if len(lease.events) == 1:
+            self._settled("dead", lease, self._store.bury(lease, self._clock(), _to_text(error)))
+            return
+        for half in lease.halves():
+            if self._stopping.is_set() or self._is_paused(key):
+                self._settled("released", half, self._store.release(half, self._clock()))
+            elif self._store.renew(half, self._clock() + LEASE):
+                self._send(key, half)
+
+    def _postpone(self, key: str, lease: Lease, error: TryAgain) -> None:
+        """Each event waits by its own count of tries; the key rests too, so that an outage costs
+        the waiting backlog no tries, and the destination no hail of requests."""
+        now = self._clock()
+        self._pause(key, backoff.pause(1, error.asked, self._chance()))
+        due, given_up = {}, []
+        for event in lease.events:
+            at = backoff.next_try(
+                event.tries + 1, event.received_at, now, error.asked, self._chance()
+            )
+            if at is None:
+                given_up.append(event)
+            else:
+                due[event.id] = at
+        words = _to_text(error)
+        if due:
+            waiting = Lease(lease.token, tuple(e for e in lease.events if e.id in due))
+            self._settled("later", waiting, self._store.postpone(waiting, due, words))
+        if given_up:
+            dead = Lease(lease.token, tuple(given_up))
+            self._settled("dead", dead, self._store.bury(dead, now, words))
+        log.warning("not taken, trying again later: %s", error)
+
+    def _settled(self, outcome: str, lease: Lease, settled: int) -> None:
+        self.outcomes[outcome] += settled
+        log.info("%s events=%d", outcome, settled)
+        if settled < len(lease.events):
+            log.warning("%d events were no longer ours: lease overrun", len(lease.events) - settled)
+
+    def _pause(self, key: str, seconds: float) -> None:
+        self._paused_until[key] = self._clock() + seconds
+
+    def _is_paused(self, key: str) -> bool:
+        return self._clock() < self._paused_until.get(key, 0.0)
+
+    def _tell_held(self, account: str) -> None:
+        if account not in self._told_held:
+            self._told_held.add(account)
+            log.warning("events of account %s are held: no key is set for it", account or "(none)")
+
+
+def _is_full(lease: Lease) -> bool:
+    return len(lease.events) == MOST_EVENTS or lease.payload_bytes > MOST_BYTES - LARGEST_EVENT
+
+
+def _to_text(error: SendError) -> str:
+    return f"{error} {error.words}".strip()

@@ -1,0 +1,61 @@
+"""What can go wrong, and what it means for whoever has to act.
+
+Messages here may be logged and answered: none carries an email, a token, a write key or a body.
+"""
+
+from collections.abc import Mapping, Sequence
+
+FieldErrors = Mapping[str, Sequence[str]]
+"""Dotted path of a field in Drip's JSON ("data.subscriber") → what is wrong with it."""
+
+
+class CannotStart(Exception):
+    """The bridge refuses to start; the message says why and what to do."""
+
+
+class NotAnEmailEvent(Exception):
+    """Drip's event has no Segment collection: nothing to keep, nothing to send."""
+
+    def __init__(self, event: str) -> None:
+        super().__init__("not an email event")
+        self.event = event
+
+
+class Unreadable(Exception):
+    """The body cannot become a correct track call; it is kept in quarantine as it came."""
+
+    def __init__(self, errors: FieldErrors) -> None:
+        super().__init__("not readable as an email event")
+        self.errors = errors
+
+
+class CannotKeep(Exception):
+    """Nothing was kept; the sender has to send again."""
+
+
+class SendError(Exception):
+    """The destination did not take a batch.
+
+    `args[0]` is safe to log. `words` is what the destination itself said: it may quote the events,
+    so it is kept with them and never logged.
+    """
+
+    def __init__(self, reason: str, words: str = "") -> None:
+        super().__init__(reason)
+        self.words = words
+
+
+class TryAgain(SendError):
+    """The same batch may well be taken later; `asked` is how many seconds later, if it was said."""
+
+    def __init__(self, reason: str, words: str = "", asked: float | None = None) -> None:
+        super().__init__(reason, words)
+        self.asked = asked
+
+
+class BatchRefused(SendError):
+    """At least one event of the batch is what the destination will never take."""
+
+
+class KeyRefused(SendError):
+    """Nothing is wrong with the events: the key or the address is, and a person has to mend it."""

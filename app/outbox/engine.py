@@ -1,0 +1,76 @@
+"""One database, either engine, set so that a commit is on disk before it returns."""
+
+from sqlite3 import sqlite_version_info as system_sqlite
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+BUSY_SECONDS = 5
+"""How long to wait for another process's SQLite write, or for PostgreSQL to answer at all."""
+
+
+def open_database(url: URL) -> Engine:
+    """An engine that has not connected yet. What only reads asks it for AUTOCOMMIT."""
+    return _open_sqlite(url) if url.get_backend_name() == "sqlite" else _open_postgresql(url)
+
+
+def describe(error: SQLAlchemyError) -> str:
+    """What the driver said, without the values it said it of: those follow on later lines."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    first_line = str(cause).partition("\n")[0]
+    return f"{type(cause).__name__}: {first_line}"
+
+
+def _open_sqlite(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        module=_sqlite_driver(),
+        connect_args={"timeout": BUSY_SECONDS},
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _durable(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # transactions are begun below, not by the driver
+        # a log that is synced at each commit: survives power loss, and readers never wait
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+
+    @event.listens_for(engine, "begin")
+    def _write_lock_first(connection: Connection) -> None:
+        # a transaction that reads first and then writes fails at once where another wrote
+        # meanwhile, without waiting for its turn
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _open_postgresql(url: URL) -> Engine:
+    return create_engine(
+        url,
+        # the writer's and the deliverer's, one to spare: Heroku's small plans allow 20 in all
+        pool_size=2,
+        max_overflow=1,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": BUSY_SECONDS,
+            "options": f"-c synchronous_commit=on -c statement_timeout={BUSY_SECONDS}s",
+            "application_name": "bridge",
+        },
+        hide_parameters=True,
+    )
+
+
+def _sqlite_driver() -> Any:
+    """The newer of Python's own SQLite and the one that the package pysqlite3 brings.
+
+    Many systems link one that can corrupt a log written by two connections (docs/facts.md § 4).
+    """
+    try:
+        from pysqlite3 import dbapi2 as bundled
+    except ImportError:
+        return None  # SQLAlchemy's own choice: the standard library's
+    return bundled if bundled.sqlite_version_info > system_sqlite else None

@@ -1,0 +1,73 @@
+"""Is the database's schema the one this version works with, and how it becomes so."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, text
+
+from app.errors import CannotStart
+
+UPGRADE_COMMAND = "flask --app wsgi db upgrade"
+
+_LOCK = 0x627269646765
+"""Any number that other users of the same PostgreSQL do not lock: "bridge" in ASCII."""
+
+
+def make_ready(engine: Engine) -> None:
+    """Bring SQLite to this version's schema; see that PostgreSQL has it.
+
+    Raises `CannotStart` with what to do. An SQLite file has one bridge over it; a PostgreSQL may be
+    serving an older version's processes at this moment, so its operator says when.
+    """
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        found, wanted = _revision(connection), _scripts().get_current_head()
+    if found == wanted:
+        return
+    if found is not None and not _is_known(found):
+        raise CannotStart(
+            f"The database's schema ({found}) is from a newer version of the bridge. "
+            "Run that version, or restore a backup from before its upgrade."
+        )
+    if engine.dialect.name == "sqlite":
+        upgrade(engine)
+    else:
+        raise CannotStart(
+            f"The database's schema is {found or 'not there yet'}, this version needs {wanted}. "
+            f"Run: {UPGRADE_COMMAND}"
+        )
+
+
+def upgrade(engine: Engine) -> None:
+    """Run the missing migrations, all or none; of two processes at once, one finds it done."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _is_known(revision: str) -> bool:
+    try:
+        return _scripts().get_revision(revision) is not None
+    except CommandError:
+        return False
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    return config

@@ -1,0 +1,212 @@
+"""All SQL, for both engines: put, claim, renew, settle.
+
+A claim is a lease: it moves an event's `due_at` to the lease's end and writes the claim's token
+beside it. A deliverer that dies leaves nothing to clean up: its events fall due again. Every later
+statement of a claim names its token, so one that overslept cannot undo another's work.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Engine,
+    Row,
+    Update,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.outbox.tables import events
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An event to keep. Without a payload it goes to quarantine, and `error` says why."""
+
+    message_id: str
+    account: str
+    payload: str | None
+    raw: bytes
+    received_at: float
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """An event that is ours to send until its lease ends."""
+
+    id: int
+    payload: str
+    received_at: float
+    tries: int
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Events of one account, claimed together, oldest first."""
+
+    token: str
+    events: tuple[Claimed, ...]
+
+    @property
+    def payload_bytes(self) -> int:
+        """The size of all payloads together."""
+        return sum(len(event.payload) for event in self.events)
+
+    def halves(self) -> tuple["Lease", "Lease"]:
+        """The same claim as two."""
+        middle = len(self.events) // 2
+        first, second = self.events[:middle], self.events[middle:]
+        return replace(self, events=first), replace(self, events=second)
+
+
+# spelt out, not bound: only then may the engines use the partial index
+_IS_PENDING: ColumnElement[bool] = literal_column("events.state") == literal_column("'pending'")
+
+_DUE_ACCOUNTS = text("""
+    WITH RECURSIVE accounts(account) AS (
+        SELECT (SELECT account FROM events WHERE state = 'pending' ORDER BY account LIMIT 1)
+        UNION ALL
+        SELECT (SELECT account FROM events WHERE state = 'pending' AND account > accounts.account
+                ORDER BY account LIMIT 1)
+        FROM accounts WHERE accounts.account IS NOT NULL
+    )
+    SELECT account FROM accounts
+    WHERE EXISTS (SELECT 1 FROM events WHERE state = 'pending'
+                  AND events.account = accounts.account AND due_at <= :now)
+""")
+"""One index look-up an account, however many events wait: neither engine skips along by itself."""
+
+
+class Store:
+    """The events table. Times are seconds since the epoch, and are always passed in."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        # a single SELECT is its own transaction: no BEGIN, so no write lock on SQLite
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        dialect = sqlite if engine.dialect.name == "sqlite" else postgresql
+        self._insert = (
+            dialect.insert(events)
+            .on_conflict_do_nothing(index_elements=[events.c.message_id])
+            .returning(events.c.message_id)
+        )
+
+    def put(self, arrivals: Sequence[Arrival]) -> set[str]:
+        """Keep them: on disk on return. Gives the message ids that are new."""
+        rows = [_to_row(arrival) for arrival in arrivals]
+        with self.engine.begin() as connection:
+            return set(connection.scalars(self._insert, rows))
+
+    def due_accounts(self, now: float) -> list[str]:
+        """The accounts that have events to send now."""
+        with self._reader.connect() as connection:
+            return list(connection.scalars(_DUE_ACCOUNTS, {"now": now}))
+
+    def claim(
+        self, account: str, now: float, until: float, most_events: int, most_bytes: int
+    ) -> Lease:
+        """Take the account's oldest due events, as many as fit, until the lease ends at `until`.
+
+        Claims that run at once take different events: PostgreSQL skips rows that another has
+        locked, SQLite's writers take turns.
+        """
+        lease = uuid4().hex
+        statement = (
+            update(events)
+            .where(events.c.id.in_(_fitting(account, now, most_events, most_bytes)))
+            .values(due_at=until, lease=lease)
+            .returning(events.c.id, events.c.payload, events.c.received_at, events.c.tries)
+        )
+        with self.engine.begin() as connection:
+            rows = connection.execute(statement).all()
+        return Lease(lease, tuple(_to_claimed(row) for row in sorted(rows, key=lambda row: row.id)))
+
+    def renew(self, lease: Lease, until: float) -> bool:
+        """Hold the events longer; False if any of them is no longer this claim's."""
+        return self._settle(lease, {"due_at": until}) == len(lease.events)
+
+    def mark_sent(self, lease: Lease, now: float) -> int:
+        """The destination took them. Like all that settle: how many were still this claim's."""
+        return self._settle(lease, _ended("sent", now, None))
+
+    def bury(self, lease: Lease, now: float, error: str) -> int:
+        """They will not be tried again."""
+        return self._settle(lease, _ended("dead", now, error))
+
+    def release(self, lease: Lease, now: float) -> int:
+        """Give them back untried."""
+        return self._settle(lease, {"due_at": now, "lease": None})
+
+    def postpone(self, lease: Lease, due: Mapping[int, float], error: str) -> int:
+        """They failed, and each is due again at its own time."""
+        statement = (
+            update(events)
+            .where(events.c.id == bindparam("event"), events.c.lease == lease.token, _IS_PENDING)
+            .values(due_at=bindparam("due"), lease=None, tries=events.c.tries + 1, error=error)
+        )
+        return self._run(statement, [{"event": id_, "due": at} for id_, at in due.items()])
+
+    def _settle(self, lease: Lease, values: Mapping[str, Any]) -> int:
+        ids = [event.id for event in lease.events]
+        ours = (events.c.id.in_(ids), events.c.lease == lease.token, _IS_PENDING)
+        return self._run(update(events).where(*ours).values(values))
+
+    def _run(self, statement: Update, rows: list[dict[str, Any]] | None = None) -> int:
+        with self.engine.begin() as connection:
+            result: CursorResult[Any] = connection.execute(statement, rows)
+            return result.rowcount
+
+
+def _fitting(account: str, now: float, most_events: int, most_bytes: int) -> Any:
+    """Ids of the oldest due events whose payloads together are not over `most_bytes`."""
+    due = (
+        select(events.c.id, events.c.due_at, events.c.payload_bytes)
+        .where(_IS_PENDING, events.c.account == account, events.c.due_at <= now)
+        .order_by(events.c.due_at, events.c.id)
+        .limit(most_events)
+        .with_for_update(skip_locked=True)  # SQLite has no such clause, and is asked for none
+        .cte("due")
+        .prefix_with("MATERIALIZED")
+    )
+    up_to_here = func.sum(due.c.payload_bytes).over(order_by=(due.c.due_at, due.c.id))
+    running = select(due.c.id, up_to_here.label("total")).subquery("running")
+    return select(running.c.id).where(running.c.total <= most_bytes)
+
+
+def _ended(state: str, now: float, error: str | None) -> dict[str, Any]:
+    return {
+        "state": state,
+        "settled_at": now,
+        "lease": None,
+        "tries": events.c.tries + 1,
+        "error": error,
+    }
+
+
+def _to_row(arrival: Arrival) -> dict[str, Any]:
+    return {
+        "message_id": arrival.message_id,
+        "account": arrival.account,
+        "state": "quarantined" if arrival.payload is None else "pending",
+        "payload": arrival.payload,
+        "payload_bytes": len(arrival.payload or ""),
+        "raw": arrival.raw,
+        "received_at": arrival.received_at,
+        "due_at": arrival.received_at,
+        "tries": 0,
+        "error": arrival.error,
+    }
+
+
+def _to_claimed(row: Row[Any]) -> Claimed:
+    return Claimed(row.id, row.payload, row.received_at, row.tries)

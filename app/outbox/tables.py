@@ -1,0 +1,54 @@
+"""The outbox's one table. Times are seconds since the epoch."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    # what makes a re-send free
+    Column("message_id", Text, nullable=False, unique=True),
+    # whose events these are: decides the key that they are sent with
+    Column("account", Text, nullable=False),
+    # pending → sent | dead; quarantined has no payload and is not sent
+    Column("state", Text, nullable=False),
+    # what goes out, in ASCII JSON, and its length
+    Column("payload", Text),
+    Column("payload_bytes", Integer, nullable=False),
+    # what came in, to the byte
+    Column("raw", LargeBinary, nullable=False),
+    Column("received_at", Double, nullable=False),
+    # when it may next be claimed; a claim moves this to the end of its lease
+    Column("due_at", Double, nullable=False),
+    # the token of the claim that holds it
+    Column("lease", Text),
+    Column("tries", Integer, nullable=False),
+    # why it is where it is: the last failure's words, or what could not be read, field by field
+    Column("error", Text),
+    # when it was sent or given up
+    Column("settled_at", Double),
+    CheckConstraint("state IN ('pending', 'sent', 'dead', 'quarantined')", name="events_state"),
+)
+
+Index(
+    "events_waiting",
+    events.c.account,
+    events.c.due_at,
+    events.c.id,
+    sqlite_where=text("state = 'pending'"),
+    postgresql_where=text("state = 'pending'"),
+)

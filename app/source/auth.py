@@ -1,0 +1,29 @@
+"""Is the caller our Drip account?
+
+Drip signs nothing, so a secret in the URL has to tell (docs/facts.md § 1).
+"""
+
+import hmac
+from collections.abc import Sequence
+from hashlib import sha256
+
+from flask import Request
+
+
+def offered_token(request: Request) -> str:
+    """The secret that came as `?token=…` or as the HTTP Basic password; "" where neither did."""
+    if token := request.args.get("token"):
+        return token
+    authorization = request.authorization
+    return (authorization and authorization.password) or ""
+
+
+def is_known(offered: str, tokens: Sequence[str]) -> bool:
+    """Whether it is one of ours. Several are valid while one is being rotated out.
+
+    Digests of one length are compared, each to its end and all of them, so that the time it takes
+    tells neither how long a secret is, nor how much of it was right, nor which of them it was.
+    """
+    digest = sha256(offered.encode(errors="surrogatepass")).digest()
+    matches = [hmac.compare_digest(digest, sha256(token.encode()).digest()) for token in tokens]
+    return any(matches)

