@@ -8,7 +8,7 @@ from app import cli
 from app.bridge import build_bridge
 from app.logs import configure_logs
 from app.settings import Settings, load_settings
-from app.source.webhook import LARGEST_BODY, create_webhook
+from app.source.webhook import create_webhook
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -17,7 +17,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     bridge = build_bridge(settings or load_settings())
 
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.extensions["bridge"] = bridge
     app.register_blueprint(create_webhook(bridge.settings.webhook_tokens, bridge.outbox))
     app.register_error_handler(HTTPException, _in_json)

@@ -33,11 +33,11 @@ class Settings:
     """What an operator can set, read and checked."""
 
     database_url: URL
-    webhook_tokens: tuple[str, ...]
+    webhook_tokens: tuple[str, ...] = field(repr=False)
     segment_host: str
-    write_key: str | None = None
+    write_key: str | None = field(default=None, repr=False)
     """For every Drip account without a key of its own."""
-    write_keys: Mapping[str, str] = field(default_factory=dict)
+    write_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Drip account id → write key."""
     deliver_in_web: bool = True
 

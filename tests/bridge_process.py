@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +20,8 @@ TOKEN = "a-token-for-the-process"
 
 class BridgeProcess:
     """One database, one port, and the processes over them; all are killed at the end."""
+
+    GUNICORN = (sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"))
 
     def __init__(self, database_url: URL, segment_url: str, folder: Path) -> None:
         self.folder = folder
@@ -44,7 +47,10 @@ class BridgeProcess:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for process in self._processes:
             if process.poll() is None:
@@ -65,8 +71,7 @@ class BridgeProcess:
 
     def start_web(self, **environ: str) -> subprocess.Popen[bytes]:
         """gunicorn, once it answers."""
-        config = str(ROOT / "gunicorn.conf.py")
-        process = self._start([sys.executable, "-m", "gunicorn", "-c", config], environ)
+        process = self._start([*self.GUNICORN], environ)
         self._wait_until_it_answers(process)
         return process
 
@@ -75,7 +80,7 @@ class BridgeProcess:
         command = [sys.executable, "-m", "flask", "--app", "wsgi", "deliver"]
         return self._start(command, environ)
 
-    def post(self, body: bytes, **how: Any) -> requests.Response:
+    def post(self, body: bytes | Iterable[bytes], **how: Any) -> requests.Response:
         """Post a webhook with the right token, unless told otherwise."""
         how.setdefault("params", {"token": TOKEN})
         return requests.post(self.webhook, data=body, timeout=30, **how)

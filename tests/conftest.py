@@ -122,5 +122,3 @@ def bridge_process(
     """gunicorn over each engine in turn, not yet started."""
     with BridgeProcess(database_url, segment.url, tmp_path) as process:
         yield process
-
-

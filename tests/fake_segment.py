@@ -2,11 +2,13 @@
 
 import base64
 import json
+import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, ClassVar
@@ -19,6 +21,7 @@ class Batch:
     write_key: str
     body: bytes
     calls: list[dict[str, Any]]
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,13 @@ class Reply:
 
     status: int = 200
     body: bytes = b'{"success": true}'
-    headers: Mapping[str, str] = {}  # noqa: RUF009
+    headers: Mapping[str, str] = field(default_factory=dict)
     seconds_a_byte: float = 0.0
-    """Drip the body out; with a Content-Length, so that it is seen to be incomplete."""
+    """Drip the body out, or `raw`; a body with a Content-Length, so that a missing part is seen."""
     cut_after: int | None = None
     """Close the connection after so many bytes of the body."""
+    reset: bool = False
+    """Where the connection is closed, break it off instead, as a process that died does."""
     hang: float = 0.0
     """Seconds before anything is answered."""
     raw: bytes | None = None
@@ -47,6 +52,8 @@ class FakeSegment:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.calls: list[dict[str, Any]] = []
+        self.visits: list[str] = []
+        """Method and path of every request, also of one for a page."""
         self.behave: Callable[[Batch], Reply] = lambda _: OK
         self._lock = threading.Lock()
         outer = self
@@ -106,20 +113,26 @@ class _Handler(BaseHTTPRequestHandler):
     segment: ClassVar[FakeSegment]
 
     def do_POST(self) -> None:
+        self._record_visit()
         body = self.rfile.read(int(self.headers["Content-Length"]))
         secret = base64.b64decode(self.headers["Authorization"].removeprefix("Basic ")).decode()
         calls = json.loads(body)["batch"]
-        self._answer(self.segment.receive(Batch(secret.partition(":")[0], body, calls)))
+        batch = Batch(secret.partition(":")[0], body, calls, self.headers)
+        self._answer(self.segment.receive(batch))
 
     def do_GET(self) -> None:
         """Where a followed redirect would end: a page that says 200."""
+        self._record_visit()
         self._answer(Reply(body=b"<html>Welcome</html>"))
+
+    def _record_visit(self) -> None:
+        self.segment.visits.append(f"{self.command} {self.path}")
 
     def _answer(self, reply: Reply) -> None:
         time.sleep(reply.hang)
         if reply.raw is not None:
-            self.wfile.write(reply.raw)
-            self._close()
+            self._write(reply.raw, reply.seconds_a_byte)
+            self._close(reply)
             return
         self.send_response(reply.status)
         for name, value in reply.headers.items():
@@ -130,18 +143,27 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_body(self, reply: Reply) -> None:
         if reply.cut_after is not None:
-            self.wfile.write(reply.body[: reply.cut_after])
-            self._close()
-        elif reply.seconds_a_byte:
-            for byte in reply.body:
-                self.wfile.write(bytes([byte]))
-                time.sleep(reply.seconds_a_byte)
+            self._write(reply.body[: reply.cut_after], reply.seconds_a_byte)
+            self._close(reply)
         else:
-            self.wfile.write(reply.body)
+            self._write(reply.body, reply.seconds_a_byte)
 
-    def _close(self) -> None:
+    def _write(self, content: bytes, seconds_a_byte: float) -> None:
+        if not seconds_a_byte:
+            self.wfile.write(content)
+            return
+        for byte in content:
+            self.wfile.write(bytes([byte]))
+            time.sleep(seconds_a_byte)
+
+    def _close(self, reply: Reply) -> None:
         self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
+        if reply.reset:
+            discard = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, discard)
+            os.close(self.connection.detach())
+        else:
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, *_: Any) -> None:
         """Tests read what arrived, not a log of it."""

@@ -1,6 +1,7 @@
 """`db upgrade`: what a release runs before the new version's processes start."""
 
 import click
+from flask.cli import with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.bridge import bridge_of
@@ -14,6 +15,7 @@ def database() -> None:
 
 
 @database.command("upgrade")
+@with_appcontext
 def upgrade_database() -> None:
     """Bring the database to this version's schema."""
     try:

@@ -3,6 +3,7 @@
 import signal
 
 import click
+from flask.cli import with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.bridge import bridge_of, check_database
@@ -13,6 +14,7 @@ from app.outbox.engine import describe
 
 @click.command()
 @click.option("--once", is_flag=True, help="Send what is due now, say what became of it, and end.")
+@with_appcontext
 def deliver(once: bool) -> None:
     """Send kept events to Segment until told to stop (SIGTERM or Ctrl-C)."""
     bridge = bridge_of()

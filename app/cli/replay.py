@@ -1,5 +1,6 @@
 """`replay`: files of webhooks through the bridge, as if Drip had posted them."""
 
+import logging
 import sys
 import time
 from collections import Counter
@@ -9,6 +10,7 @@ from typing import Any
 
 import click
 from flask import current_app
+from flask.cli import with_appcontext
 
 from app.bridge import bridge_of, check_database
 from app.cli.event_files import STANDARD_INPUT, Posted, find_files, read_bodies
@@ -24,6 +26,7 @@ Answer = Mapping[str, Any]
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, allow_dash=True))
 @click.option("--dry-run", is_flag=True, help="Keep and send nothing; print one track call a line.")
+@with_appcontext
 def replay(paths: tuple[str, ...], dry_run: bool) -> None:
     """Post the events of files (.json, .jsonl), folders, or "-" for standard input.
 
@@ -61,6 +64,7 @@ def _poster() -> Callable[[bytes], Answer]:
         check_database(settings)
     except CannotStart as error:
         raise click.ClickException(str(error)) from None
+    logging.getLogger("app.source").setLevel(logging.ERROR)  # the closing table tells the same
     client = current_app.test_client()
     secret = ("", settings.webhook_tokens[0])
 
@@ -87,9 +91,8 @@ def _reason(answer: Answer) -> str:
 def _with_progress(names: list[str]) -> Iterator[Posted]:
     """The bodies of the files, with a bar where somebody watches."""
     size = sum(Path(name).stat().st_size for name in names if name != STANDARD_INPUT)
-    with click.progressbar(length=size, label="Replaying", file=sys.stderr) as bar:
-        if not sys.stderr.isatty():
-            bar.is_hidden = True
+    hidden = not sys.stderr.isatty()
+    with click.progressbar(length=size, label="Replaying", file=sys.stderr, hidden=hidden) as bar:
         for name in names:
             for posted in read_bodies(name):
                 yield posted

@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 import click
+from flask.cli import with_appcontext
 
 from app.bridge import bridge_of
 from app.settings import Settings
@@ -10,6 +11,7 @@ from app.settings import Settings
 
 @click.command()
 @click.argument("base", default="http://127.0.0.1:8000")
+@with_appcontext
 def url(base: str) -> None:
     """Print the webhook's URL, secret included, as reached at BASE."""
     settings = bridge_of().settings

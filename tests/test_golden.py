@@ -1,0 +1,58 @@
+"""Golden pairs: what Drip posts, and to the letter what becomes of it; one file a rule.
+
+The message ids in them are the promise that the same event has the same id in every version: where
+one changes, repeats of events already sent are no longer dropped.
+"""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from segment.analytics.version import VERSION as SDK_VERSION
+
+from app.errors import NotAnEmailEvent, Unreadable
+from app.source.collections import COLLECTIONS
+from app.source.webhook import body_to_track
+from app.version import VERSION
+
+PAIRS = sorted((Path(__file__).parent / "golden").glob("*.json"))
+
+RECEIVED_AT = datetime(2026, 11, 2, 9, 31, 7, 250_000, UTC).timestamp()
+
+
+def read_pair(path: Path) -> dict[str, Any]:
+    text = path.read_text(encoding="utf-8")
+    text = text.replace("<bridge version>", VERSION).replace("<sdk version>", SDK_VERSION)
+    pair: dict[str, Any] = json.loads(text)
+    return pair
+
+
+def outcome_of(drip: Any) -> dict[str, Any]:
+    try:
+        call = body_to_track(json.dumps(drip).encode(), RECEIVED_AT)
+    except Unreadable as error:
+        return {"errors": error.errors}
+    except NotAnEmailEvent as error:
+        return {"ignored": error.event}
+    return {"segment": json.loads(call.payload)}
+
+
+def to_the_letter(value: Any) -> str:
+    """As text, in which 1, 1.0 and true are three different things."""
+    return json.dumps(value, indent=1, sort_keys=True)
+
+
+@pytest.mark.parametrize("path", PAIRS, ids=lambda path: path.stem)
+def test_a_golden_body_becomes_exactly_its_outcome(path: Path) -> None:
+    pair = read_pair(path)
+    why, drip = pair.pop("why"), pair.pop("drip")
+    assert to_the_letter(outcome_of(drip)) == to_the_letter(pair), why
+
+
+@pytest.mark.parametrize("event", COLLECTIONS)
+def test_every_email_event_has_a_golden_pair(event: str) -> None:
+    pair = read_pair(PAIRS[0].with_name(f"{event.removeprefix('subscriber.')}.json"))
+    assert pair["drip"]["event"] == event
+    assert pair["segment"]["event"] == COLLECTIONS[event]
