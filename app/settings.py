@@ -59,7 +59,7 @@ def environ_to_settings(environ: Mapping[str, str]) -> Settings:
     try:
         found = _Environ().load(dict(environ))
     except ValidationError as error:
-        raise CannotStart(_faults_to_text(error.normalized_messages())) from None
+        raise CannotStart(_faults_to_text(error.messages_dict)) from None
     return Settings(
         database_url=found["DATABASE_URL"],
         webhook_tokens=found.get("DRIP_WEBHOOK_TOKEN", ()),
@@ -102,14 +102,14 @@ class _Host(fields.Field[str]):
     def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
         try:
             parts = urlsplit(value.strip())
-            _ = parts.port
+            hostname, port = parts.hostname, parts.port
         except ValueError:
             raise ValidationError("is not a URL.") from None
-        if not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
+        if not hostname or port == 0 or parts.path.strip("/") or parts.query or parts.fragment:
             raise ValidationError("must be scheme and host alone, as in the example.")
         if parts.username is not None:
             raise ValidationError("must not carry a user name: the write key is sent by itself.")
-        if parts.scheme != "https" and not (parts.scheme == "http" and _loopback(parts.hostname)):
+        if parts.scheme != "https" and not (parts.scheme == "http" and _loopback(hostname)):
             raise ValidationError("must start with https:// (http:// on loopback only).")
         return f"{parts.scheme}://{parts.netloc}"
 

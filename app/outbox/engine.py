@@ -1,5 +1,8 @@
 """One database, either engine, set so that a commit is on disk before it returns."""
 
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from sqlite3 import sqlite_version_info as system_sqlite
 from typing import Any
 
@@ -30,6 +33,11 @@ def _open_sqlite(url: URL) -> Engine:
         connect_args={"timeout": BUSY_SECONDS},
         hide_parameters=True,
     )
+
+    @event.listens_for(engine, "do_connect")
+    def _for_our_eyes(_: Any, __: Any, arguments: Sequence[str], ___: Any) -> None:
+        with suppress(OSError):  # the driver says better what is wrong
+            Path(arguments[0]).touch(mode=0o600)  # people's addresses are in it
 
     @event.listens_for(engine, "connect")
     def _durable(connection: Any, _: Any) -> None:

@@ -14,7 +14,6 @@ from requests import Response, Session
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.response import HTTPResponse
 
 
 class DeadlineSession(Session):
@@ -54,12 +53,12 @@ class DeadlineSession(Session):
         session = self
 
         class Plain(HTTPConnection):
-            def getresponse(self) -> HTTPResponse:
+            def getresponse(self) -> Any:
                 session._socket = self.sock
                 return super().getresponse()
 
         class Secure(HTTPSConnection):
-            def getresponse(self) -> HTTPResponse:
+            def getresponse(self) -> Any:
                 session._socket = self.sock
                 return super().getresponse()
 

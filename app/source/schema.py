@@ -48,7 +48,7 @@ def body_to_event(body: bytes) -> DripEvent:
     try:
         event: DripEvent = _Envelope().load(envelope)
     except ValidationError as error:
-        raise Unreadable(dict(_by_path(error.normalized_messages()))) from None
+        raise Unreadable(dict(_by_path(error.messages_dict))) from None
     return event
 
 
