@@ -129,6 +129,8 @@ class Delivery:
             self._settled("released", lease, self._store.release(lease, self._clock()))
         except BatchRefused as error:
             self._find_culprit(key, lease, error)
+        except Exception as error:  # noqa: BLE001 - may not stick, nor hold up other accounts
+            self._postpone(key, lease, TryAgain(f"fault of the bridge: {where(error)}"))
         else:
             self._settled("sent", lease, self._store.mark_sent(lease, self._clock()))
 
@@ -142,6 +144,8 @@ class Delivery:
                 self._settled("released", half, self._store.release(half, self._clock()))
             elif self._store.renew(half, self._clock() + LEASE):
                 self._send(key, half)
+            else:
+                log.warning("%d events were no longer ours: lease overrun", len(half.events))
 
     def _postpone(self, key: str, lease: Lease, error: TryAgain) -> None:
         """Each event waits by its own count of tries; the key rests too, so that an outage costs

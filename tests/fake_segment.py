@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -49,7 +50,7 @@ OK = Reply()
 class FakeSegment:
     """Answers each batch by `behave`, and keeps what it answered with 2xx in `calls`."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.batches: list[Batch] = []
         self.calls: list[dict[str, Any]] = []
         self.visits: list[str] = []
@@ -63,13 +64,19 @@ class FakeSegment:
 
         self._server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+            self.url = self.url.replace("http:", "https:")
 
     def __enter__(self) -> "FakeSegment":
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
@@ -110,6 +117,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits 40 ms for the client's acknowledgement
     segment: ClassVar[FakeSegment]
 
     def do_POST(self) -> None:
@@ -117,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         secret = base64.b64decode(self.headers["Authorization"].removeprefix("Basic ")).decode()
         calls = json.loads(body)["batch"]
-        batch = Batch(secret.partition(":")[0], body, calls, self.headers)
+        batch = Batch(secret.partition(":")[0], body, calls, dict(self.headers.items()))
         self._answer(self.segment.receive(batch))
 
     def do_GET(self) -> None:

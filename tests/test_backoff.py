@@ -56,7 +56,12 @@ TIME = st.floats(0, 4e9)
     ],
 )
 def test_the_next_try_is_due(
-    tries: int, received_at: float, now: float, asked: float | None, chance: float, due: float | None
+    tries: int,
+    received_at: float,
+    now: float,
+    asked: float | None,
+    chance: float,
+    due: float | None,
 ) -> None:
     assert next_try(tries, received_at, now, asked, chance) == due
 

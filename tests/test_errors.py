@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.errors import BatchRefused, KeyRefused, NotAnEmailEvent, SendError, TryAgain, Unreadable
+from app.errors import BatchRefused, KeyRefused, NotAnEmailEvent, TryAgain, Unreadable
 
 SECRET = "ana@example.com"
 
@@ -22,8 +22,3 @@ SECRET = "ana@example.com"
 def test_what_is_logged_of_an_error_does_not_say_what_it_carries(error: Exception) -> None:
     assert SECRET not in str(error)
     assert SECRET not in repr(error)
-
-
-def test_a_destination_that_said_nothing_leaves_no_words() -> None:
-    assert SendError("no answer").words == ""
-    assert TryAgain("no answer").asked is None

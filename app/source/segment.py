@@ -1,6 +1,7 @@
 """One batch over the wire to Segment, and what its answer means. The only file that posts."""
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -55,12 +56,17 @@ class Segment:
             with sdk._session.deadline(WHOLE_EXCHANGE):  # noqa: SLF001
                 sdk.post(key, self._host, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), batch=batch)
         except sdk.APIError as error:
-            words = f"{error.code}: {error.message}".replace(key, "(write key)")[:WORDS_KEPT]
+            words = _without(key, f"{error.code}: {error.message}")[:WORDS_KEPT]
             raise answer_to_error(error.status, words, error.response.headers) from None
-        except (requests.RequestException, OSError, ValueError) as error:
+        except (requests.RequestException, OSError, ValueError, RecursionError) as error:
             # no answer, or none that can be read: Segment may have taken the batch, and drops the
             # repeat by its message ids
             raise TryAgain(f"no answer ({type(error).__name__})") from None
+
+
+def _without(key: str, words: str) -> str:
+    basic = b64encode(f"{key}:".encode()).decode()
+    return words.replace(key, "(write key)").replace(basic, "(write key)")
 
 
 def answer_to_error(status: int, words: str, headers: Mapping[str, Any]) -> SendError:
