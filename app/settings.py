@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Mapping
@@ -87,13 +88,15 @@ class _Database(fields.Field[URL]):
     def _deserialize(self, value: str, *_: Any, **__: Any) -> URL:
         try:
             url = make_url(value.strip())
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # a port that is no number
             raise ValidationError("is not a database URL.") from None
-        if url.drivername in ("postgres", "postgresql"):
+        if url.get_backend_name() in ("postgres", "postgresql"):
             return url.set(drivername="postgresql+psycopg")
+        if url.drivername == "sqlite" and url.host:
+            raise ValidationError("is not a database URL: a file's has three slashes or four.")
         if url.drivername != "sqlite":
             raise ValidationError("names neither SQLite nor PostgreSQL.")
-        if not url.database or url.database == ":memory:":
+        if not url.database or ":memory:" in url.database or url.query.get("mode") == "memory":
             raise ValidationError("names no file: events kept in memory only would be lost.")
         return url
 
@@ -105,6 +108,8 @@ class _Host(fields.Field[str]):
             hostname, port = parts.hostname, parts.port
         except ValueError:
             raise ValidationError("is not a URL.") from None
+        if not re.fullmatch(r"[\w.:-]*", hostname or "", re.ASCII):
+            raise ValidationError("is not a URL.")
         if not hostname or port == 0 or parts.path.strip("/") or parts.query or parts.fragment:
             raise ValidationError("must be scheme and host alone, as in the example.")
         if parts.username is not None:
@@ -138,7 +143,7 @@ class _WriteKeys(fields.Field[dict[str, str]]):
             if not (account and equals and key):
                 raise ValidationError("must be pairs of account id and write key.")
             if account in keys:
-                raise ValidationError(f"names account {account} twice.")
+                raise ValidationError("names an account twice.")
             keys[account] = _WriteKey().deserialize(key)
         return keys
 

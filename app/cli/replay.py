@@ -5,6 +5,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from flask.cli import with_appcontext
 from app.bridge import bridge_of, check_database
 from app.cli.event_files import STANDARD_INPUT, Posted, find_files, read_bodies
 from app.errors import CannotStart, NotAnEmailEvent, Unreadable
-from app.source.webhook import body_to_track
+from app.source import webhook
 
 NO_COLLECTION = "(no collection)"
 
@@ -37,7 +38,8 @@ def replay(paths: tuple[str, ...], dry_run: bool) -> None:
     seen: Counter[tuple[str, str]] = Counter()
     faults = 0
     for posted in _with_progress(find_files(paths)):
-        answer = answer_to(posted.body)
+        with _quiet_webhook():
+            answer = answer_to(posted.body)
         seen[_collection(posted.body), answer["status"]] += 1
         if reason := _reason(answer):
             faults += 1
@@ -49,7 +51,7 @@ def replay(paths: tuple[str, ...], dry_run: bool) -> None:
 
 def _translate(body: bytes) -> Answer:
     try:
-        call = body_to_track(body, time.time())
+        call = webhook.body_to_track(body, time.time())
     except NotAnEmailEvent:
         return {"status": "ignored"}
     except Unreadable as error:
@@ -64,7 +66,6 @@ def _poster() -> Callable[[bytes], Answer]:
         check_database(settings)
     except CannotStart as error:
         raise click.ClickException(str(error)) from None
-    logging.getLogger("app.source").setLevel(logging.ERROR)  # the closing table tells the same
     client = current_app.test_client()
     secret = ("", settings.webhook_tokens[0])
 
@@ -75,9 +76,20 @@ def _poster() -> Callable[[bytes], Answer]:
     return post
 
 
+@contextmanager
+def _quiet_webhook() -> Iterator[None]:
+    """Its line an event would break the progress bar, and the closing table tells the same."""
+    log = logging.getLogger(webhook.__name__)
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(logging.NOTSET)
+
+
 def _collection(body: bytes) -> str:
     try:
-        return body_to_track(body, 0.0).collection
+        return webhook.body_to_track(body, 0.0).collection
     except (NotAnEmailEvent, Unreadable):
         return NO_COLLECTION
 

@@ -1,5 +1,6 @@
 """One database, either engine, set so that a commit is on disk before it returns."""
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -43,7 +44,7 @@ def _open_sqlite(url: URL) -> Engine:
     def _durable(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver
         # a log that is synced at each commit: survives power loss, and readers never wait
-        connection.execute("PRAGMA journal_mode = WAL")
+        _switch_to_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
 
     @event.listens_for(engine, "begin")
@@ -56,6 +57,20 @@ def _open_sqlite(url: URL) -> Engine:
     return engine
 
 
+def _switch_to_wal(connection: Any) -> None:
+    """Also while another is making the file: for this, SQLite's own waiting does not wait."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except connection.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
 def _open_postgresql(url: URL) -> Engine:
     return create_engine(
         url,
@@ -65,6 +80,7 @@ def _open_postgresql(url: URL) -> Engine:
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": BUSY_SECONDS,
+            "tcp_user_timeout": BUSY_SECONDS * 1000,  # a cut cable sends no error
             "options": f"-c synchronous_commit=on -c statement_timeout={BUSY_SECONDS}s",
             "application_name": "bridge",
         },

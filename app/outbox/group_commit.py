@@ -3,6 +3,7 @@
 import logging
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -38,8 +39,8 @@ class GroupCommit:
     def put(self, arrival: Arrival) -> bool:
         """Keep it: on disk on return. False if it was kept before.
 
-        Raises `CannotKeep`. It may yet have been kept when the wait ran out; sent again, it will be
-        found to be a duplicate.
+        Raises `CannotKeep`. Its commit may yet have been under way when the wait ran out; sent
+        again, it will be found to be a duplicate.
         """
         waiting = _Waiting(arrival, Future())
         self._queue.put(waiting)
@@ -47,6 +48,7 @@ class GroupCommit:
         try:
             return waiting.is_new.result(timeout=LONGEST_WAIT)
         except TimeoutError:
+            waiting.is_new.cancel()
             raise CannotKeep(f"no commit within {LONGEST_WAIT:g} s") from None
 
     def _ensure_writer(self) -> None:
@@ -71,13 +73,12 @@ class GroupCommit:
                 _tell(group, new)
 
     def _next_group(self) -> list[_Waiting]:
+        """All that wait now, but for those whose caller has given up."""
         group = [self._queue.get()]
-        try:
+        with suppress(Empty):
             while len(group) < LARGEST_GROUP:
                 group.append(self._queue.get_nowait())
-        except Empty:
-            pass
-        return group
+        return [waiting for waiting in group if waiting.is_new.set_running_or_notify_cancel()]
 
 
 def _tell(group: list[_Waiting], new: set[str]) -> None:

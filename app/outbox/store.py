@@ -81,8 +81,8 @@ _DUE_ACCOUNTS = text("""
         FROM accounts WHERE accounts.account IS NOT NULL
     )
     SELECT account FROM accounts
-    WHERE EXISTS (SELECT 1 FROM events WHERE state = 'pending'
-                  AND events.account = accounts.account AND due_at <= :now)
+    WHERE (SELECT due_at FROM events WHERE state = 'pending' AND events.account = accounts.account
+           ORDER BY due_at LIMIT 1) <= :now
 """)
 """One index look-up an account, however many events wait: neither engine skips along by itself."""
 

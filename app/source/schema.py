@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any, NoReturn
 
 from marshmallow import (
@@ -79,6 +80,8 @@ class _Text(fields.Field[str | None]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str | None:
         if not isinstance(value, str | int | float) or isinstance(value, bool):
             raise ValidationError("Neither text nor a number.")
+        if isinstance(value, float) and not isfinite(value):
+            raise ValidationError("A number beyond what JSON can carry.")
         text = str(value)
         return text if text.strip() else None
 

@@ -87,8 +87,7 @@ def _build(event: DripEvent, identity: str, received_at: float) -> dict[str, Any
     except RecursionError:
         raise
     except RuntimeError:  # its text is the whole call: not to be shown, nor chained
-        limit = f"{MAX_MSG_SIZE:,} bytes"
-        raise Unreadable({"body": [f"Over {limit} as a track call, Segment's limit."]}) from None
+        raise _too_large() from None
     return {name: value for name, value in call.items() if value is not None}
 
 
@@ -108,9 +107,19 @@ def _places(event: DripEvent) -> dict[str, dict[str, Any]]:
     for name in documented:
         place, key = DOCUMENTED_PROPERTIES[name]
         places[place][key] = str(sent[name])
+    room = MAX_MSG_SIZE
     for name in sorted(sent.keys() - set(documented), key=_snake_case_first):
-        places["properties"][_free_name(name, places["properties"])] = sent[name]
+        free = _free_name(name, places["properties"])
+        places["properties"][free] = sent[name]
+        room -= len(free)
+        if room < 0:  # thousands of names that all become one would grow, and take, without end
+            raise _too_large()
     return places
+
+
+def _too_large() -> Unreadable:
+    limit = f"{MAX_MSG_SIZE:,} bytes"
+    return Unreadable({"body": [f"Over {limit} as a track call, Segment's limit."]})
 
 
 def _free_name(name: str, taken: Mapping[str, Any]) -> str:

@@ -1,0 +1,188 @@
+"""A database is brought to this version's schema, or refused with what to do."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, text
+from sqlalchemy.engine import URL, make_url
+
+from app.errors import CannotStart
+from app.outbox.engine import open_database
+from app.outbox.schema import make_ready, upgrade
+from app.outbox.store import Arrival, Store
+from app.outbox.tables import metadata
+from tests.bridge_process import ROOT
+
+ARRIVAL = Arrival("drip-1", "4417", "{}", b"{}", received_at=1.0)
+
+
+@pytest.fixture
+def empty(database_url: URL) -> Iterator[Engine]:
+    """An engine over a database that has no table."""
+    engine = open_database(database_url)
+    yield engine
+    engine.dispose()
+
+
+def is_sqlite(engine: Engine) -> bool:
+    return engine.dialect.name == "sqlite"
+
+
+def test_an_empty_sqlite_file_is_made_ready_and_an_empty_postgresql_is_not(empty: Engine) -> None:
+    if is_sqlite(empty):
+        make_ready(empty)
+    else:
+        with pytest.raises(CannotStart, match=r"not there yet.* Run: flask --app wsgi db upgrade$"):
+            make_ready(empty)
+        upgrade(empty)
+
+    make_ready(empty)
+    assert Store(empty).put([ARRIVAL]) == {"drip-1"}
+
+
+def test_making_ready_again_keeps_what_is_there(engine: Engine) -> None:
+    Store(engine).put([ARRIVAL])
+
+    make_ready(engine)
+    upgrade(engine)
+
+    assert Store(engine).put([ARRIVAL]) == set()
+
+
+def test_a_newer_versions_schema_is_refused_with_what_to_do(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(CannotStart) as caught:
+        make_ready(engine)
+
+    assert "9999" in str(caught.value)
+    assert "newer version" in str(caught.value)
+    assert "Run that version, or restore a backup" in str(caught.value)
+
+
+def test_looking_at_the_schema_needs_no_write_lock(engine: Engine) -> None:
+    other = open_database(engine.url)
+    with other.begin():
+        make_ready(engine)
+    other.dispose()
+
+
+def test_the_migrations_give_the_tables_that_the_code_works_with(engine: Engine) -> None:
+    with engine.begin() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_migrations_give_the_same_constraints_and_indexes_to_the_letter(
+    engine: Engine,
+) -> None:
+    migrated = definitions(engine)
+
+    metadata.drop_all(engine)
+    metadata.create_all(engine)
+
+    assert migrated == definitions(engine)
+    assert any("where" in found and "pending" in found for found in migrated)
+
+
+SQLITE_DEFINITIONS = """
+    SELECT sql FROM sqlite_schema WHERE tbl_name = 'events' AND sql IS NOT NULL
+"""
+
+POSTGRESQL_DEFINITIONS = """
+    SELECT indexdef FROM pg_indexes WHERE tablename = 'events'
+    UNION ALL
+    SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE conrelid = 'events'::regclass
+    UNION ALL
+    SELECT concat_ws(' ', column_name, data_type, is_nullable, column_default)
+    FROM information_schema.columns WHERE table_name = 'events'
+"""
+
+
+def definitions(engine: Engine) -> set[str]:
+    """Each definition as the engine keeps it, whatever Alembic compares."""
+    statement = SQLITE_DEFINITIONS if is_sqlite(engine) else POSTGRESQL_DEFINITIONS
+    with engine.begin() as connection:
+        found: list[str] = list(connection.scalars(text(statement)))
+    return {" ".join(sql.split()).lower() for sql in found}
+
+
+UPGRADE = """
+import sys
+from sqlalchemy.engine import make_url
+from app.outbox.engine import open_database
+from app.outbox.schema import make_ready, upgrade
+
+engine = open_database(make_url(sys.argv[1]))
+bring_up = make_ready if engine.dialect.name == "sqlite" else upgrade
+print("ready", flush=True)
+input()
+bring_up(engine)
+make_ready(engine)
+"""
+
+
+def test_processes_that_upgrade_at_once_all_succeed(empty: Engine) -> None:
+    url = empty.url.render_as_string(hide_password=False)
+    processes = [_start(url) for _ in range(3)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    ends = [process.communicate(timeout=30)[1] for process in processes]
+
+    assert ends == [""] * 3
+    assert [process.returncode for process in processes] == [0] * 3
+    assert Store(empty).put([ARRIVAL]) == {"drip-1"}
+
+
+def _start(url: str) -> Any:
+    return subprocess.Popen(
+        [sys.executable, "-c", UPGRADE, url],
+        env={"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_an_upgrade_waits_for_another_that_takes_longer_than_a_statement_may(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.outbox.engine.BUSY_SECONDS", 1)
+    engine = open_database(make_url(postgres_url).set(drivername="postgresql+psycopg"))
+
+    with ThreadPoolExecutor(2) as pool, psycopg.connect(postgres_url) as slow:
+        slow.execute("CREATE TABLE alembic_version (version_num varchar(32))")
+        upgrades = [pool.submit(upgrade, engine) for _ in range(2)]
+        _, still_waiting = wait(upgrades, timeout=1.5)
+        slow.rollback()
+    engine.dispose()
+
+    assert [done.exception() for done in upgrades] == [None, None]
+    assert still_waiting == set(upgrades)
+
+
+def test_a_failed_migration_leaves_nothing_behind(empty: Engine) -> None:
+    with empty.begin() as connection:
+        connection.execute(text("CREATE TABLE events_waiting (id INTEGER)"))
+
+    # the table's index cannot take a name that is taken: the second half of the migration fails
+    with pytest.raises(Exception, match="events_waiting"):
+        upgrade(empty)
+
+    with empty.begin() as connection:
+        connection.execute(text("DROP TABLE events_waiting"))
+    upgrade(empty)
+    assert Store(empty).put([ARRIVAL]) == {"drip-1"}

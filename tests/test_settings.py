@@ -1,0 +1,367 @@
+"""The environment → `Settings`, or every fault at once in words that an operator can act on."""
+
+import stat
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from app.errors import CannotStart
+from app.settings import Settings, environ_to_settings, load_settings, local_token
+from tests.bridge_process import ROOT
+
+TOKEN = "sixteen-letters!"
+POSTGRES = "postgres://bridge:a-password@db.example.com:5432/bridge"
+
+
+def read(**environ: str) -> Settings:
+    return environ_to_settings({"DRIP_WEBHOOK_TOKEN": TOKEN, **environ})
+
+
+def faults(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variable → the line that tells what is wrong with it."""
+    with pytest.raises(CannotStart) as caught:
+        environ_to_settings(environ)
+    title, *lines = str(caught.value).splitlines()
+    assert title == "The bridge cannot start with these settings:"
+    assert all(line.startswith("  ") for line in lines)
+    return {line.split()[0]: line for line in lines}
+
+
+def test_a_token_is_all_that_has_to_be_set() -> None:
+    settings = read()
+
+    assert str(settings.database_url) == "sqlite:///bridge.db"
+    assert settings.webhook_tokens == (TOKEN,)
+    assert settings.segment_host == "https://api.segment.io"
+    assert settings.write_key is None
+    assert settings.write_keys == {}
+    assert settings.deliver_in_web is True
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        ("SEGMENT_WRITE_KEY", " h1XJ ", "write_key", "h1XJ"),
+        ("SEGMENT_WRITE_KEYS", "4417=h1XJ", "write_keys", {"4417": "h1XJ"}),
+        (
+            "SEGMENT_WRITE_KEYS",
+            " 4417 = h1XJ , 5150=Qz0e, ",
+            "write_keys",
+            {"4417": "h1XJ", "5150": "Qz0e"},
+        ),
+        ("SEGMENT_REGION", "us", "segment_host", "https://api.segment.io"),
+        ("SEGMENT_REGION", "eu", "segment_host", "https://events.eu1.segmentapis.com"),
+        ("SEGMENT_REGION", " EU ", "segment_host", "https://events.eu1.segmentapis.com"),
+        ("SEGMENT_HOST", "https://proxy.example.com", "segment_host", "https://proxy.example.com"),
+        ("SEGMENT_HOST", "https://proxy.example.com/", "segment_host", "https://proxy.example.com"),
+        ("SEGMENT_HOST", "https://10.0.0.1:8443", "segment_host", "https://10.0.0.1:8443"),
+        ("SEGMENT_HOST", "http://127.0.0.1:9000", "segment_host", "http://127.0.0.1:9000"),
+        ("SEGMENT_HOST", "http://127.8.8.8", "segment_host", "http://127.8.8.8"),
+        ("SEGMENT_HOST", "http://[::1]:9000", "segment_host", "http://[::1]:9000"),
+        ("SEGMENT_HOST", "http://localhost:9000", "segment_host", "http://localhost:9000"),
+        ("DRIP_WEBHOOK_TOKEN", TOKEN, "webhook_tokens", (TOKEN,)),
+        (
+            "DRIP_WEBHOOK_TOKEN",
+            f" the-old-token-of-us , {TOKEN},",
+            "webhook_tokens",
+            ("the-old-token-of-us", TOKEN),
+        ),
+        ("DELIVER_IN_WEB", "true", "deliver_in_web", True),
+        ("DELIVER_IN_WEB", "1", "deliver_in_web", True),
+        ("DELIVER_IN_WEB", "false", "deliver_in_web", False),
+        ("DELIVER_IN_WEB", "0", "deliver_in_web", False),
+        ("DELIVER_IN_WEB", " No ", "deliver_in_web", False),
+    ],
+)
+def test_a_good_value_is_read(variable: str, text: str, field: str, value: object) -> None:
+    assert getattr(read(**{variable: text}), field) == value
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_either_name_of_postgresql_works(scheme: str) -> None:
+    url = read(DATABASE_URL=f"{scheme}://bridge:a-password@db.example.com:5432/bridge").database_url
+
+    assert url.drivername == "postgresql+psycopg"
+    assert (url.host, url.port, url.database) == ("db.example.com", 5432, "bridge")
+    assert (url.username, url.password) == ("bridge", "a-password")
+
+
+@pytest.mark.parametrize("path", ["bridge.db", "/srv/bridge/bridge.db"])
+def test_sqlite_is_a_file(path: str) -> None:
+    url = read(DATABASE_URL=f"sqlite:///{path}").database_url
+
+    assert (url.drivername, url.database) == ("sqlite", path)
+
+
+def test_the_host_counts_over_the_region() -> None:
+    settings = read(SEGMENT_REGION="eu", SEGMENT_HOST="https://proxy.example.com")
+
+    assert settings.segment_host == "https://proxy.example.com"
+
+
+ALONE = "must be scheme and host alone"
+NO_USER = "must not carry a user name"
+HTTPS = "must start with https:// (http:// on loopback only)"
+NOT_ONE_KEY = "is not one write key"
+PAIRS = "must be pairs of account id and write key"
+TOO_SHORT = "needs at least 16 characters in each token"
+IN_MEMORY = "events kept in memory only would be lost"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "reason"),
+    [
+        ("SEGMENT_WRITE_KEY", "h1XJ Qz0e", NOT_ONE_KEY),
+        ("SEGMENT_WRITE_KEY", "h1XJ,Qz0e", NOT_ONE_KEY),
+        ("SEGMENT_WRITE_KEY", "4417=h1XJ", NOT_ONE_KEY),
+        ("SEGMENT_WRITE_KEY", "h1XJ:", NOT_ONE_KEY),
+        ("SEGMENT_WRITE_KEY", "h1XJ\x00", NOT_ONE_KEY),
+        ("SEGMENT_WRITE_KEY", "hélas", NOT_ONE_KEY),
+        ("SEGMENT_WRITE_KEYS", "h1XJ", PAIRS),
+        ("SEGMENT_WRITE_KEYS", "4417=", PAIRS),
+        ("SEGMENT_WRITE_KEYS", "=h1XJ", PAIRS),
+        ("SEGMENT_WRITE_KEYS", "4417=h1XJ;5150=Qz0e", NOT_ONE_KEY),
+        ("SEGMENT_WRITE_KEYS", "4417=h1XJ,4417=Qz0e", "twice"),
+        ("SEGMENT_REGION", "asia", "must be one of: us, eu"),
+        ("SEGMENT_HOST", "api.segment.io", ALONE),
+        ("SEGMENT_HOST", "https://", ALONE),
+        ("SEGMENT_HOST", "https://proxy.example.com/v1/batch", ALONE),
+        ("SEGMENT_HOST", "https://proxy.example.com?a=b", ALONE),
+        ("SEGMENT_HOST", "https://proxy.example.com#a", ALONE),
+        ("SEGMENT_HOST", "https://proxy example com", "is not a URL"),
+        ("SEGMENT_HOST", "https://proxy.example.com\\x", "is not a URL"),
+        ("SEGMENT_HOST", "https://proxy.example.com:http", "is not a URL"),
+        ("SEGMENT_HOST", "https://proxy.example.com:99999", "is not a URL"),
+        ("SEGMENT_HOST", "https://proxy.example.com:0", ALONE),
+        ("SEGMENT_HOST", "http://[::1", "is not a URL"),
+        ("SEGMENT_HOST", "https://ana@proxy.example.com", NO_USER),
+        ("SEGMENT_HOST", "https://ana:bo@proxy.example.com", NO_USER),
+        ("SEGMENT_HOST", "http://proxy.example.com", HTTPS),
+        ("SEGMENT_HOST", "http://10.0.0.1", HTTPS),
+        ("SEGMENT_HOST", "http://127.0.0.1.example.com", HTTPS),
+        ("SEGMENT_HOST", "http://localhost.example.com", HTTPS),
+        ("SEGMENT_HOST", "ftp://127.0.0.1", HTTPS),
+        ("DRIP_WEBHOOK_TOKEN", "fifteen-letters", TOO_SHORT),
+        ("DRIP_WEBHOOK_TOKEN", f"{TOKEN},short", TOO_SHORT),
+        ("DRIP_WEBHOOK_TOKEN", ",", TOO_SHORT),
+        ("DATABASE_URL", "bridge.db", "is not a database URL"),
+        ("DATABASE_URL", "postgres://bridge@db.example.com:five/bridge", "is not a database URL"),
+        ("DATABASE_URL", "mysql://db.example.com/bridge", "names neither SQLite nor PostgreSQL"),
+        ("DATABASE_URL", "sqlite://", IN_MEMORY),
+        ("DATABASE_URL", "sqlite:///:memory:", IN_MEMORY),
+        ("DATABASE_URL", "sqlite:///file::memory:?cache=shared&uri=true", IN_MEMORY),
+        ("DATABASE_URL", "sqlite:///file:bridge?mode=memory&uri=true", IN_MEMORY),
+        ("DATABASE_URL", "sqlite://data/bridge.db", "is not a database URL"),
+        ("DELIVER_IN_WEB", "perhaps", "must be true or false"),
+    ],
+)
+def test_a_bad_value_is_told_with_its_variable_and_an_example(
+    variable: str, text: str, reason: str
+) -> None:
+    found = faults({"DRIP_WEBHOOK_TOKEN": TOKEN, variable: text})
+
+    assert found.keys() == {variable}
+    assert reason in found[variable]
+    assert f"Example: {variable}=" in found[variable]
+
+
+@pytest.mark.parametrize(
+    ("variable", "example"),
+    [
+        ("SEGMENT_WRITE_KEY", "h1XJ"),
+        ("SEGMENT_WRITE_KEYS", "4417=h1XJ,5150=Qz0e"),
+        ("SEGMENT_REGION", "eu"),
+        ("SEGMENT_HOST", "https://events.eu1.segmentapis.com"),
+        ("DRIP_WEBHOOK_TOKEN", "$(openssl rand -hex 24)"),
+        ("DATABASE_URL", "postgres://user:password@db.example.com:5432/bridge"),
+        ("DELIVER_IN_WEB", "false"),
+    ],
+)
+def test_an_example_is_one_that_can_be_followed(variable: str, example: str) -> None:
+    line = faults({"DRIP_WEBHOOK_TOKEN": TOKEN, variable: "?,? ?"})[variable]
+
+    assert line.replace("…", "").endswith(f"Example: {variable}={example}")
+    if not example.startswith("$("):
+        read(**{variable: example})
+
+
+def test_all_faults_are_told_at_once() -> None:
+    found = faults(
+        {
+            "SEGMENT_WRITE_KEY": "two keys",
+            "SEGMENT_WRITE_KEYS": "none",
+            "SEGMENT_REGION": "asia",
+            "SEGMENT_HOST": "nowhere",
+            "DELIVER_IN_WEB": "perhaps",
+            "DYNO": "web.1",
+        }
+    )
+
+    assert found.keys() == {
+        "SEGMENT_WRITE_KEY",
+        "SEGMENT_WRITE_KEYS",
+        "SEGMENT_REGION",
+        "SEGMENT_HOST",
+        "DELIVER_IN_WEB",
+        "DRIP_WEBHOOK_TOKEN",
+        "DATABASE_URL",
+    }
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"SEGMENT_WRITE_KEY": "canary canary"},
+        {"SEGMENT_WRITE_KEYS": "4417=canary=,5150=canary"},
+        {"SEGMENT_WRITE_KEYS": "canary=4417,canary=5150"},
+        {"SEGMENT_HOST": "https://ana:canary@proxy.example.com"},
+        {"SEGMENT_HOST": "https://proxy.example.com/?key=canary"},
+        {"DRIP_WEBHOOK_TOKEN": "canary"},
+        {"DATABASE_URL": "mysql://ana:canary@db.example.com/bridge"},
+        {"DATABASE_URL": "canary"},
+        {"DATABASE_URL": "postgres://ana:can@ry:canary@db.example.com/bridge"},
+    ],
+)
+def test_no_secret_is_in_the_text_of_a_fault(environ: dict[str, str]) -> None:
+    found = faults({"DRIP_WEBHOOK_TOKEN": TOKEN, **environ})
+
+    assert found.keys() == environ.keys()
+    assert "canary" not in str(found)
+
+
+def test_no_secret_is_in_the_repr() -> None:
+    settings = read(
+        SEGMENT_WRITE_KEY="canary-1",
+        SEGMENT_WRITE_KEYS="4417=canary-2",
+        DRIP_WEBHOOK_TOKEN="canary-token-of-the-bridge",
+        DATABASE_URL="postgres://bridge:canary-3@db.example.com/bridge",
+    )
+
+    assert settings.write_key == "canary-1"
+    assert "canary" not in repr(settings)
+    assert "canary" not in str(settings)
+
+
+@pytest.mark.parametrize("database", [{}, {"DATABASE_URL": "sqlite:////srv/bridge.db"}])
+def test_a_dyno_needs_a_database_that_outlives_it(database: dict[str, str]) -> None:
+    found = faults({"DRIP_WEBHOOK_TOKEN": TOKEN, "DYNO": "web.1", **database})
+
+    assert found.keys() == {"DATABASE_URL"}
+    assert "wiped daily" in found["DATABASE_URL"]
+    assert "Example: DATABASE_URL=postgres://" in found["DATABASE_URL"]
+
+
+def test_a_dyno_with_postgresql_is_fine() -> None:
+    assert read(DYNO="web.1", PORT="5000", DATABASE_URL=POSTGRES).database_url.host
+
+
+def test_a_port_alone_asks_for_no_postgresql() -> None:
+    assert read(PORT="5000").database_url.drivername == "sqlite"
+
+
+@pytest.mark.parametrize("variable", ["DYNO", "PORT"])
+def test_a_platform_needs_a_token(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "5000")
+    monkeypatch.setenv("DATABASE_URL", POSTGRES)
+
+    with pytest.raises(CannotStart, match=r"DRIP_WEBHOOK_TOKEN is required .*DYNO or PORT"):
+        load_settings()
+
+    assert not Path("bridge.token").exists()
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_value_counts_as_unset(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in (
+        "SEGMENT_WRITE_KEY",
+        "SEGMENT_WRITE_KEYS",
+        "SEGMENT_REGION",
+        "SEGMENT_HOST",
+        "DRIP_WEBHOOK_TOKEN",
+        "DATABASE_URL",
+        "DELIVER_IN_WEB",
+        "DYNO",
+        "PORT",
+    ):
+        monkeypatch.setenv(variable, empty)
+
+    settings = load_settings()
+
+    assert settings == read(DRIP_WEBHOOK_TOKEN=Path("bridge.token").read_text())
+
+
+def test_the_env_file_is_read_and_the_environment_wins_over_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path(".env").write_text(
+        f"SEGMENT_WRITE_KEY=of-the-file\nDRIP_WEBHOOK_TOKEN={TOKEN}\nSEGMENT_REGION=eu\nUNSET\n"
+    )
+    monkeypatch.setenv("SEGMENT_WRITE_KEY", "of-the-environment")
+
+    settings = load_settings()
+
+    assert settings.write_key == "of-the-environment"
+    assert settings.webhook_tokens == (TOKEN,)
+    assert settings.segment_host == "https://events.eu1.segmentapis.com"
+    assert not Path("bridge.token").exists()
+
+
+def test_the_local_token_is_made_once_and_is_its_owners_alone() -> None:
+    first, second = load_settings().webhook_tokens, load_settings().webhook_tokens
+
+    file = Path("bridge.token")
+    assert first == second == (file.read_text(),)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert len(file.read_text()) >= 32
+    assert [path.name for path in Path.cwd().iterdir()] == ["bridge.token"]
+
+
+def test_each_bridge_makes_up_a_token_of_its_own(tmp_path: Path) -> None:
+    assert local_token(tmp_path / "one") != local_token(tmp_path / "two")
+
+
+def test_an_empty_token_file_is_no_token() -> None:
+    Path("bridge.token").touch()
+
+    with pytest.raises(CannotStart, match="DRIP_WEBHOOK_TOKEN"):
+        load_settings()
+
+
+START_TOGETHER = """
+import os
+from app.settings import load_settings
+
+for each in range(25):
+    os.mkdir(str(each))
+    os.chdir(str(each))
+    wait, go = os.pipe()
+    for _ in range(8):
+        if os.fork() == 0:
+            os.close(go)
+            os.read(wait, 1)
+            os.write(1, f"{each} {load_settings().webhook_tokens[0]}\\n".encode())
+            os._exit(0)
+    os.close(go)
+    for _ in range(8):
+        os.wait()
+    os.chdir("..")
+"""
+"""25 times eight processes: each waits until the last one has been made, then all go."""
+
+
+def test_processes_that_start_at_once_agree_on_the_local_token() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", START_TOGETHER],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+
+    lines = [f"{each} {Path(str(each), 'bridge.token').read_text()}" for each in range(25)]
+    assert sorted(done.stdout.splitlines()) == sorted(lines * 8)
+    assert len(set(lines)) == 25

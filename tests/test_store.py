@@ -1,0 +1,495 @@
+"""What is put is kept once; what is claimed is one deliverer's until its lease ends."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, Row, event, select, update
+from sqlalchemy.engine import URL
+
+from app.outbox.engine import open_database
+from app.outbox.store import Arrival, Lease, Store
+from app.outbox.tables import events
+
+ACCOUNT = "4417"
+PAYLOAD = '{"type":"track"}'
+NOW = 1_000_000.0
+LATER = NOW + 30
+ROOMY = 475_000
+
+Settle = Callable[[Store, Lease], object]
+
+
+def arrival(name: str, **how: Any) -> Arrival:
+    told: dict[str, Any] = {
+        "account": ACCOUNT,
+        "payload": PAYLOAD,
+        "raw": name.encode(),
+        "received_at": NOW,
+    }
+    return Arrival(name, **{**told, **how})
+
+
+def arrivals(count: int, **how: Any) -> list[Arrival]:
+    """Received one a second, the last one now."""
+    return [arrival(f"m{n}", received_at=NOW - count + 1 + n, **how) for n in range(count)]
+
+
+def claim(store: Store, account: str = ACCOUNT, now: float = NOW, **limits: int) -> Lease:
+    return store.claim(
+        account, now, now + 30, limits.get("most_events", 100), limits.get("most_bytes", ROOMY)
+    )
+
+
+def rows(store: Store) -> dict[str, Row[Any]]:
+    """All that is kept, by message id."""
+    with store.engine.begin() as connection:
+        return {row.message_id: row for row in connection.execute(select(events))}
+
+
+def names(store: Store, lease: Lease) -> list[str]:
+    """The message ids of a claim, in its order."""
+    by_id = {row.id: name for name, row in rows(store).items()}
+    return [by_id[claimed.id] for claimed in lease.events]
+
+
+def same_but(row: Row[Any], **changes: Any) -> dict[str, Any]:
+    return {**row._mapping, **changes}  # noqa: SLF001 - its public name, underscored for the columns
+
+
+# put
+
+
+def test_putting_gives_the_ids_that_are_new(store: Store) -> None:
+    assert store.put([arrival("a"), arrival("b")]) == {"a", "b"}
+    assert store.put([arrival("b"), arrival("c")]) == {"c"}
+    assert store.put([arrival("c")]) == set()
+
+
+def test_what_is_put_is_kept_to_the_byte(store: Store) -> None:
+    raw = bytes(range(256))
+    store.put([arrival("a", raw=raw, payload='{"x":"\\u0000\\u00e9"}', received_at=NOW + 0.123456)])
+
+    row = rows(store)["a"]
+
+    assert (row.raw, row.payload) == (raw, '{"x":"\\u0000\\u00e9"}')
+    assert (row.account, row.state, row.payload_bytes) == (ACCOUNT, "pending", 20)
+    assert (row.received_at, row.due_at) == (NOW + 0.123456, NOW + 0.123456)
+    assert (row.tries, row.lease, row.error, row.settled_at) == (0, None, None, None)
+
+
+def test_a_repeat_stores_nothing_and_keeps_the_first_row(store: Store) -> None:
+    store.put([arrival("a")])
+    before = rows(store)
+
+    store.put([arrival("a", account="other", payload="{}", raw=b"other", received_at=NOW + 9)])
+
+    assert rows(store) == before
+
+
+def test_a_repeat_of_what_was_sent_does_not_send_it_again(store: Store) -> None:
+    store.put([arrival("a")])
+    store.mark_sent(claim(store), NOW)
+
+    assert store.put([arrival("a")]) == set()
+    assert store.due_accounts(LATER) == []
+
+
+def test_copies_within_one_put_are_one_event(store: Store) -> None:
+    assert store.put([arrival("a", raw=b"first"), arrival("a", raw=b"second")]) == {"a"}
+    assert [row.raw for row in rows(store).values()] == [b"first"]
+
+
+def test_a_thousand_at_once_are_put(store: Store) -> None:
+    assert store.put(arrivals(1_500)) == {f"m{n}" for n in range(1_500)}
+    assert len(rows(store)) == 1_500
+
+
+def test_what_is_quarantined_is_never_claimed(store: Store) -> None:
+    store.put([arrival("a", payload=None, error='{"body": ["not JSON"]}')])
+
+    assert rows(store)["a"].state == "quarantined"
+    assert rows(store)["a"].error == '{"body": ["not JSON"]}'
+    assert store.due_accounts(LATER) == []
+    assert claim(store, now=LATER).events == ()
+
+
+# claim
+
+
+def test_a_claim_tells_what_is_needed_to_send(store: Store) -> None:
+    store.put([arrival("a", received_at=NOW - 5)])
+
+    (claimed,) = claim(store).events
+
+    assert (claimed.payload, claimed.received_at, claimed.tries) == (PAYLOAD, NOW - 5, 0)
+    assert claimed.id == rows(store)["a"].id
+
+
+def test_a_claim_takes_the_oldest_due_first(store: Store) -> None:
+    ages = {"a": 1, "b": 4, "c": 2, "d": 3}
+    store.put([arrival(name, received_at=NOW - age) for name, age in ages.items()])
+
+    taken = [names(store, claim(store, most_events=1))[0] for _ in range(4)]
+
+    assert taken == ["b", "d", "c", "a"]
+
+
+def test_of_those_due_together_the_first_put_comes_first(store: Store) -> None:
+    store.put([arrival(name) for name in "abc"])
+
+    assert names(store, claim(store, most_events=2)) == ["a", "b"]
+
+
+def test_only_what_is_due_is_claimed(store: Store) -> None:
+    store.put([arrival("now"), arrival("later", received_at=NOW + 0.001)])
+
+    assert names(store, claim(store)) == ["now"]
+    assert names(store, claim(store, now=NOW + 0.001)) == ["later"]
+
+
+def test_only_the_accounts_own_events_are_claimed(store: Store) -> None:
+    store.put([arrival("a"), arrival("b", account="5150"), arrival("c", account="")])
+
+    assert names(store, claim(store, "5150")) == ["b"]
+    assert names(store, claim(store, "")) == ["c"]
+    assert claim(store, "none").events == ()
+
+
+def test_a_claim_is_limited_by_events(store: Store) -> None:
+    store.put(arrivals(5))
+
+    assert names(store, claim(store, most_events=3)) == ["m0", "m1", "m2"]
+    assert names(store, claim(store, most_events=3)) == ["m3", "m4"]
+
+
+@pytest.mark.parametrize(("most_bytes", "fit"), [(99, 0), (100, 1), (299, 2), (300, 3), (301, 3)])
+def test_a_claim_is_limited_by_bytes_to_the_byte(store: Store, most_bytes: int, fit: int) -> None:
+    store.put(arrivals(5, payload="x" * 100))
+
+    lease = claim(store, most_bytes=most_bytes)
+
+    assert names(store, lease) == [f"m{n}" for n in range(fit)]
+    assert lease.payload_bytes == 100 * fit
+
+
+def test_one_that_does_not_fit_holds_back_the_smaller_ones_behind_it(store: Store) -> None:
+    sizes = {"a": 60, "b": 50, "c": 10}
+    store.put([arrival(name, payload="x" * size) for name, size in sizes.items()])
+
+    assert names(store, claim(store, most_bytes=100)) == ["a"]
+    assert names(store, claim(store, most_bytes=100)) == ["b", "c"]
+
+
+def test_what_did_not_fit_is_not_claimed(store: Store) -> None:
+    store.put(arrivals(2, payload="x" * 100))
+    claim(store, most_bytes=100)
+
+    left = rows(store)["m1"]
+
+    assert (left.lease, left.due_at) == (None, NOW)
+
+
+def test_what_is_claimed_is_nobody_elses_until_its_lease_ends(store: Store) -> None:
+    store.put([arrival("a")])
+    first = claim(store)
+
+    assert claim(store, now=LATER - 0.001).events == ()
+    assert store.due_accounts(LATER - 0.001) == []
+    second = claim(store, now=LATER)
+
+    assert names(store, second) == ["a"]
+    assert second.token != first.token
+
+
+def test_halves_of_a_claim_share_its_token_and_its_events(store: Store) -> None:
+    store.put(arrivals(5))
+    lease = claim(store)
+
+    first, second = lease.halves()
+
+    assert first.token == second.token == lease.token
+    assert (len(first.events), len(second.events)) == (2, 3)
+    assert first.events + second.events == lease.events
+
+
+# due_accounts
+
+
+def test_each_account_with_something_due_is_named_once(store: Store) -> None:
+    store.put([arrival(f"{n}-{copy}", account=f"{n:03}") for n in range(300) for copy in range(3)])
+
+    assert store.due_accounts(NOW) == [f"{n:03}" for n in range(300)]
+
+
+def test_an_account_with_nothing_due_is_not_named(store: Store) -> None:
+    store.put([arrival(account, account=account) for account in ("", "a", "b", "c", "d")])
+    store.put([arrival("e", account="e", received_at=NOW + 1)])
+    store.put([arrival("f", account="f", payload=None)])
+    claim(store, "a")
+    store.mark_sent(claim(store, "b"), NOW)
+    store.bury(claim(store, "c"), NOW, "no")
+
+    assert store.due_accounts(NOW) == ["", "d"]
+    assert store.due_accounts(LATER) == ["", "a", "d", "e"]
+
+
+def test_an_empty_outbox_has_no_accounts(store: Store) -> None:
+    assert store.due_accounts(NOW) == []
+
+
+# what may become of a claim
+
+
+def renew(store: Store, lease: Lease) -> object:
+    return store.renew(lease, LATER + 30)
+
+
+def mark_sent(store: Store, lease: Lease) -> object:
+    return store.mark_sent(lease, NOW + 1)
+
+
+def bury(store: Store, lease: Lease) -> object:
+    return store.bury(lease, NOW + 1, "HTTP 400 no")
+
+
+def release(store: Store, lease: Lease) -> object:
+    return store.release(lease, NOW + 1)
+
+
+def postpone(store: Store, lease: Lease) -> object:
+    return store.postpone(lease, {e.id: NOW + 60 for e in lease.events}, "HTTP 503")
+
+
+@pytest.mark.parametrize(
+    ("act", "answer", "changes"),
+    [
+        (renew, True, {"due_at": LATER + 30}),
+        (
+            mark_sent,
+            1,
+            {"state": "sent", "settled_at": NOW + 1, "lease": None, "tries": 1, "error": None},
+        ),
+        (
+            bury,
+            1,
+            {
+                "state": "dead",
+                "settled_at": NOW + 1,
+                "lease": None,
+                "tries": 1,
+                "error": "HTTP 400 no",
+            },
+        ),
+        (release, 1, {"due_at": NOW + 1, "lease": None}),
+        (postpone, 1, {"due_at": NOW + 60, "lease": None, "tries": 1, "error": "HTTP 503"}),
+    ],
+)
+def test_an_act_changes_what_it_says_and_nothing_else(
+    store: Store, act: Settle, answer: object, changes: dict[str, Any]
+) -> None:
+    store.put([arrival("ours"), arrival("anothers")])
+    lease = claim(store, most_events=1)
+    claim(store)
+    before = rows(store)
+
+    assert act(store, lease) == answer
+
+    after = rows(store)
+    assert same_but(after["ours"]) == same_but(before["ours"], **changes)
+    assert after["anothers"] == before["anothers"]
+
+
+@pytest.mark.parametrize("act", [renew, mark_sent, bury, release, postpone])
+def test_a_stale_act_is_refused(store: Store, act: Settle) -> None:
+    store.put([arrival("a")])
+    stale = claim(store)
+    claim(store, now=LATER)
+    before = rows(store)
+
+    assert not act(store, stale)
+
+    assert rows(store) == before
+
+
+@pytest.mark.parametrize("end", [mark_sent, bury, release, postpone])
+def test_what_was_settled_is_not_settled_again(store: Store, end: Settle) -> None:
+    store.put([arrival("a")])
+    lease = claim(store)
+    end(store, lease)
+    before = rows(store)
+
+    for act in (renew, mark_sent, bury, release, postpone):
+        assert not act(store, lease)
+    assert rows(store) == before
+
+
+@pytest.mark.parametrize("act", [renew, mark_sent, bury, release, postpone])
+def test_only_what_is_still_ours_is_settled(store: Store, act: Settle) -> None:
+    store.put(arrivals(3))
+    lease = claim(store)
+    first = replace(lease, events=lease.events[:1])
+    store.mark_sent(first, NOW)
+    sent = rows(store)["m0"]
+
+    assert act(store, lease) == (False if act is renew else 2)
+
+    assert rows(store)["m0"] == sent
+
+
+def test_each_event_is_postponed_to_a_time_of_its_own(store: Store) -> None:
+    store.put(arrivals(3))
+    lease = claim(store)
+
+    store.postpone(lease, {e.id: NOW + 10 * n for n, e in enumerate(lease.events, 1)}, "no")
+
+    assert names(store, claim(store, now=NOW + 20)) == ["m0", "m1"]
+    assert names(store, claim(store, now=NOW + 30)) == ["m2"]
+
+
+def test_tries_are_counted_over_claims(store: Store) -> None:
+    store.put([arrival("a")])
+    for _ in range(3):
+        postpone(store, claim(store, now=LATER * 2))
+
+    assert claim(store, now=LATER * 2).events[0].tries == 3
+
+
+@pytest.mark.parametrize("act", [renew, mark_sent, bury, release, postpone])
+def test_a_full_claim_is_settled_whole(store: Store, act: Settle) -> None:
+    store.put(arrivals(100))
+
+    assert act(store, claim(store)) == (True if act is renew else 100)
+
+
+# many at once
+
+
+def test_eight_that_claim_at_once_never_get_the_same_event(store: Store, database_url: URL) -> None:
+    store.put(arrivals(2_000))
+    stores = [Store(open_database(database_url)) for _ in range(8)]
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = [id_ for ids in pool.map(_claim_all, stores) for id_ in ids]
+    for each in stores:
+        each.engine.dispose()
+
+    assert len(taken) == len(set(taken)) == 2_000
+
+
+def _claim_all(store: Store) -> list[int]:
+    ids: list[int] = []
+    while lease := claim(store, most_events=40).events:
+        ids += [claimed.id for claimed in lease]
+    return ids
+
+
+def test_eight_that_put_the_same_events_at_once_keep_each_once(
+    store: Store, database_url: URL
+) -> None:
+    stores = [Store(open_database(database_url)) for _ in range(8)]
+
+    with ThreadPoolExecutor(8) as pool:
+        fresh = [name for new in pool.map(lambda s: s.put(arrivals(50)), stores) for name in new]
+    for each in stores:
+        each.engine.dispose()
+
+    assert sorted(fresh) == sorted(rows(store))
+    assert len(fresh) == 50
+
+
+# how much is gone through to do it
+
+
+WAITING = 3_000
+DONE = 1_000
+ACCOUNTS = 10
+BATCH = 50
+
+MOST_ROWS: dict[Settle, int] = {
+    lambda store, _: store.due_accounts(NOW): 3 * ACCOUNTS,
+    lambda store, _: claim(store, "a9", most_events=BATCH): 2 * BATCH,
+    renew: BATCH,
+    mark_sent: BATCH,
+    bury: BATCH,
+    release: BATCH,
+    postpone: 1,
+}
+"""What each statement of the store is about, in rows; of `postpone`, for one event."""
+
+STEPS_A_ROW = 100
+"""Instructions of SQLite's machine, amply: a scan of the table takes six a row."""
+
+
+def test_no_statement_goes_through_more_rows_than_it_is_about(store: Store) -> None:
+    store.put([arrival(f"done{n}") for n in range(DONE)])
+    with store.engine.begin() as connection:
+        connection.execute(update(events).values(state="sent"))
+    store.put([arrival(f"m{n}", account=f"a{n % ACCOUNTS}") for n in range(WAITING)])
+    sqlite = store.engine.dialect.name == "sqlite"
+
+    for number, (act, most_rows) in enumerate(MOST_ROWS.items()):
+        lease = claim(store, f"a{number}", most_events=BATCH)
+        statement = statement_of(store, act, lease)
+        if sqlite:
+            assert steps_on_sqlite(store.engine, statement) <= most_rows * STEPS_A_ROW, statement
+        else:
+            assert rows_on_postgresql(store.engine, statement) <= most_rows, statement
+
+
+Statement = tuple[str, Any]
+
+
+def statement_of(store: Store, act: Settle, lease: Lease) -> Statement:
+    """What the driver gets, with (one row of) its values."""
+    seen: list[Statement] = []
+
+    def see(_: Any, __: Any, sql: str, values: Any, ___: Any, many: bool) -> None:
+        if "events" in sql:
+            seen.append((sql, values[0] if many else values))
+
+    event.listen(store.engine, "before_cursor_execute", see)
+    act(store, lease)
+    event.remove(store.engine, "before_cursor_execute", see)
+    (statement,) = seen
+    return statement
+
+
+def steps_on_sqlite(engine: Engine, statement: Statement) -> int:
+    """How many instructions of SQLite's machine the statement takes."""
+    steps: list[None] = []
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.set_progress_handler(lambda: steps.append(None), 1)
+        connection.exec_driver_sql(*statement).close()
+        driver.set_progress_handler(None, 1)
+        connection.rollback()
+    return len(steps)
+
+
+def rows_on_postgresql(engine: Engine, statement: Statement) -> int:
+    """How many rows of the table or its indexes the statement really goes through."""
+    sql, values = statement
+    explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}"
+    with engine.connect() as connection:
+        # a table of a few thousand rows is small enough to read whole, one of millions is not
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        (found,) = connection.exec_driver_sql(explain, values).scalar_one()
+        connection.rollback()
+    return sum(_rows_of(node) for node in _nodes(found["Plan"]))
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def _rows_of(node: dict[str, Any]) -> int:
+    if "Scan" not in node["Node Type"] or node.get("Relation Name") != "events":
+        return 0
+    taken: int = node["Actual Rows"] * node["Actual Loops"]
+    rejected: int = node.get("Rows Removed by Filter", 0) * node["Actual Loops"]
+    return taken + rejected
