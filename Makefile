@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: run test lint lock
+.PHONY: run test faults lint lock
 
 run: .venv/run
 	@$(BIN)/flask --app wsgi url
@@ -11,6 +11,10 @@ run: .venv/run
 
 test: .venv/dev
 	$(BIN)/pytest
+
+# the fault tests at full scale, with their table: under 30 minutes
+faults: .venv/dev
+	FAULT_SCALE=full $(BIN)/pytest tests/faults --timeout 1500
 
 lint: .venv/dev
 	$(BIN)/ruff check

@@ -11,9 +11,9 @@ from app.settings import load_settings
 wsgi_app = "wsgi:app"
 bind = f"0.0.0.0:{os.environ['PORT']}" if "PORT" in os.environ else "127.0.0.1:8000"
 
-# Threads wait for a commit together and share its sync; a second process would wait for a commit of
-# its own, and on SQLite for its turn to write.
-worker_class = "gthread"
+# gthread, but a thread gets a request when it is whole. Threads wait for a commit together and
+# share its sync; a second process would wait for one of its own, and on SQLite for its turn.
+worker_class = "app.patient_worker.PatientWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 threads = 16
 

@@ -1,0 +1,58 @@
+"""Is an HTTP/1.1 request whole yet? Pure, and only as strict as that question needs.
+
+gunicorn parses the request, and refuses a malformed one; this only tells when it can do so without
+waiting for the sender.
+"""
+
+import re
+
+HEAD_END = b"\r\n\r\n"
+
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+_EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
+_CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,16})[^\n]*\r\n")
+
+
+class ArrivingRequest:
+    """The bytes of one request so far. `feed` is called with each piece, in order."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self.expects_continue = False
+        """The sender waits for a "100 Continue" before it sends the body."""
+        self._body_start: int | None = None
+        self._body_length: int | None = None
+        self._next_chunk = 0
+
+    def feed(self, data: bytes) -> bool:
+        """Whether the request is whole now."""
+        searched = max(len(self.received) - len(HEAD_END), 0)
+        self.received += data
+        if self._body_start is None and not self._read_head(searched):
+            return False
+        if self._body_length is not None:
+            return len(self.received) - (self._body_start or 0) >= self._body_length
+        return self._is_past_last_chunk()
+
+    def _read_head(self, searched: int) -> bool:
+        end = self.received.find(HEAD_END, searched)
+        if end < 0:
+            return False
+        head = bytes(self.received[: end + 2])
+        self._body_start = self._next_chunk = end + len(HEAD_END)
+        self.expects_continue = bool(_EXPECTS.search(head))
+        if not _CHUNKED.search(head):
+            length = _CONTENT_LENGTH.search(head)
+            self._body_length = int(length[1]) if length else 0
+        return True
+
+    def _is_past_last_chunk(self) -> bool:
+        """Hop from chunk to chunk, never over the same one twice."""
+        while size := _CHUNK_SIZE.match(self.received, self._next_chunk):
+            length = int(size[1], 16)
+            if length == 0:
+                # the trailer section, usually empty, ends with an empty line
+                return self.received.find(HEAD_END, size.end() - 2) >= 0
+            self._next_chunk = size.end() + length + 2
+        return False
