@@ -1,0 +1,110 @@
+"""What each setting's text may be, and what it becomes.
+
+A fault says what is wrong, never what the value was: it may be a secret in the wrong place.
+"""
+
+import ipaddress
+import re
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from marshmallow import ValidationError, fields
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+REGION_HOSTS = MappingProxyType(
+    {"us": "https://api.segment.io", "eu": "https://events.eu1.segmentapis.com"}
+)
+"""docs/facts.md § 2. A call to the wrong region may look successful and vanish."""
+
+SHORTEST_TOKEN = 16
+
+
+class Database(fields.Field[URL]):
+    """`postgres://` is what Heroku writes; SQLAlchemy wants to be told the driver."""
+
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> URL:
+        try:
+            url = make_url(value.strip())
+        except (ArgumentError, ValueError):  # a port that is no number
+            raise ValidationError("is not a database URL.") from None
+        if url.get_backend_name() in ("postgres", "postgresql"):
+            return url.set(drivername="postgresql+psycopg")
+        if url.drivername == "sqlite" and url.host:
+            raise ValidationError("is not a database URL: a file's has three slashes or four.")
+        if url.drivername != "sqlite":
+            raise ValidationError("names neither SQLite nor PostgreSQL.")
+        if not url.database or ":memory:" in url.database or url.query.get("mode") == "memory":
+            raise ValidationError("names no file: events kept in memory only would be lost.")
+        return url
+
+
+class Host(fields.Field[str]):
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
+        try:
+            parts = urlsplit(value.strip())
+            hostname, port = parts.hostname, parts.port
+        except ValueError:
+            raise ValidationError("is not a URL.") from None
+        if not re.fullmatch(r"[\w.:-]*", hostname or "", re.ASCII):
+            raise ValidationError("is not a URL.")
+        if not hostname or port == 0 or parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValidationError("must be scheme and host alone, as in the example.")
+        if parts.username is not None:
+            raise ValidationError("must not carry a user name: the write key is sent by itself.")
+        if parts.scheme != "https" and not (parts.scheme == "http" and _loopback(hostname)):
+            raise ValidationError("must start with https:// (http:// on loopback only).")
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+class Tokens(fields.Field[tuple[str, ...]]):
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> tuple[str, ...]:
+        tokens = tuple(token.strip() for token in value.split(",") if token.strip())
+        if not tokens or any(len(token) < SHORTEST_TOKEN for token in tokens):
+            raise ValidationError(f"needs at least {SHORTEST_TOKEN} characters in each token.")
+        return tokens
+
+
+class WriteKey(fields.Field[str]):
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
+        key = value.strip()
+        if not key.isascii() or not key.isprintable() or set(key) & set(" ,=:"):
+            raise ValidationError("is not one write key: no blank, comma, '=' or ':' is in one.")
+        return key
+
+
+class WriteKeys(fields.Field[dict[str, str]]):
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> dict[str, str]:
+        keys: dict[str, str] = {}
+        for pair in filter(None, map(str.strip, value.split(","))):
+            account, equals, key = map(str.strip, pair.partition("="))
+            if not (account and equals and key):
+                raise ValidationError("must be pairs of account id and write key.")
+            if account in keys:
+                raise ValidationError("names an account twice.")
+            keys[account] = WriteKey().deserialize(key)
+        return keys
+
+
+class Region(fields.Field[str]):
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
+        region = value.strip().lower()
+        if region not in REGION_HOSTS:
+            raise ValidationError(f"must be one of: {', '.join(REGION_HOSTS)}.")
+        return region
+
+
+class YesNo(fields.Boolean):
+    def _deserialize(self, value: str, *rest: Any, **more: Any) -> bool:
+        try:
+            return bool(super()._deserialize(value.strip().lower(), *rest, **more))
+        except ValidationError:
+            raise ValidationError("must be true or false.") from None
+
+
+def _loopback(hostname: str) -> bool:
+    try:
+        return ipaddress.ip_address(hostname).is_loopback
+    except ValueError:
+        return hostname == "localhost"
