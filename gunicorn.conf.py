@@ -1,5 +1,6 @@
 """How gunicorn runs the bridge. It reads this file by itself from the folder it is started in."""
 
+import logging
 import os
 import signal
 from typing import Any
@@ -25,8 +26,10 @@ accesslog = None
 control_socket_disable = True
 
 
-def on_starting(server: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+def on_starting(server: Any) -> None:
     """Refuse to start once, in words, rather than once a worker with a traceback."""
+    # at DEBUG gunicorn prints what it received
+    server.log.error_log.setLevel(max(server.log.error_log.level, logging.INFO))
     try:
         check_database(load_settings())
     except CannotStart as error:

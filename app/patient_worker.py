@@ -12,8 +12,11 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
+from gunicorn.http.errors import ParseException
+from gunicorn.util import write_error
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from app.logs import where
 from app.request_end import ArrivingRequest
 
 WHOLE_REQUEST_SECONDS = 10.0
@@ -62,6 +65,18 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._forget(conn)
             self.nr_conns -= 1
             conn.close()
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ARG002
+        """Answer what gunicorn cannot read or serve; its own log line and answer quote the request,
+        whose URL carries the token."""
+        if isinstance(exc, ParseException):
+            self.log.warning("not a request that can be read: %s", type(exc).__name__)
+            status, reason = 400, "Bad Request"
+        else:
+            self.log.error("fault of the bridge: %s", where(exc))
+            status, reason = 429, "Too Many Requests"  # what makes Drip send it again
+        with suppress(OSError):
+            write_error(client, status, reason, "")
 
     def _on_more(self, conn: TConn) -> None:
         if self._gather(conn):

@@ -16,6 +16,15 @@ from sqlalchemy.engine import URL
 
 ROOT = Path(__file__).parent.parent
 TOKEN = "a-token-for-the-process"
+WRITE_KEY = "key-of-the-process"
+
+SECRETS = (
+    *(TOKEN, WRITE_KEY, "a2V5LW9mLXRoZS1wcm9jZXNz"),  # the last: the key, as HTTP Basic writes it
+    # the people of samples/, what they read and where they are
+    *("ana@example.com", "bo@example.com", "Hola", "shop.example", "x?y=1", "Autumn news"),
+    *("203.0.113.7", "198.51.100.4", "Mozilla/5.0", "Europe/Madrid"),
+)
+"""What must not be in any log or error answer, of any test that posts the samples."""
 
 
 class BridgeProcess:
@@ -27,19 +36,19 @@ class BridgeProcess:
         self.folder = folder
         self.log = folder / "bridge.log"
         with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        self.base = f"http://127.0.0.1:{port}"
+            self.port = free.getsockname()[1]
+        self.base = f"http://127.0.0.1:{self.port}"
         self.webhook = f"{self.base}/webhooks/drip"
         # postgresql+psycopg is SQLAlchemy's way to write it, not an operator's
         url = database_url.set(drivername=database_url.get_backend_name())
         self.environ = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
-            "PORT": str(port),
+            "PORT": str(self.port),
             "DATABASE_URL": url.render_as_string(hide_password=False),
             "DRIP_WEBHOOK_TOKEN": TOKEN,
             "SEGMENT_HOST": segment_url,
-            "SEGMENT_WRITE_KEY": "key-of-the-process",
+            "SEGMENT_WRITE_KEY": WRITE_KEY,
         }
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -56,6 +65,8 @@ class BridgeProcess:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        if self.log.exists():
+            assert_no_secret(self.log.read_text(errors="replace"))
 
     def flask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the bridge to its end."""
@@ -83,7 +94,16 @@ class BridgeProcess:
     def post(self, body: bytes | Iterable[bytes], **how: Any) -> requests.Response:
         """Post a webhook with the right token, unless told otherwise."""
         how.setdefault("params", {"token": TOKEN})
-        return requests.post(self.webhook, data=body, timeout=30, **how)
+        answer = requests.post(self.webhook, data=body, timeout=30, **how)
+        assert_no_secret(answer.text)
+        return answer
+
+    def wait_for_log(self, text: str) -> None:
+        """Until a line with the text is there; fails where it does not come."""
+        deadline = time.monotonic() + 15
+        while text not in self.log.read_text():
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.05)
 
     @staticmethod
     def kill(process: subprocess.Popen[bytes]) -> None:
@@ -114,3 +134,10 @@ class BridgeProcess:
             else:
                 return
         raise AssertionError(f"the bridge did not start:\n{self.log.read_text()}")
+
+
+def assert_no_secret(text: str) -> None:
+    """Names the secret that is in the text, and where."""
+    for secret in SECRETS:
+        found = text.find(secret)
+        assert found < 0, f"{secret!r} in: {text[max(found - 200, 0) : found + 50]}"

@@ -63,7 +63,7 @@ def test_events_are_held_until_there_is_a_write_key(
 ) -> None:
     web = bridge.start_web(SEGMENT_WRITE_KEY="")
     bridge.post(SAMPLES[0].read_bytes())
-    wait_for_log(bridge, "are held: no key is set")
+    bridge.wait_for_log("are held: no key is set")
     bridge.kill(web)
     assert segment.batches == []
 
@@ -100,10 +100,3 @@ def test_a_worker_takes_what_the_web_process_kept(
     bridge.start_deliverer()
     bridge.post(SAMPLES[0].read_bytes())
     assert len(segment.wait_for(1)) == 1
-
-
-def wait_for_log(bridge: BridgeProcess, text: str) -> None:
-    deadline = time.monotonic() + 15
-    while text not in bridge.log.read_text():
-        assert time.monotonic() < deadline, bridge.log.read_text()
-        time.sleep(0.05)

@@ -64,7 +64,12 @@ def _read_body() -> bytes:
     """The whole body or an error: half of one, kept, would stand in quarantine for nothing."""
     # one more than we take: at its limit werkzeug ends a chunked body without a word
     request.max_content_length = LARGEST_BODY + 1
-    body = request.get_data(cache=False)
+    try:
+        body = request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception:  # noqa: BLE001 - how broken framing is told is the server's own affair
+        raise ClientDisconnected from None
     if len(body) > LARGEST_BODY:
         raise RequestEntityTooLarge
     if request.content_length not in (None, len(body)):
