@@ -59,3 +59,8 @@ def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's 
     if delivery := getattr(worker, "delivery", None):
         bridge_of(worker.wsgi).delivery.stop()
         delivery.join(timeout=15)
+
+
+def on_exit(server: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+    """All is done: a signal that comes again does not make it a failure."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

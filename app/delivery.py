@@ -65,7 +65,7 @@ class Delivery:
         self._clock = clock
         self._chance = chance
         self._stopping = threading.Event()
-        self._paused_until: dict[str, float] = {}
+        self._paused: dict[str, tuple[float, float]] = {}
         self._told_held: set[str] = set()
         self.outcomes: Counter[str] = Counter()
         """Events by what became of them here: sent, later, dead, released."""
@@ -177,10 +177,13 @@ class Delivery:
             log.warning("%d events were no longer ours: lease overrun", len(lease.events) - settled)
 
     def _pause(self, key: str, seconds: float) -> None:
-        self._paused_until[key] = self._clock() + seconds
+        now = self._clock()
+        self._paused[key] = (now, now + seconds)
 
     def _is_paused(self, key: str) -> bool:
-        return self._clock() < self._paused_until.get(key, 0.0)
+        """Not if the clock was set back behind the pause's start: nobody waits out that hour."""
+        start, end = self._paused.get(key, (0.0, 0.0))
+        return start <= self._clock() < end
 
     def _tell_held(self, account: str) -> None:
         if account not in self._told_held:

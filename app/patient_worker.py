@@ -1,4 +1,4 @@
-"""A gthread worker whose threads never wait for a slow sender.
+"""A gthread worker whose threads never wait for a slow sender, nor its event loop for anyone.
 
 gunicorn's own hands a connection to a thread with its first byte, and the thread then waits,
 without limit, for the rest: 16 senders of a byte a second stop the service for everyone. Here the
@@ -7,12 +7,15 @@ would do the same; a bridge on a laptop or a dyno has none.
 """
 
 import selectors
+import socket
+import struct
 import time
 from collections import deque
 from contextlib import suppress
 from typing import Any
 
 from gunicorn.http.errors import ParseException
+from gunicorn.http.unreader import SocketUnreader
 from gunicorn.util import write_error
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
@@ -25,46 +28,132 @@ WHOLE_REQUEST_SECONDS = 10.0
 STOPPING_SECONDS = 2.0
 """The same, once the worker is told to stop."""
 
+LAST_CALL_SECONDS = 0.5
+"""A worker told to stop waits for so long until it takes its last callers and listens no more: by
+then gunicorn's master, told at the same time, lets nobody in either."""
+
+LINGER_SECONDS = 2.0
+"""A client that was answered and told that the connection ends is given so long to close it."""
+
 MOST_BYTES = (1 << 20) + (1 << 16)
 """A request larger than any we take; gunicorn and the app refuse it from here on."""
 
+MOST_GATHERED = 64 << 20
+"""Bytes of all unfinished requests together; beyond it the largest is dropped."""
+
+THREAD_SECONDS = 5
+"""A thread that has to wait for its client, for one to read or for what cannot be foreseen, gives
+up after so long without a byte."""
+
 _PIECE = 65536
+
+_HANDED = 2048
+"""Bytes handed to gunicorn's parser at a time: it copies what it holds for each chunk of a body."""
+
+
+class GatheredUnreader(SocketUnreader):  # type: ignore[misc]
+    """Where gunicorn reads a request: first what was gathered, then the socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock, _HANDED)
+        self._gathered = memoryview(b"")
+
+    def hand_over(self, gathered: bytearray) -> None:
+        self._gathered = memoryview(bytes(gathered))
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """`size_hint` is how much more the reader can take, where it knows."""
+        if not self._gathered:
+            return bytes(super().chunk(size_hint))
+        size = max(size_hint or 0, _HANDED)
+        piece, self._gathered = self._gathered[:size], self._gathered[size:]
+        return bytes(piece)
+
+    def take_buffered(self) -> bytes:
+        """All that was read ahead of the request behind."""
+        rest = bytes(super().take_buffered()) + bytes(self._gathered)
+        self._gathered = memoryview(b"")
+        return rest
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
     """Gathers whole requests on the event loop, in front of gthread's pool of threads."""
 
+    sockets: list[socket.socket]
+    """The listeners, of gunicorn's base class."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._gathering: deque[TConn] = deque()
+        self._lingering: deque[TConn] = deque()
 
     def enqueue_req(self, conn: TConn) -> None:
         """Every way to a thread leads through here: new, kept-alive and pipelined connections."""
         if self.cfg.is_ssl:  # a handshake would hold up the loop
             super().enqueue_req(conn)
             return
-        conn.init()
+        if not conn.initialized:
+            conn.init()
+            conn.parser.unreader = GatheredUnreader(conn.sock)
+            _limit_waits(conn.sock)
         conn.sock.setblocking(False)
         conn.arriving = ArrivingRequest()
         if conn.arriving.feed(conn.parser.unreader.take_buffered()) or self._gather(conn):
             self._hand_over(conn)
+        else:
+            conn.timeout = time.monotonic() + WHOLE_REQUEST_SECONDS
+            self._watch(conn, self._gathering, self._on_more)
+
+    def finish_request(self, conn: TConn, fs: Any) -> None:
+        """gunicorn's own waits on the event loop for each client to close its connection."""
+        if self.cfg.is_ssl:
+            super().finish_request(conn, fs)
             return
-        conn.timeout = time.monotonic() + WHOLE_REQUEST_SECONDS
-        self._gathering.append(conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, lambda _: self._on_more(conn))
+        if not fs.cancelled() and not fs.exception() and fs.result():
+            unreader = conn.parser.unreader
+            unreader.unread(unreader.take_buffered())  # where gunicorn looks for a next request
+            super().finish_request(conn, fs)
+            return
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            conn.sock.setblocking(False)
+        except OSError:
+            self._end(conn)
+            return
+        conn.timeout = time.monotonic() + LINGER_SECONDS
+        self._watch(conn, self._lingering, self._on_rest)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Called with False when the worker is told to stop, or has as many callers as it takes."""
+        super().set_accept_enabled(enabled)
+        if not enabled and not self.alive:
+            self._take_last_callers()
+
+    def _take_last_callers(self) -> None:
+        """Whom the system let in gets an answer: gunicorn's own cuts off all that queue here."""
+        last = time.monotonic() + LAST_CALL_SECONDS
+        while (left := last - time.monotonic()) > 0:
+            self.wait_for_and_dispatch_events(timeout=left)
+        for listener in self.sockets:
+            taken = -1
+            while taken < self.nr_conns:
+                taken = self.nr_conns
+                self.accept(listener)
+            listener.close()
+        self.sockets = []
 
     def murder_pending(self) -> None:
-        """Called on each turn of the loop: drop the senders whose time is up."""
+        """Called on each turn of the loop: drop those whose time, or our memory, is up."""
         super().murder_pending()
         if not self.alive:
             latest = time.monotonic() + STOPPING_SECONDS
             for conn in self._gathering:
                 conn.timeout = min(conn.timeout, latest)
-        while self._gathering and self._gathering[0].timeout <= time.monotonic():
-            conn = self._gathering[0]
-            self._forget(conn)
-            self.nr_conns -= 1
-            conn.close()
+        for watched in (self._gathering, self._lingering):
+            while watched and watched[0].timeout <= time.monotonic():
+                self._drop(watched[0], watched)
+        while sum(map(_gathered, self._gathering)) > MOST_GATHERED:
+            self._drop(max(self._gathering, key=_gathered), self._gathering)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ARG002
         """Answer what gunicorn cannot read or serve; its own log line and answer quote the request,
@@ -80,24 +169,25 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def _on_more(self, conn: TConn) -> None:
         if self._gather(conn):
-            self._forget(conn)
+            self._forget(conn, self._gathering)
             self._hand_over(conn)
 
     def _gather(self, conn: TConn) -> bool:
-        """Read what has come; whether a thread can go on without waiting."""
+        """Read what has come, a piece at a time; whether a thread can go on without waiting."""
         request = conn.arriving
-        while len(request.received) < MOST_BYTES:
-            try:
-                data = conn.sock.recv(_PIECE)
-            except BlockingIOError:
-                return False
-            except OSError:
-                return True  # the thread meets it again, and ends the connection
-            if not data or request.feed(data):
-                return True
-            if request.expects_continue:
-                self._encourage(conn)
-        return True
+        if request.expects_continue:
+            self._encourage(conn)
+        try:
+            data = conn.sock.recv(_PIECE)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True  # the thread meets it again, and ends the connection
+        if not data or request.feed(data):
+            return True
+        if request.expects_continue:
+            self._encourage(conn)
+        return len(request.received) >= MOST_BYTES
 
     def _encourage(self, conn: TConn) -> None:
         """A sender may hold its body back until it is told to go on (RFC 9110 § 10.1.1)."""
@@ -106,9 +196,44 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _hand_over(self, conn: TConn) -> None:
-        conn.parser.unreader.unread(bytes(conn.arriving.received))
+        conn.parser.unreader.hand_over(conn.arriving.received)
         super().enqueue_req(conn)
 
-    def _forget(self, conn: TConn) -> None:
+    def _on_rest(self, conn: TConn) -> None:
+        """What comes after the answer is not read; closed on it, the client could lose the answer
+        (RFC 9112 § 9.6)."""
+        try:
+            more = conn.sock.recv(_PIECE)
+        except BlockingIOError:
+            return
+        except OSError:
+            more = b""
+        if not more:
+            self._drop(conn, self._lingering)
+
+    def _watch(self, conn: TConn, watched: deque[TConn], callback: Any) -> None:
+        watched.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, lambda _: callback(conn))
+
+    def _forget(self, conn: TConn, watched: deque[TConn]) -> None:
         self.poller.unregister(conn.sock)
-        self._gathering.remove(conn)
+        watched.remove(conn)
+
+    def _drop(self, conn: TConn, watched: deque[TConn]) -> None:
+        self._forget(conn, watched)
+        self._end(conn)
+
+    def _end(self, conn: TConn) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+
+def _gathered(conn: TConn) -> int:
+    return len(conn.arriving.received)
+
+
+def _limit_waits(connection: socket.socket) -> None:
+    """In the kernel: gunicorn itself sets sockets to wait without end."""
+    limit = struct.pack("ll", THREAD_SECONDS, 0)
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        connection.setsockopt(socket.SOL_SOCKET, option, limit)

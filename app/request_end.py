@@ -8,10 +8,16 @@ import re
 
 HEAD_END = b"\r\n\r\n"
 
-_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
+LONGEST_CHUNK_LINE = 8192
+"""Bytes. gunicorn refuses one that is longer than about this."""
+
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
-_CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,16})[^\n]*\r\n")
+_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]+")
+
+_MOST_DIGITS = 15
+"""A length of more is one that never comes; Python counts no further than 63 bits in bytes."""
 
 
 class ArrivingRequest:
@@ -24,9 +30,10 @@ class ArrivingRequest:
         self._body_start: int | None = None
         self._body_length: int | None = None
         self._next_chunk = 0
+        self._trailer: int | None = None
 
     def feed(self, data: bytes) -> bool:
-        """Whether the request is whole now."""
+        """Whether the request is whole now, or malformed so that no more of it is needed."""
         searched = max(len(self.received) - len(HEAD_END), 0)
         self.received += data
         if self._body_start is None and not self._read_head(searched):
@@ -44,15 +51,28 @@ class ArrivingRequest:
         self.expects_continue = bool(_EXPECTS.search(head))
         if not _CHUNKED.search(head):
             length = _CONTENT_LENGTH.search(head)
-            self._body_length = int(length[1]) if length else 0
+            self._body_length = _to_length(length[1], 10) if length else 0
         return True
 
     def _is_past_last_chunk(self) -> bool:
-        """Hop from chunk to chunk, never over the same one twice."""
-        while size := _CHUNK_SIZE.match(self.received, self._next_chunk):
-            length = int(size[1], 16)
-            if length == 0:
+        """Hop from chunk to chunk; nothing is looked at twice but an unfinished line."""
+        while self._trailer is None:
+            start = self._next_chunk
+            end = self.received.find(b"\r\n", start, start + LONGEST_CHUNK_LINE)
+            if end < 0:
+                return len(self.received) - start >= LONGEST_CHUNK_LINE
+            size = _CHUNK_SIZE.match(self.received, start, end)
+            if size is None:
+                return True
+            if length := _to_length(size[0], 16):
+                self._next_chunk = end + 2 + length + 2
+            else:
                 # the trailer section, usually empty, ends with an empty line
-                return self.received.find(HEAD_END, size.end() - 2) >= 0
-            self._next_chunk = size.end() + length + 2
-        return False
+                self._trailer = end
+        found = self.received.find(HEAD_END, self._trailer) >= 0
+        self._trailer = max(self._trailer, len(self.received) - len(HEAD_END))
+        return found
+
+
+def _to_length(digits: bytes, base: int) -> int:
+    return int(digits.lstrip(b"0")[:_MOST_DIGITS] or b"0", base)

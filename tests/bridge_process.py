@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -41,6 +41,10 @@ class BridgeProcess:
         self.webhook = f"{self.base}/webhooks/drip"
         # postgresql+psycopg is SQLAlchemy's way to write it, not an operator's
         url = database_url.set(drivername=database_url.get_backend_name())
+        self.app = "wsgi:app"
+        """What gunicorn and flask load."""
+        self.prefix: Sequence[str] = ()
+        """A command that runs the processes, such as one that takes rights away."""
         self.environ = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -82,13 +86,13 @@ class BridgeProcess:
 
     def start_web(self, **environ: str) -> subprocess.Popen[bytes]:
         """gunicorn, once it answers."""
-        process = self._start([*self.GUNICORN], environ)
+        process = self._start([*self.GUNICORN, self.app], environ)
         self._wait_until_it_answers(process)
         return process
 
     def start_deliverer(self, **environ: str) -> subprocess.Popen[bytes]:
         """`flask deliver`, at once."""
-        command = [sys.executable, "-m", "flask", "--app", "wsgi", "deliver"]
+        command = [sys.executable, "-m", "flask", "--app", self.app, "deliver"]
         return self._start(command, environ)
 
     def post(self, body: bytes | Iterable[bytes], **how: Any) -> requests.Response:
@@ -105,6 +109,10 @@ class BridgeProcess:
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.05)
 
+    def pids(self) -> list[int]:
+        """Of the processes that run; a gunicorn's workers are its children."""
+        return [process.pid for process in self._processes if process.poll() is None]
+
     @staticmethod
     def kill(process: subprocess.Popen[bytes]) -> None:
         """SIGKILL to the process and its workers: nothing gets to say goodbye."""
@@ -114,7 +122,7 @@ class BridgeProcess:
     def _start(self, command: list[str], environ: dict[str, str]) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                command,
+                [*self.prefix, *command],
                 cwd=self.folder,
                 env={**self.environ, **environ},
                 stdout=log,

@@ -23,6 +23,7 @@ class Batch:
     body: bytes
     calls: list[dict[str, Any]]
     headers: Mapping[str, str]
+    at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class FakeSegment:
         self.calls: list[dict[str, Any]] = []
         self.visits: list[str] = []
         """Method and path of every request, also of one for a page."""
+        self.answered = 0
+        """Batches whose answer is written to the last byte."""
         self.behave: Callable[[Batch], Reply] = lambda _: OK
         self._lock = threading.Lock()
         outer = self
@@ -127,6 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
         calls = json.loads(body)["batch"]
         batch = Batch(secret.partition(":")[0], body, calls, dict(self.headers.items()))
         self._answer(self.segment.receive(batch))
+        self.segment.answered += 1
 
     def do_GET(self) -> None:
         """Where a followed redirect would end: a page that says 200."""

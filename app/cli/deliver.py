@@ -45,3 +45,6 @@ def _deliver_until_told(delivery: Delivery) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: delivery.stop())
     running.join()
+    # Python would give both their default back at its end, and a second one make that a failure
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, signal.SIG_IGN)

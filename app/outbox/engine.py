@@ -4,19 +4,24 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from sqlite3 import sqlite_version_info as system_sqlite
+from sqlite3 import dbapi2 as system
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from app.errors import CannotStart
 
 BUSY_SECONDS = 5
 """How long to wait for another process's SQLite write, or for PostgreSQL to answer at all."""
 
 
 def open_database(url: URL) -> Engine:
-    """An engine that has not connected yet. What only reads asks it for AUTOCOMMIT."""
+    """An engine that has not connected yet. What only reads asks it for AUTOCOMMIT.
+
+    Raises `CannotStart` where the only SQLite there is could corrupt the file.
+    """
     return _open_sqlite(url) if url.get_backend_name() == "sqlite" else _open_postgresql(url)
 
 
@@ -27,10 +32,28 @@ def describe(error: SQLAlchemyError) -> str:
     return f"{type(cause).__name__}: {first_line}"
 
 
+def resets_log_wrongly(version: tuple[int, int, int]) -> bool:
+    """Whether this SQLite has the WAL-reset bug: two connections can corrupt the file through it.
+
+    3.7.0 to 3.51.2 have it, but for the fix in 3.44.6 and 3.50.7 (docs/facts.md § 4).
+    """
+    fixed_since = {(3, 44): 6, (3, 50): 7}
+    if version[2] >= fixed_since.get(version[:2], 1 << 30):
+        return False
+    return (3, 7, 0) <= version < (3, 51, 3)
+
+
 def _open_sqlite(url: URL) -> Engine:
+    driver = _sqlite_driver()
+    if resets_log_wrongly(driver.sqlite_version_info):
+        raise CannotStart(
+            f"SQLite {driver.sqlite_version} can corrupt its file when two connections write. "
+            "Install one without this bug (pip install pysqlite3, or SQLite 3.51.3 or newer), "
+            "or set DATABASE_URL to a PostgreSQL."
+        )
     engine = create_engine(
         url,
-        module=_sqlite_driver(),
+        module=driver,
         connect_args={"timeout": BUSY_SECONDS},
         hide_parameters=True,
     )
@@ -53,6 +76,12 @@ def _open_sqlite(url: URL) -> Engine:
         # meanwhile, without waiting for its turn
         if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    @event.listens_for(engine, "handle_error")
+    def _not_with_this_connection(context: ExceptionContext) -> None:
+        # one that was opened while the file was read-only stays so when the file is not
+        if "readonly database" in str(context.original_exception):
+            context.is_disconnect = True
 
     return engine
 
@@ -80,7 +109,11 @@ def _open_postgresql(url: URL) -> Engine:
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": BUSY_SECONDS,
-            "tcp_user_timeout": BUSY_SECONDS * 1000,  # a cut cable sends no error
+            # a cut cable sends no error, neither while we send nor while we wait for an answer
+            "tcp_user_timeout": BUSY_SECONDS * 1000,
+            "keepalives_idle": BUSY_SECONDS,
+            "keepalives_interval": 1,
+            "keepalives_count": BUSY_SECONDS,
             "options": f"-c synchronous_commit=on -c statement_timeout={BUSY_SECONDS}s",
             "application_name": "bridge",
         },
@@ -96,5 +129,5 @@ def _sqlite_driver() -> Any:
     try:
         from pysqlite3 import dbapi2 as bundled
     except ImportError:
-        return None  # SQLAlchemy's own choice: the standard library's
-    return bundled if bundled.sqlite_version_info > system_sqlite else None
+        return system
+    return max(bundled, system, key=lambda driver: driver.sqlite_version_info)

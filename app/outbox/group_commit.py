@@ -21,6 +21,10 @@ LARGEST_GROUP = 200
 LONGEST_WAIT = 8.0
 """Seconds a caller waits for its commit, longer than a database that still answers makes it."""
 
+PROBE_WAIT = 1.0
+"""The same while commits fail, for one caller at a time; the others are told at once. Or those that
+wait for a thread, behind callers that wait in vain, would be answered much later than either."""
+
 
 class _Waiting(NamedTuple):
     arrival: Arrival
@@ -35,6 +39,9 @@ class GroupCommit:
         self._queue: SimpleQueue[_Waiting] = SimpleQueue()
         self._start = threading.Lock()
         self._writer: threading.Thread | None = None
+        self._trouble: str | None = None
+        """Why nothing can be kept, from the first failure to the next commit."""
+        self._probe = threading.Lock()
 
     def put(self, arrival: Arrival) -> bool:
         """Keep it: on disk on return. False if it was kept before.
@@ -42,14 +49,26 @@ class GroupCommit:
         Raises `CannotKeep`. Its commit may yet have been under way when the wait ran out; sent
         again, it will be found to be a duplicate.
         """
+        trouble = self._trouble
+        if trouble is None:
+            return self._put(arrival, LONGEST_WAIT)
+        if not self._probe.acquire(blocking=False):
+            raise CannotKeep(trouble)
+        try:
+            return self._put(arrival, PROBE_WAIT)
+        finally:
+            self._probe.release()
+
+    def _put(self, arrival: Arrival, longest: float) -> bool:
         waiting = _Waiting(arrival, Future())
         self._queue.put(waiting)
         self._ensure_writer()
         try:
-            return waiting.is_new.result(timeout=LONGEST_WAIT)
+            return waiting.is_new.result(timeout=longest)
         except TimeoutError:
             waiting.is_new.cancel()
-            raise CannotKeep(f"no commit within {LONGEST_WAIT:g} s") from None
+            self._trouble = f"no commit within {longest:g} s"
+            raise CannotKeep(self._trouble) from None
 
     def _ensure_writer(self) -> None:
         if self._writer is None:
@@ -68,8 +87,9 @@ class GroupCommit:
                     ready = True
                 new = self._store.put([waiting.arrival for waiting in group])
             except Exception as error:  # noqa: BLE001 - whoever waits has to be told
-                _fail(group, error)
+                self._trouble = _fail(group, error)
             else:
+                self._trouble = None
                 _tell(group, new)
 
     def _next_group(self) -> list[_Waiting]:
@@ -87,10 +107,11 @@ def _tell(group: list[_Waiting], new: set[str]) -> None:
         new.discard(arrival.message_id)  # a copy in the same group is a duplicate
 
 
-def _fail(group: list[_Waiting], error: Exception) -> None:
+def _fail(group: list[_Waiting], error: Exception) -> str:
     if isinstance(error, SQLAlchemyError):
         reason = describe(error)
     else:
         reason = str(error) if isinstance(error, CannotStart) else type(error).__name__
     for _, is_new in group:
         is_new.set_exception(CannotKeep(reason))
+    return reason

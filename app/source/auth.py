@@ -14,7 +14,10 @@ def offered_token(request: Request) -> str:
     """The secret that came as `?token=…` or as the HTTP Basic password; "" where neither did."""
     if token := request.args.get("token"):
         return token
-    authorization = request.authorization
+    try:
+        authorization = request.authorization
+    except ValueError:  # werkzeug's, of letters that are not ASCII
+        return ""
     return (authorization and authorization.password) or ""
 
 

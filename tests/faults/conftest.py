@@ -2,10 +2,14 @@
 
 import os
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
 
 from tests.bridge_process import BridgeProcess
+from tests.faults.hurried import SPEED
 from tests.faults.ledger import Ledger
 
 FULL = os.environ.get("FAULT_SCALE") == "full"
@@ -19,16 +23,48 @@ def scaled(small: int, full: int) -> int:
     return full if FULL else small
 
 
+def seconds(full: float) -> float:
+    """How long the bridge's own wait of so many seconds is, by FAULT_SCALE."""
+    return full if FULL else full / SPEED
+
+
+def engines(*small: str) -> pytest.MarkDecorator:
+    """Both at full scale; where the engine matters little, only the given ones at the small."""
+    chosen = ("sqlite", "postgresql") if FULL else small
+    return pytest.mark.parametrize("database_url", chosen, indirect=True)
+
+
 @pytest.fixture
 def ledger() -> Ledger:
     return Ledger()
 
 
 @pytest.fixture
-def bridge(bridge_process: BridgeProcess) -> BridgeProcess:
+def bridge(bridge_process: BridgeProcess, engine: Engine) -> BridgeProcess:  # noqa: ARG001
     """Processes over a database that has the schema, on each engine in turn."""
-    assert bridge_process.flask("db", "upgrade").returncode == 0
     return bridge_process
+
+
+@pytest.fixture
+def scaled_bridge(engine: Engine, bridge_process: BridgeProcess) -> BridgeProcess:
+    """The same, as patient as `seconds` says; `engine` reads its rows."""
+    assert str(engine.url.database) in bridge_process.environ["DATABASE_URL"]
+    return at_this_scale(bridge_process)
+
+
+def at_this_scale(bridge: BridgeProcess) -> BridgeProcess:
+    """As patient as `seconds` says."""
+    bridge.app = "wsgi:app" if FULL else "tests.faults.hurried:hurried()"
+    return bridge
+
+
+@pytest.fixture
+def attacked(tmp_path: Path) -> Iterator[BridgeProcess]:
+    """gunicorn over a file, for what does not reach the database or Segment."""
+    url = make_url(f"sqlite:///{tmp_path}/bridge.db")
+    with BridgeProcess(url, "http://127.0.0.1:9", tmp_path) as process:
+        process.start_web(DELIVER_IN_WEB="false")
+        yield process
 
 
 @pytest.fixture

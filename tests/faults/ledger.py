@@ -4,10 +4,13 @@ import json
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 import requests
+from sqlalchemy import Engine, Row, Select
 
 from tests.bridge_process import ROOT, TOKEN
 from tests.fake_segment import FakeSegment
@@ -23,6 +26,12 @@ def event(number: int, account: str = "4417") -> bytes:
     return json.dumps(body).encode()
 
 
+def read(engine: Engine, statement: Select[Any]) -> list[Row[Any]]:
+    """Rows, without the write lock that a transaction on SQLite begins with."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        return list(connection.execute(statement))
+
+
 @dataclass
 class Ledger:
     """Counts are of webhooks posted; ids are message ids."""
@@ -30,6 +39,31 @@ class Ledger:
     promised: set[str] = field(default_factory=set)
     answers: Counter[int | str] = field(default_factory=Counter)
     """By status, or by the kind of error where no answer came."""
+    slowest: float = 0.0
+    """Seconds that an answer took at most."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def record(self, answer: requests.Response) -> bool:
+        """Whether it is a promise."""
+        with self._lock:
+            self.answers[answer.status_code] += 1
+            self.slowest = max(self.slowest, answer.elapsed.total_seconds())
+            if answer.status_code == 200:
+                self.promised.add(answer.json()["message_id"])
+        return answer.status_code == 200
+
+    def record_failure(self, error: requests.RequestException) -> None:
+        """No answer came."""
+        with self._lock:
+            self.answers[type(error).__name__] += 1
+
+    def wait_for_more(self, status: int) -> None:
+        """Until five more answers of this kind came."""
+        wanted = self.answers[status] + 5
+        deadline = time.monotonic() + 40
+        while self.answers[status] < wanted:
+            assert time.monotonic() < deadline, self.answers
+            time.sleep(0.01)
 
     def wait_for_all(self, segment: FakeSegment, seconds: float) -> None:
         """Until every promise is kept; fails where one is not in time."""
@@ -58,11 +92,19 @@ class Ledger:
 class Load:
     """Posts new events from several threads, as Drip would: what got a 429 or no answer, again."""
 
-    def __init__(self, webhook: str, ledger: Ledger, threads: int = 8) -> None:
+    def __init__(
+        self,
+        webhook: str,
+        ledger: Ledger,
+        threads: int = 8,
+        accounts: Sequence[str] = ("4417",),
+        pause: float = 0.0,
+    ) -> None:
         self._webhook = webhook
         self._ledger = ledger
         self._numbers = count()
-        self._lock = threading.Lock()
+        self._accounts = accounts
+        self._pause = pause
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
 
@@ -79,19 +121,16 @@ class Load:
     def _run(self) -> None:
         session = requests.Session()
         while not self._stop.is_set():
-            body = event(next(self._numbers))
+            number = next(self._numbers)
+            body = event(number, self._accounts[number % len(self._accounts)])
             while not self._post(session, body) and not self._stop.wait(0.1):
                 pass
+            self._stop.wait(self._pause)
 
     def _post(self, session: requests.Session, body: bytes) -> bool:
         try:
             answer = session.post(self._webhook, params={"token": TOKEN}, data=body, timeout=30)
         except requests.RequestException as error:
-            with self._lock:
-                self._ledger.answers[type(error).__name__] += 1
+            self._ledger.record_failure(error)
             return False
-        with self._lock:
-            self._ledger.answers[answer.status_code] += 1
-            if answer.status_code == 200:
-                self._ledger.promised.add(answer.json()["message_id"])
-        return answer.status_code == 200
+        return self._ledger.record(answer)

@@ -1,0 +1,93 @@
+"""What the faults of deliverers share: a short lease, events that wait, another who delivers."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, Row, select
+
+from app.delivery import POLL, Delivery
+from app.outbox.store import Arrival, Store
+from app.outbox.tables import events
+from app.source.segment import Segment
+from app.source.webhook import body_to_track
+from tests.bridge_process import BridgeProcess
+from tests.fake_segment import Batch
+from tests.faults.ledger import event, read
+
+ANOTHER = "key-of-another"
+"""Tells the batches of `another_deliverer` from those of a process."""
+
+SLACK = 1.0
+"""Seconds that a busy machine may take beyond what is promised."""
+
+
+def shorten_lease(bridge: BridgeProcess, seconds: float) -> None:
+    """For the processes started from here on: nobody wants to wait out the real one each time."""
+    (bridge.folder / "short_lease.py").write_text(
+        f"import app.delivery\napp.delivery.LEASE = {seconds}\nfrom wsgi import app\n"
+    )
+    bridge.app = "short_lease:app"
+
+
+def put_events(store: Store, numbers: Iterable[int], account: str = "4417") -> set[str]:
+    """Keep events as the webhook does. Gives their message ids."""
+    arrivals = []
+    for number in numbers:
+        body, now = event(number, account), time.time()
+        call = body_to_track(body, now)
+        arrivals.append(Arrival(call.message_id, call.account_id, call.payload, body, now))
+    return store.put(arrivals)
+
+
+@contextmanager
+def another_deliverer(store: Store, segment_url: str) -> Iterator[Delivery]:
+    """One that is well, in a thread of this process: the others are processes that suffer."""
+    delivery = Delivery(store, Segment(segment_url, ANOTHER, {}))
+    thread = delivery.start()
+    try:
+        yield delivery
+    finally:
+        delivery.stop()
+        thread.join()
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Fails where it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.01)
+
+
+def lease_end(engine: Engine) -> float:
+    """When the one lease that is out will end, by `time.monotonic`, once there is one."""
+    wait_until(lambda: bool(leases(engine)))
+    (ends,) = {row.due_at for row in leases(engine)}
+    return float(ends) - time.time() + time.monotonic()
+
+
+def leases(engine: Engine) -> list[Row[Any]]:
+    """Message id and end of each lease that is out."""
+    query = select(events.c.message_id, events.c.due_at)
+    return read(engine, query.where(events.c.lease.is_not(None)))
+
+
+def seconds_after(lease_ended: float, batch: Batch) -> float:
+    """How long after a lease's end its events came again: promised is one look at the outbox."""
+    late = batch.at - lease_ended
+    assert -0.01 < late < POLL + SLACK  # leases are counted by the wall clock, arrivals by another
+    return late
+
+
+def wait_until_sent(engine: Engine, ids: Iterable[str]) -> None:
+    """Until the outbox says so of each: settled by its first try that was settled at all."""
+    wait_until(lambda: states(engine, ids) == {("sent", 1, None)})
+
+
+def states(engine: Engine, ids: Iterable[str]) -> set[tuple[str, int, str | None]]:
+    """The different (state, tries, lease) that these events are in."""
+    query = select(events.c.state, events.c.tries, events.c.lease)
+    found = read(engine, query.where(events.c.message_id.in_(ids)))
+    return {(row.state, row.tries, row.lease) for row in found}

@@ -1,0 +1,24 @@
+"""The bridge with its waits cut short: what the small scale runs in place of `wsgi:app`."""
+
+from flask import Flask
+
+from app import backoff, create_app, delivery
+from app.outbox import engine, group_commit
+from app.source import segment
+
+SPEED = 20
+
+
+def hurried() -> Flask:
+    """The same code, twenty times as impatient."""
+    backoff.FIRST /= SPEED
+    delivery.POLL /= SPEED
+    delivery.LEASE /= SPEED
+    delivery.KEY_PAUSE /= SPEED
+    delivery.FAULT_PAUSE /= SPEED
+    segment.CONNECT_TIMEOUT /= SPEED
+    segment.READ_TIMEOUT /= SPEED
+    segment.WHOLE_EXCHANGE /= SPEED
+    engine.BUSY_SECONDS = 1  # PostgreSQL's time-outs are whole seconds
+    group_commit.LONGEST_WAIT = 1.2
+    return create_app()

@@ -1,0 +1,74 @@
+"""Fault 2: a deliverer dies with a batch in hand that Segment has not seen."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+import pytest
+from sqlalchemy import Engine
+
+from app.outbox.store import Store
+from tests.bridge_process import BridgeProcess
+from tests.fake_segment import FakeSegment
+from tests.faults.conftest import FULL, scaled
+from tests.faults.deliverers import (
+    another_deliverer,
+    lease_end,
+    put_events,
+    seconds_after,
+    shorten_lease,
+    wait_until_sent,
+)
+
+ROUNDS = scaled(1, 6)
+LEASE = 4.2 if FULL else 0.5
+EVENTS = 20
+"""A round, all in one batch."""
+
+
+@pytest.mark.fault(2, "SIGKILL of a deliverer after its claim, before its POST")
+def test_a_batch_whose_deliverer_died_before_posting_is_sent_when_its_lease_ends(
+    bridge: BridgeProcess, engine: Engine, segment: FakeSegment, seen: Callable[[str], None]
+) -> None:
+    shorten_lease(bridge, LEASE)
+    store = Store(engine)
+    late = []
+    with full_queue() as (nowhere, listener):
+        for start in range(0, ROUNDS * EVENTS, EVENTS):
+            ids = put_events(store, range(start, start + EVENTS))
+            victim = bridge.start_deliverer(SEGMENT_HOST=nowhere)
+            ended = lease_end(engine)
+            bridge.kill(victim)
+            with another_deliverer(store, segment.url):
+                wait_until_sent(engine, ids)
+            assert {call["messageId"] for call in segment.batches[-1].calls} == ids
+            late.append(seconds_after(ended, segment.batches[-1]))
+        assert_nothing_posted(listener)
+    assert len(segment.batches) == ROUNDS
+    seen(
+        f"{ROUNDS} kills, {EVENTS} events in hand at each, 0 missing; "
+        f"sent {max(late):.1f} s after their lease ended, or sooner"
+    )
+
+
+@contextmanager
+def full_queue() -> Iterator[tuple[str, socket.socket]]:
+    """An address where connections are neither made nor refused: who calls it waits."""
+    with ExitStack() as held:
+        listener = held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        host, port = listener.getsockname()
+        with suppress(TimeoutError):  # of the first for which there is no place
+            while True:
+                held.enter_context(socket.create_connection((host, port), timeout=0.1))
+        yield f"http://{host}:{port}", listener
+
+
+def assert_nothing_posted(listener: socket.socket) -> None:
+    """By any that got through: there are only those that fill the queue."""
+    listener.setblocking(False)
+    with suppress(BlockingIOError):  # the end of the queue
+        while True:
+            caller, _ = listener.accept()
+            caller.setblocking(False)
+            with caller, pytest.raises(BlockingIOError):
+                caller.recv(1)

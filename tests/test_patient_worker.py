@@ -1,0 +1,265 @@
+"""The worker under a real gunicorn: it waits for whole requests, and for nobody on its way."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.bridge_process import ROOT
+from tests.wire import Wire
+
+LARGE_ANSWER = 32 << 20
+"""More than the two kernels keep for a client that does not read."""
+
+CONFIGURATION = """
+from app import patient_worker as worker
+worker.WHOLE_REQUEST_SECONDS = worker.STOPPING_SECONDS = worker.THREAD_SECONDS = 1
+worker.MOST_GATHERED = 3 << 20
+worker_class = "app.patient_worker.PatientWorker"
+wsgi_app = "echo:app"
+threads = 2
+keepalive = 5
+graceful_timeout = 20
+control_socket_disable = True
+"""
+
+ECHO = f"""
+def app(environ, start_response):
+    body = environ["wsgi.input"].read(1 << 20)
+    if environ["PATH_INFO"] == "/large":
+        body = bytes({LARGE_ANSWER})
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+HEAD = b"POST /echo?token=canary HTTP/1.1\r\nHost: example.com\r\n"
+
+
+def request(body: bytes, fields: bytes = b"") -> bytes:
+    return HEAD + fields + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+@dataclass
+class Server:
+    """gunicorn with the worker over an app that answers what it was sent."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+    opened: ExitStack
+
+    def wire(self) -> Wire:
+        return Wire(self.port)
+
+    def wires(self, count: int) -> list[Wire]:
+        """Closed at the end of the test."""
+        return [self.opened.enter_context(self.wire()) for _ in range(count)]
+
+    def answers_at_once(self) -> bool:
+        start = time.monotonic()
+        with self.wire() as wire:
+            wire.send(request(b"{}"))
+            return wire.answer().body == b"{}" and time.monotonic() - start < 0.5
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("echo")
+    (folder / "echo.py").write_text(ECHO)
+    (folder / "gunicorn.conf.py").write_text(CONFIGURATION)
+    return folder
+
+
+def start(folder: Path) -> Iterator[Server]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    log = folder / f"{port}.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}"],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stderr=file,
+            start_new_session=True,
+        )
+    while b"Booting worker" not in log.read_bytes():
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.02)
+    with ExitStack() as opened:
+        yield Server(process, port, log, opened)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def shared_server(folder: Path) -> Iterator[Server]:
+    yield from start(folder)
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Iterator[Server]:
+    with shared_server.opened:
+        yield shared_server
+
+
+@pytest.fixture
+def own_server(folder: Path) -> Iterator[Server]:
+    """One that the test may stop."""
+    yield from start(folder)
+
+
+def test_a_connection_serves_one_request_after_another(server: Server) -> None:
+    with server.wire() as wire:
+        for body in (b"one", b"", b"three"):
+            wire.send(request(body))
+            assert wire.answer().body == body
+
+
+def test_two_requests_in_one_packet_are_both_answered(server: Server) -> None:
+    with server.wire() as wire:
+        wire.send(request(b"one") + request(b"two"))
+        assert [wire.answer().body, wire.answer().body] == [b"one", b"two"]
+
+
+def test_a_request_cut_in_the_middle_behind_another_is_gathered_too(server: Server) -> None:
+    second = request(b"two")
+    with server.wire() as wire:
+        wire.send(request(b"one") + second[:-2])
+        assert wire.answer().body == b"one"
+        wire.send(second[-2:])
+        assert wire.answer().body == b"two"
+
+
+@pytest.mark.parametrize("before", [b"", request(b"one")], ids=["first", "behind another"])
+def test_a_sender_that_waits_to_be_told_is_told_to_go_on(server: Server, before: bytes) -> None:
+    with server.wire() as wire:
+        wire.send(before + HEAD + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+        if before:
+            assert wire.answer().body == b"one"
+        assert wire.answer().status == 100
+        wire.send(b"two")
+        while (answer := wire.answer()).status == 100:
+            pass  # gunicorn says so once more
+        assert answer.body == b"two"
+
+
+UNFINISHED = [
+    b"",
+    b"P",
+    HEAD,
+    HEAD + b"Content-Length: 100\r\n\r\nabc",
+    HEAD + b"Content-Length: 00000000000000000000100\r\n\r\nabc",
+    HEAD + b"Transfer-Encoding: chunked\r\n\r\n",
+    HEAD + b"Transfer-Encoding: chunked\r\n\r\n00000000000000000000004\r\n\r\n\r\n\r\n",
+    HEAD + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nabc",
+    HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n",
+]
+
+
+def test_unfinished_requests_hold_nobody_up_and_are_dropped_in_time(server: Server) -> None:
+    wires = server.wires(4 * len(UNFINISHED))
+    for wire, sent in zip(wires, UNFINISHED * 4, strict=True):
+        wire.send(sent)
+    assert server.answers_at_once()
+    assert not any(wire.ends_within(0.001) for wire in wires)
+    assert all(wire.ends_within(2.5) for wire in wires)
+    assert server.log.read_text().count("Booting worker") == 1
+
+
+def test_a_byte_now_and_then_does_not_lengthen_the_time(server: Server) -> None:
+    with server.wire() as wire:
+        started = time.monotonic()
+        while not wire.ends_within(0.1):
+            assert time.monotonic() < started + 2.5
+            wire.send(b"P")
+
+
+def test_who_does_not_close_a_connection_that_ended_holds_nobody_up(server: Server) -> None:
+    wires = server.wires(8)
+    for wire in wires:
+        wire.send(request(b"one", b"Connection: close\r\n"))
+        assert wire.answer().body == b"one"
+    assert server.answers_at_once()
+    assert all(wire.ends_within(1) for wire in wires)
+    for wire in wires:
+        wire.send(b"more")  # nobody listens, and nobody minds
+
+
+def test_who_does_not_read_the_answer_keeps_no_thread(server: Server) -> None:
+    wires = server.wires(2)
+    for wire in wires:
+        wire.send(b"GET /large HTTP/1.1\r\nHost: example.com\r\n\r\n")
+    with server.wire() as wire:
+        wire.send(request(b"one"))
+        assert wire.answer().body == b"one"
+
+
+def test_unfinished_requests_together_stay_within_memory_and_the_small_are_spared(
+    server: Server,
+) -> None:
+    small, *large = server.wires(6)
+    small.send(request(b"one")[:-1])
+    for wire in large:
+        wire.send(HEAD + b"Content-Length: 1000000\r\n\r\n" + bytes(900_000))
+    assert sum(wire.ends_within(0.3) for wire in large) == 2
+    small.send(b"e")
+    assert small.answer().body == b"one"
+
+
+def test_a_request_larger_than_any_we_take_is_left_to_the_app(server: Server) -> None:
+    with server.wire() as wire:
+        wire.send(HEAD + b"Content-Length: 9000000\r\n\r\n" + bytes(1_200_000))
+        assert wire.answer().status == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /?token=canary HTTP/9.9\r\n\r\n",
+        b"GET /?token=canary\x01 HTTP/1.1\r\n\r\n",
+        b"canary /?token=canary HTTP/1.1\r\n\r\n",
+        b"GET /?token=canary" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n",
+        HEAD + b"X: " + b"canary" * 9000 + b"\r\n\r\n",
+        HEAD + b"canary canary: 1\r\n\r\n",
+        HEAD + b"Transfer-Encoding: canary\r\n\r\n0\r\n\r\n",
+        HEAD + b"Expect: canary\r\nContent-Length: 0\r\n\r\n",
+        b"\r\n\r\n",
+    ],
+)
+def test_a_malformed_request_is_refused_in_a_word_that_quotes_nothing(
+    server: Server, sent: bytes
+) -> None:
+    with server.wire() as wire:
+        wire.send(sent)
+        answer = wire.answer()
+    assert answer.status == 400
+    assert b"canary" not in answer.body
+    assert "canary" not in server.log.read_text()
+
+
+def test_a_worker_told_to_stop_does_not_wait_for_an_unfinished_request(own_server: Server) -> None:
+    with own_server.wire() as unfinished, own_server.wire() as kept:
+        unfinished.send(HEAD)
+        kept.send(request(b"one"))
+        assert kept.answer().body == b"one"
+        own_server.process.send_signal(signal.SIGTERM)
+        assert own_server.process.wait(timeout=6) == 0
+
+
+def test_a_worker_told_to_stop_still_answers_what_becomes_whole(own_server: Server) -> None:
+    with own_server.wire() as wire:
+        wire.send(request(b"one")[:-1])
+        time.sleep(0.1)
+        own_server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        wire.send(b"e")
+        assert wire.answer().body == b"one"
