@@ -9,8 +9,9 @@ run: .venv/run
 	@$(BIN)/flask --app wsgi url
 	@exec $(BIN)/gunicorn
 
+# two processes, a file each: most tests wait for something
 test: .venv/dev
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 # the fault tests at full scale, with their table: under 30 minutes
 faults: .venv/dev
