@@ -3,11 +3,13 @@
 import logging
 import os
 import signal
+from functools import partial
 from typing import Any
 
 from app.bridge import bridge_of, check_database
 from app.errors import CannotStart
 from app.settings import load_settings
+from app.source.gate import head_to_refusal
 
 wsgi_app = "wsgi:app"
 bind = f"0.0.0.0:{os.environ['PORT']}" if "PORT" in os.environ else "127.0.0.1:8000"
@@ -42,6 +44,7 @@ def post_worker_init(worker: Any) -> None:
     At SIGTERM it stops along with the requests, not after them.
     """
     bridge = bridge_of(worker.wsgi)
+    worker.head_to_refusal = partial(head_to_refusal, tokens=bridge.settings.webhook_tokens)
     if not bridge.settings.deliver_in_web:
         return
     worker.delivery = bridge.delivery.start()

@@ -11,6 +11,7 @@ import socket
 import struct
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -58,6 +59,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._gathering: deque[TConn] = deque()
         self._lingering: deque[TConn] = deque()
+        self.head_to_refusal: Callable[[bytes], bytes | None] = lambda _: None
+        """The head of a request → the answer to it, where no thread need be asked."""
 
     def enqueue_req(self, conn: TConn) -> None:
         """Every way to a thread leads through here: new, kept-alive and pipelined connections."""
@@ -69,7 +72,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             conn.parser.unreader = GatheredUnreader(conn.sock)
             _limit_waits(conn.sock)
         conn.sock.setblocking(False)
-        conn.arriving = ArrivingRequest()
+        conn.arriving = ArrivingRequest(self.head_to_refusal)
         if conn.arriving.feed(conn.parser.unreader.take_buffered()) or self._gather(conn):
             self._hand_over(conn)
         else:
@@ -86,14 +89,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             unreader.unread(unreader.take_buffered())  # where gunicorn looks for a next request
             super().finish_request(conn, fs)
             return
-        try:
-            conn.sock.shutdown(socket.SHUT_WR)
-            conn.sock.setblocking(False)
-        except OSError:
-            self._end(conn)
-            return
-        conn.timeout = time.monotonic() + LINGER_SECONDS
-        self._watch(conn, self._lingering, self._on_rest)
+        self._linger(conn)
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Called with False when the worker is told to stop, or has as many callers as it takes."""
@@ -168,8 +164,24 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _hand_over(self, conn: TConn) -> None:
+        if refusal := conn.arriving.refusal:
+            with suppress(OSError):  # so short that it goes as a whole
+                conn.sock.send(refusal)
+            self._linger(conn)
+            return
         conn.parser.unreader.hand_over(conn.arriving.received)
         super().enqueue_req(conn)
+
+    def _linger(self, conn: TConn) -> None:
+        """The answer was the last one of its connection."""
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            conn.sock.setblocking(False)
+        except OSError:
+            self._end(conn)
+            return
+        conn.timeout = time.monotonic() + LINGER_SECONDS
+        self._watch(conn, self._lingering, self._on_rest)
 
     def _on_rest(self, conn: TConn) -> None:
         """What comes after the answer is not read; closed on it, the client could lose the answer

@@ -5,6 +5,7 @@ waiting for the sender.
 """
 
 import re
+from collections.abc import Callable
 
 HEAD_END = b"\r\n\r\n"
 
@@ -21,10 +22,15 @@ _MOST_DIGITS = 15
 
 
 class ArrivingRequest:
-    """The bytes of one request so far. `feed` is called with each piece, in order."""
+    """The bytes of one request so far. `feed` is called with each piece, in order.
 
-    def __init__(self) -> None:
+    `head_to_refusal` is asked once, with the head; where it gives an answer, no body is waited for.
+    """
+
+    def __init__(self, head_to_refusal: Callable[[bytes], bytes | None]) -> None:
         self.received = bytearray()
+        self.refusal: bytes | None = None
+        self._head_to_refusal = head_to_refusal
         self.expects_continue = False
         """The sender waits for a "100 Continue" before it sends the body."""
         self._body_start: int | None = None
@@ -38,6 +44,8 @@ class ArrivingRequest:
         self.received += data
         if self._body_start is None and not self._read_head(searched):
             return False
+        if self.refusal:
+            return True
         if self._body_length is not None:
             return len(self.received) - (self._body_start or 0) >= self._body_length
         return self._is_past_last_chunk()
@@ -48,7 +56,8 @@ class ArrivingRequest:
             return False
         head = bytes(self.received[: end + 2])
         self._body_start = self._next_chunk = end + len(HEAD_END)
-        self.expects_continue = bool(_EXPECTS.search(head))
+        self.refusal = self._head_to_refusal(head)
+        self.expects_continue = not self.refusal and bool(_EXPECTS.search(head))
         if not _CHUNKED.search(head):
             length = _CONTENT_LENGTH.search(head)
             self._body_length = _to_length(length[1], 10) if length else 0

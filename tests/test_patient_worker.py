@@ -29,6 +29,10 @@ threads = 2
 keepalive = 5
 graceful_timeout = 20
 control_socket_disable = True
+
+def post_worker_init(worker):
+    refusal = b"HTTP/1.1 401 Unauthorized\\r\\nContent-Length: 2\\r\\n\\r\\nno"
+    worker.head_to_refusal = lambda head: refusal if b"refuse" in head else None
 """
 
 ECHO = f"""
@@ -219,6 +223,26 @@ def test_a_request_larger_than_any_we_take_is_left_to_the_app(server: Server) ->
     with server.wire() as wire:
         wire.send(HEAD + b"Content-Length: 9000000\r\n\r\n" + bytes(1_200_000))
         assert wire.answer().status == 200
+
+
+REFUSED = HEAD + b"X: refuse\r\n"
+
+
+@pytest.mark.parametrize("before", [b"", request(b"one")], ids=["first", "behind another"])
+@pytest.mark.parametrize(
+    "fields", [b"Content-Length: 9\r\n", b"Content-Length: 9\r\nExpect: 100-continue\r\n", b""]
+)
+def test_a_head_that_is_refused_is_answered_without_its_body_and_nothing_after_it_is_read(
+    server: Server, before: bytes, fields: bytes
+) -> None:
+    with server.wire() as wire:
+        wire.send(before + REFUSED + fields + b"\r\n")
+        if before:
+            assert wire.answer().body == b"one"
+        assert wire.answer() == (401, {"content-length": "2"}, b"no")
+        wire.send(request(b"two"))
+        with pytest.raises(ConnectionError):
+            wire.answer()
 
 
 @pytest.mark.parametrize(

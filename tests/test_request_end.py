@@ -15,6 +15,11 @@ from app.request_end import LONGEST_CHUNK_LINE, ArrivingRequest
 HEAD = b"POST /webhooks/drip?token=t HTTP/1.1\r\nHost: example.com\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
+
+def welcome(_: bytes) -> None:
+    """No head is refused."""
+
+
 FIELDS = [b"Accept: */*\r\n", b"x-content-length: 7\r\n", b"X: Transfer-Encoding: y\r\n"]
 LENGTH_NAMES = [b"Content-Length: ", b"content-length:", b"CONTENT-LENGTH:\t "]
 CODINGS = [b"Transfer-Encoding: chunked\r\n", b"transfer-encoding:CHUNKED\r\n"]
@@ -65,7 +70,7 @@ def in_pieces(draw: st.DrawFn, content: bytes) -> list[bytes]:
 
 def whole_after(pieces: list[bytes]) -> int | None:
     """How many bytes had come when it was first said to be whole."""
-    request, come = ArrivingRequest(), 0
+    request, come = ArrivingRequest(welcome), 0
     for piece in pieces:
         come += len(piece)
         if request.feed(piece):
@@ -100,7 +105,7 @@ def test_a_request_does_not_wait_for_the_one_behind_it(
 
 @pytest.mark.parametrize("field", [b"Expect: 100-continue\r\n", b"expect:100-Continue \r\n"])
 def test_a_sender_that_waits_to_be_told_to_go_on_is_noticed(field: bytes) -> None:
-    request = ArrivingRequest()
+    request = ArrivingRequest(welcome)
     said = [
         (request.feed(piece), request.expects_continue)
         for piece in (HEAD + field, b"Content-Length: 2\r\n\r\n", b"{}")
@@ -109,7 +114,7 @@ def test_a_sender_that_waits_to_be_told_to_go_on_is_noticed(field: bytes) -> Non
 
 
 def test_a_field_of_the_body_is_no_expectation() -> None:
-    request = ArrivingRequest()
+    request = ArrivingRequest(welcome)
     body = b"\r\nExpect: 100-continue\r\n"
     assert request.feed(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
     assert not request.expects_continue
@@ -176,7 +181,7 @@ def parse(received: bytes) -> None:
 def test_whatever_comes_raises_nothing_and_once_whole_lets_no_thread_wait(
     content: bytes, data: st.DataObject
 ) -> None:
-    request = ArrivingRequest()
+    request = ArrivingRequest(welcome)
     if any(request.feed(piece) for piece in data.draw(in_pieces(content))):
         parse(bytes(request.received))
 

@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Sequence
 from hashlib import sha256
 
-from flask import Request
+from werkzeug.wrappers import Request
 
 
 def offered_token(request: Request) -> str:

@@ -1,12 +1,14 @@
 """Attack 16: hundreds of connections that never get to the point, while valid traffic goes on."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 
 import pytest
 
-from tests.bridge_process import BridgeProcess
+from tests.bridge_process import ROOT, BridgeProcess
 from tests.faults.attacks import WRONG, ValidTraffic, head, post
 from tests.faults.conftest import FULL, scaled
 from tests.wire import Wire
@@ -85,3 +87,44 @@ def test_slow_senders_do_not_hold_up_valid_traffic(
         f"{opened:,} connections opened, {answers:,} valid webhooks answered meanwhile, "
         f"highest p99 {slowest[name]:.3f} s ({name})"
     )
+
+
+FLOOD = """
+import sys, threading
+from tests.wire import Wire
+
+def run():
+    with Wire({port}, timeout=60) as wire:
+        try:
+            wire.send(request)
+            statuses.append(wire.answer().status)
+        except ConnectionError:
+            pass  # cut off while it was still sending
+
+request = {head!r} + b"1\\r\\nx\\r\\n" * {chunks} + b"0\\r\\n\\r\\n"
+statuses = []
+threads = [threading.Thread(target=run) for _ in range({senders})]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(*set(statuses))
+"""
+
+
+@pytest.mark.parametrize(("target", "status"), [(WRONG, "401"), ("/nothing", "411")])
+@pytest.mark.fault(16, f"{SENDERS} senders of 180,000 chunks of one byte each")
+def test_a_flood_of_chunks_does_not_hold_up_valid_traffic(
+    attacked: BridgeProcess, seen: Callable[[str], None], target: str, status: str
+) -> None:
+    chunked = head(target) + b"Transfer-Encoding: chunked\r\n\r\n"
+    code = FLOOD.format(
+        port=attacked.port, head=chunked, chunks=scaled(20_000, 180_000), senders=SENDERS
+    )
+    with ValidTraffic(attacked, connections=8, pause=0.01) as traffic:
+        said = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True)
+        time.sleep(0.2)
+    assert said.split() == [status]
+    assert traffic.others == []
+    assert traffic.p99() < 1
+    seen(f"to {target[:9]}…: {status}, p99 {traffic.p99():.3f} s")

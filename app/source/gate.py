@@ -1,0 +1,55 @@
+"""Who is refused by the head of the request alone, before a thread, or Flask, is busied with it.
+
+A flood of strangers is cheap only if each of them is. What is not plainly to be refused goes on to
+the webhook, which has the last word.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from werkzeug.wrappers import Request
+
+from app.source.auth import is_known, offered_token
+
+_WEBHOOK = re.compile(rb"POST /webhooks/drip(?:\?([!\"$-~]*))? HTTP/1\.[01]\r\n")
+_AUTHORIZATION = re.compile(rb"\r\nauthorization:[ \t]*([^\r\n]*)", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+
+
+def head_to_refusal(head: bytes, tokens: Sequence[str]) -> bytes | None:
+    """The whole answer to a request that starts with this head, or None where it may go on.
+
+    `head` ends before the empty line. Of the webhook's callers those are refused who have no token
+    of ours; of others those who send a body in chunks, which no browser does: a million chunks of a
+    byte are cheap to send and dear to read.
+    """
+    webhook = _WEBHOOK.match(head)
+    if webhook is None:
+        return _LENGTH_REQUIRED if _CHUNKED.search(head) else None
+    credentials = _AUTHORIZATION.findall(head)
+    if len(credentials) > 1:
+        return None
+    environ = {"QUERY_STRING": (webhook[1] or b"").decode()}
+    if credentials:
+        environ["HTTP_AUTHORIZATION"] = credentials[0].strip().decode("latin-1")
+    return None if is_known(offered_token(Request(environ)), tokens) else _UNAUTHORIZED
+
+
+def _answer(status: HTTPStatus, error: str, *fields: str) -> bytes:
+    body = json.dumps({"status": "refused", "error": error})
+    lines = [
+        f"HTTP/1.1 {status} {status.phrase}",
+        *fields,
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    ]
+    return "\r\n".join([*lines, "", body]).encode()
+
+
+_UNAUTHORIZED = _answer(
+    HTTPStatus.UNAUTHORIZED, "Token missing or wrong.", 'WWW-Authenticate: Basic realm="bridge"'
+)
+_LENGTH_REQUIRED = _answer(HTTPStatus.LENGTH_REQUIRED, "Length Required")
