@@ -5,6 +5,7 @@ A fault says what is wrong, never what the value was: it may be a secret in the 
 
 import ipaddress
 import re
+from math import inf
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,8 +54,7 @@ class Host(fields.Field[str]):
             raise ValidationError("must be scheme and host alone, as in the example.")
         if parts.username is not None:
             raise ValidationError("must not carry a user name: the write key is sent by itself.")
-        if parts.scheme != "https" and not (parts.scheme == "http" and _loopback(hostname)):
-            raise ValidationError("must start with https:// (http:// on loopback only).")
+        _must_be_private(parts.scheme, hostname)
         return f"{parts.scheme}://{parts.netloc}"
 
 
@@ -87,12 +87,67 @@ class WriteKeys(fields.Field[dict[str, str]]):
         return keys
 
 
-class Region(fields.Field[str]):
+class Choice(fields.Field[str]):
+    """One of a few words, in large letters or small."""
+
+    def __init__(self, *words: str, **how: Any) -> None:
+        super().__init__(**how)
+        self._words = words
+
     def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
-        region = value.strip().lower()
-        if region not in REGION_HOSTS:
-            raise ValidationError(f"must be one of: {', '.join(REGION_HOSTS)}.")
-        return region
+        word = value.strip().lower()
+        if word not in self._words:
+            raise ValidationError(f"must be one of: {', '.join(self._words)}.")
+        return word
+
+
+class Number(fields.Field[float]):
+    """Of days or hours, and how many it must be at least."""
+
+    def __init__(self, least: float, **how: Any) -> None:
+        super().__init__(**how)
+        self._least = least
+
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            raise ValidationError("is not a number.") from None
+        if not self._least <= number < inf:
+            raise ValidationError(f"must be at least {self._least:g}.")
+        return number
+
+
+class Secret(fields.Field[str]):
+    """What goes into an HTTP header."""
+
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
+        secret = value.strip()
+        if not re.fullmatch(r"[!-~]+", secret):
+            raise ValidationError("holds a blank, or a letter that is not ASCII.")
+        return secret
+
+
+class SecretUrl(fields.Field[str]):
+    """An address to post to, path and all: who knows it may post."""
+
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
+        try:
+            parts = urlsplit(value.strip())
+            hostname, _port = parts.hostname, parts.port
+        except ValueError:
+            raise ValidationError("is not a URL.") from None
+        if not hostname or not re.fullmatch(r"[!-~]+", value.strip()):
+            raise ValidationError("is not a URL.")
+        _must_be_private(parts.scheme, hostname)
+        return value.strip()
+
+
+class AccountId(fields.Field[str]):
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
+        if not re.fullmatch(r"[0-9]+", value.strip()):
+            raise ValidationError("must be digits: the number in the address of Drip's pages.")
+        return value.strip()
 
 
 class YesNo(fields.Boolean):
@@ -101,6 +156,11 @@ class YesNo(fields.Boolean):
             return bool(super()._deserialize(value.strip().lower(), *rest, **more))
         except ValidationError:
             raise ValidationError("must be true or false.") from None
+
+
+def _must_be_private(scheme: str, hostname: str) -> None:
+    if scheme != "https" and not (scheme == "http" and _loopback(hostname)):
+        raise ValidationError("must start with https:// (http:// on loopback only).")
 
 
 def _loopback(hostname: str) -> bool:

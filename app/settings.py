@@ -16,9 +16,13 @@ from sqlalchemy.engine import URL, make_url
 from app.errors import CannotStart
 from app.setting_fields import (
     REGION_HOSTS,
+    AccountId,
+    Choice,
     Database,
     Host,
-    Region,
+    Number,
+    Secret,
+    SecretUrl,
     Tokens,
     WriteKey,
     WriteKeys,
@@ -26,6 +30,9 @@ from app.setting_fields import (
 )
 
 TOKEN_FILE = "bridge.token"  # noqa: S105 - a file's name
+
+LEAST_DAYS = 4
+"""Drip sends an event again for up to 3 days: so long it has to be known (docs/facts.md § 1)."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,17 @@ class Settings:
     write_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Drip account id → write key."""
     deliver_in_web: bool = True
+    sent_retention_days: float = 7
+    failed_retention_days: float = 30
+    """For dead and quarantined events."""
+    log_level: str = "info"
+    log_format: str = "auto"
+    """"pretty", "logfmt" or "json"; "auto" is pretty on a terminal and logfmt elsewhere."""
+    alert_webhook_url: str | None = field(default=None, repr=False)
+    alert_silence_hours: float | None = None
+    """Without a webhook for so long, an alert."""
+    drip_api_token: str | None = field(default=None, repr=False)
+    drip_account_id: str | None = None
 
 
 def load_settings() -> Settings:
@@ -67,6 +85,14 @@ def environ_to_settings(environ: Mapping[str, str]) -> Settings:
         write_key=found["SEGMENT_WRITE_KEY"],
         write_keys=found["SEGMENT_WRITE_KEYS"],
         deliver_in_web=found["DELIVER_IN_WEB"],
+        sent_retention_days=found["SENT_RETENTION_DAYS"],
+        failed_retention_days=found["FAILED_RETENTION_DAYS"],
+        log_level=found["LOG_LEVEL"],
+        log_format=found["LOG_FORMAT"],
+        alert_webhook_url=found["ALERT_WEBHOOK_URL"],
+        alert_silence_hours=found["ALERT_SILENCE_HOURS"],
+        drip_api_token=found["DRIP_API_TOKEN"],
+        drip_account_id=found["DRIP_ACCOUNT_ID"],
     )
 
 
@@ -87,7 +113,7 @@ class _Environ(Schema):
 
     SEGMENT_WRITE_KEY = WriteKey(load_default=None, metadata={"example": "h1XJ…"})
     SEGMENT_WRITE_KEYS = WriteKeys(load_default=dict, metadata={"example": "4417=h1XJ…,5150=Qz0e…"})
-    SEGMENT_REGION = Region(load_default="us", metadata={"example": "eu"})
+    SEGMENT_REGION = Choice(*REGION_HOSTS, load_default="us", metadata={"example": "eu"})
     SEGMENT_HOST = Host(metadata={"example": REGION_HOSTS["eu"]})
     DRIP_WEBHOOK_TOKEN = Tokens(metadata={"example": "$(openssl rand -hex 24)"})
     DATABASE_URL = Database(
@@ -95,6 +121,20 @@ class _Environ(Schema):
         metadata={"example": "postgres://user:password@db.example.com:5432/bridge"},
     )
     DELIVER_IN_WEB = YesNo(load_default=True, metadata={"example": "false"})
+    SENT_RETENTION_DAYS = Number(LEAST_DAYS, load_default=7.0, metadata={"example": "7"})
+    FAILED_RETENTION_DAYS = Number(LEAST_DAYS, load_default=30.0, metadata={"example": "30"})
+    LOG_LEVEL = Choice(
+        "debug", "info", "warning", "error", load_default="info", metadata={"example": "warning"}
+    )
+    LOG_FORMAT = Choice(
+        "auto", "pretty", "logfmt", "json", load_default="auto", metadata={"example": "json"}
+    )
+    ALERT_WEBHOOK_URL = SecretUrl(
+        load_default=None, metadata={"example": "https://hooks.slack.com/services/…"}
+    )
+    ALERT_SILENCE_HOURS = Number(0.1, load_default=None, metadata={"example": "24"})
+    DRIP_API_TOKEN = Secret(load_default=None, metadata={"example": "0a1b2c…"})
+    DRIP_ACCOUNT_ID = AccountId(load_default=None, metadata={"example": "9999999"})
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def _fit_the_platform(self, found: Any, given: Mapping[str, str], **_: Any) -> None:

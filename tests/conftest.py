@@ -30,11 +30,13 @@ TOKEN = "a-token-for-the-tests"
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Neither this machine's variables nor a developer's .env reach a test."""
     for name in list(os.environ):
-        if name.startswith(("SEGMENT_", "DRIP_", "DATABASE_")) or name in (
+        if name.startswith(("SEGMENT_", "DRIP_", "DATABASE_", "ALERT_", "LOG_")) or name in (
             "DYNO",
             "PORT",
             "DELIVER_IN_WEB",
             "WEB_CONCURRENCY",
+            "SENT_RETENTION_DAYS",
+            "FAILED_RETENTION_DAYS",
         ):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)

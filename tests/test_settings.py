@@ -13,6 +13,7 @@ from app.settings import Settings, environ_to_settings, load_settings, local_tok
 from tests.bridge_process import ROOT
 
 TOKEN = "sixteen-letters!"
+ALERTS = "https://hooks.example.com/services/T0/B0/x"
 POSTGRES = "postgres://bridge:a-password@db.example.com:5432/bridge"
 
 
@@ -74,6 +75,16 @@ def test_a_token_is_all_that_has_to_be_set() -> None:
         ("DELIVER_IN_WEB", "false", "deliver_in_web", False),
         ("DELIVER_IN_WEB", "0", "deliver_in_web", False),
         ("DELIVER_IN_WEB", " No ", "deliver_in_web", False),
+        ("SENT_RETENTION_DAYS", "4", "sent_retention_days", 4),
+        ("SENT_RETENTION_DAYS", " 10.5 ", "sent_retention_days", 10.5),
+        ("FAILED_RETENTION_DAYS", "90", "failed_retention_days", 90),
+        ("LOG_LEVEL", "WARNING", "log_level", "warning"),
+        ("LOG_FORMAT", "json", "log_format", "json"),
+        ("ALERT_WEBHOOK_URL", ALERTS, "alert_webhook_url", ALERTS),
+        ("ALERT_WEBHOOK_URL", "http://[::1]:9/x?y=z", "alert_webhook_url", "http://[::1]:9/x?y=z"),
+        ("ALERT_SILENCE_HOURS", "0.5", "alert_silence_hours", 0.5),
+        ("DRIP_API_TOKEN", " 0a1b ", "drip_api_token", "0a1b"),
+        ("DRIP_ACCOUNT_ID", "9999999", "drip_account_id", "9999999"),
     ],
 )
 def test_a_good_value_is_read(variable: str, text: str, field: str, value: object) -> None:
@@ -156,6 +167,23 @@ IN_MEMORY = "events kept in memory only would be lost"
         ("DATABASE_URL", "sqlite:///file:bridge?mode=memory&uri=true", IN_MEMORY),
         ("DATABASE_URL", "sqlite://data/bridge.db", "is not a database URL"),
         ("DELIVER_IN_WEB", "perhaps", "must be true or false"),
+        ("SENT_RETENTION_DAYS", "3.9", "must be at least 4"),
+        ("SENT_RETENTION_DAYS", "-7", "must be at least 4"),
+        ("SENT_RETENTION_DAYS", "nan", "must be at least 4"),
+        ("SENT_RETENTION_DAYS", "inf", "must be at least 4"),
+        ("SENT_RETENTION_DAYS", "7 days", "is not a number"),
+        ("FAILED_RETENTION_DAYS", "0", "must be at least 4"),
+        ("LOG_LEVEL", "loud", "must be one of: debug, info, warning, error"),
+        ("LOG_FORMAT", "xml", "must be one of: auto, pretty, logfmt, json"),
+        ("ALERT_WEBHOOK_URL", "hooks.example.com", "is not a URL"),
+        ("ALERT_WEBHOOK_URL", "https://hooks.example.com/a b", "is not a URL"),
+        ("ALERT_WEBHOOK_URL", "https://hooks.example.com:x/", "is not a URL"),
+        ("ALERT_WEBHOOK_URL", "http://hooks.example.com/x", HTTPS),
+        ("ALERT_SILENCE_HOURS", "0", "must be at least 0.1"),
+        ("ALERT_SILENCE_HOURS", "a day", "is not a number"),
+        ("DRIP_API_TOKEN", "0a1b 2c", "holds a blank"),
+        ("DRIP_API_TOKEN", "clé", "not ASCII"),
+        ("DRIP_ACCOUNT_ID", "acme", "must be digits"),
     ],
 )
 def test_a_bad_value_is_told_with_its_variable_and_an_example(
@@ -178,6 +206,14 @@ def test_a_bad_value_is_told_with_its_variable_and_an_example(
         ("DRIP_WEBHOOK_TOKEN", "$(openssl rand -hex 24)"),
         ("DATABASE_URL", "postgres://user:password@db.example.com:5432/bridge"),
         ("DELIVER_IN_WEB", "false"),
+        ("SENT_RETENTION_DAYS", "7"),
+        ("FAILED_RETENTION_DAYS", "30"),
+        ("LOG_LEVEL", "warning"),
+        ("LOG_FORMAT", "json"),
+        ("ALERT_WEBHOOK_URL", "https://hooks.slack.com/services/"),
+        ("ALERT_SILENCE_HOURS", "24"),
+        ("DRIP_API_TOKEN", "0a1b2c"),
+        ("DRIP_ACCOUNT_ID", "9999999"),
     ],
 )
 def test_an_example_is_one_that_can_be_followed(variable: str, example: str) -> None:
@@ -223,6 +259,8 @@ def test_all_faults_are_told_at_once() -> None:
         {"DATABASE_URL": "mysql://ana:canary@db.example.com/bridge"},
         {"DATABASE_URL": "canary"},
         {"DATABASE_URL": "postgres://ana:can@ry:canary@db.example.com/bridge"},
+        {"DRIP_API_TOKEN": "canary canary"},
+        {"ALERT_WEBHOOK_URL": "http://hooks.example.com/canary"},
     ],
 )
 def test_no_secret_is_in_the_text_of_a_fault(environ: dict[str, str]) -> None:
@@ -238,6 +276,8 @@ def test_no_secret_is_in_the_repr() -> None:
         SEGMENT_WRITE_KEYS="4417=canary-2",
         DRIP_WEBHOOK_TOKEN="canary-token-of-the-bridge",
         DATABASE_URL="postgres://bridge:canary-3@db.example.com/bridge",
+        DRIP_API_TOKEN="canary-4",
+        ALERT_WEBHOOK_URL="https://hooks.example.com/canary-5",
     )
 
     assert settings.write_key == "canary-1"
