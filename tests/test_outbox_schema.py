@@ -4,12 +4,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import URL, make_url
 
@@ -94,17 +97,18 @@ def test_the_migrations_give_the_same_constraints_and_indexes_to_the_letter(
 
 
 SQLITE_DEFINITIONS = """
-    SELECT sql FROM sqlite_schema WHERE tbl_name = 'events' AND sql IS NOT NULL
+    SELECT replace(sql, '"', '') FROM sqlite_schema
+    WHERE tbl_name IN ('events', 'pauses') AND sql IS NOT NULL
 """
 
 POSTGRESQL_DEFINITIONS = """
-    SELECT indexdef FROM pg_indexes WHERE tablename = 'events'
+    SELECT indexdef FROM pg_indexes WHERE tablename IN ('events', 'pauses')
     UNION ALL
     SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
-    WHERE conrelid = 'events'::regclass
+    WHERE conrelid IN ('events'::regclass, 'pauses'::regclass)
     UNION ALL
-    SELECT concat_ws(' ', column_name, data_type, is_nullable, column_default)
-    FROM information_schema.columns WHERE table_name = 'events'
+    SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default)
+    FROM information_schema.columns WHERE table_name IN ('events', 'pauses')
 """
 
 
@@ -186,3 +190,46 @@ def test_a_failed_migration_leaves_nothing_behind(empty: Engine) -> None:
         connection.execute(text("DROP TABLE events_waiting"))
     upgrade(empty)
     assert Store(empty).put([ARRIVAL]) == {"drip-1"}
+
+
+def test_an_older_database_is_filled_from_what_it_keeps(empty: Engine) -> None:
+    call = '{"event": "Email Opened", "context": {"traits": {"email": "Ana@Example.com"}}}'
+    with empty.begin() as connection:
+        context = MigrationContext.configure(connection)
+        with Operations.context(context):
+            old = import_module("app.outbox.migrations.versions.0001_events")
+            old.upgrade()
+        connection.execute(text("CREATE TABLE alembic_version (version_num varchar(32))"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0001')"))
+        insert = text(
+            "INSERT INTO events (message_id, account, state, payload, payload_bytes, raw,"
+            " received_at, due_at, tries) VALUES (:id, '', :state, :payload, 0, :raw, 7, 7, 0)"
+        )
+        rows = [("a", "sent", call), ("b", "pending", '{"event": "E"}'), ("c", "quarantined", None)]
+        connection.execute(
+            insert, [{"id": i, "state": s, "payload": p, "raw": b"\x00"} for i, s, p in rows]
+        )
+
+    upgrade(empty)
+
+    with empty.begin() as connection:
+        found = connection.execute(
+            text("SELECT message_id, collection, email, settled_at, raw FROM events ORDER BY 1")
+        ).all()
+    assert [row[:4] for row in found] == [
+        ("a", "Email Opened", "ana@example.com", None),
+        ("b", "E", None, None),
+        ("c", None, None, 7.0),
+    ]
+    assert {bytes(row.raw) for row in found} == {b"\x00"}
+
+
+def test_a_file_from_before_is_written_anew_so_that_it_can_shrink(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.db"
+    code = "import sys, pysqlite3 as s; s.connect(sys.argv[1]).execute('CREATE TABLE old (id)')"
+    subprocess.run([sys.executable, "-c", code, path], check=True)
+    engine = open_database(make_url(f"sqlite:///{path}"))
+    upgrade(engine)
+    with engine.begin() as connection:
+        assert connection.scalar(text("PRAGMA auto_vacuum")) == 2
+    engine.dispose()

@@ -66,6 +66,8 @@ def _open_sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _durable(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver
+        # of a new file only, and before anything else: pages that pruning frees can be given back
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         # a log that is synced at each commit: survives power loss, and readers never wait
         _switch_to_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")

@@ -1,5 +1,6 @@
 """Is the database's schema the one this version works with, and how it becomes so."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from alembic import command
@@ -8,6 +9,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
 from app.errors import CannotStart
 
@@ -50,6 +52,17 @@ def upgrade(engine: Engine) -> None:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    if engine.dialect.name == "sqlite":
+        _let_it_shrink(engine)
+
+
+def _let_it_shrink(engine: Engine) -> None:
+    """A file made before `engine.py` asked for it has to be written anew, once."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if connection.scalar(text("PRAGMA auto_vacuum")) == 0:
+            connection.execute(text("PRAGMA auto_vacuum = INCREMENTAL"))
+            with suppress(OperationalError):  # another uses the file: it shrinks after the next
+                connection.execute(text("VACUUM"))
 
 
 def _revision(connection: Connection) -> str | None:

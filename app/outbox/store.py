@@ -38,6 +38,8 @@ class Arrival:
     raw: bytes
     received_at: float
     error: str | None = None
+    collection: str | None = None
+    email: str | None = None
 
 
 @dataclass(frozen=True)
@@ -194,10 +196,13 @@ def _ended(state: str, now: float, error: str | None) -> dict[str, Any]:
 
 
 def _to_row(arrival: Arrival) -> dict[str, Any]:
+    is_readable = arrival.payload is not None
     return {
         "message_id": arrival.message_id,
         "account": arrival.account,
-        "state": "quarantined" if arrival.payload is None else "pending",
+        "collection": arrival.collection,
+        "email": arrival.email and arrival.email.lower(),
+        "state": "pending" if is_readable else "quarantined",
         "payload": arrival.payload,
         "payload_bytes": len(arrival.payload or ""),
         "raw": arrival.raw,
@@ -205,6 +210,7 @@ def _to_row(arrival: Arrival) -> dict[str, Any]:
         "due_at": arrival.received_at,
         "tries": 0,
         "error": arrival.error,
+        "settled_at": None if is_readable else arrival.received_at,
     }
 
 

@@ -1,4 +1,4 @@
-"""The outbox's one table. Times are seconds since the epoch."""
+"""The outbox's tables. Times are seconds since the epoch."""
 
 from sqlalchemy import (
     BigInteger,
@@ -24,7 +24,7 @@ events = Table(
     Column("message_id", Text, nullable=False, unique=True),
     # whose events these are: decides the key that they are sent with
     Column("account", Text, nullable=False),
-    # pending → sent | dead; quarantined has no payload and is not sent
+    # pending → sent | dead; quarantined has no payload and is not sent; erased is but its id
     Column("state", Text, nullable=False),
     # what goes out, in ASCII JSON, and its length
     Column("payload", Text),
@@ -39,9 +39,14 @@ events = Table(
     Column("tries", Integer, nullable=False),
     # why it is where it is: the last failure's words, or what could not be read, field by field
     Column("error", Text),
-    # when it was sent or given up
+    # when it was sent, given up, set aside or erased
     Column("settled_at", Double),
-    CheckConstraint("state IN ('pending', 'sent', 'dead', 'quarantined')", name="events_state"),
+    # its Segment event name, and its person in small letters: to find it by
+    Column("collection", Text),
+    Column("email", Text),
+    CheckConstraint(
+        "state IN ('pending', 'sent', 'dead', 'quarantined', 'erased')", name="events_state"
+    ),
 )
 
 Index(
@@ -51,4 +56,32 @@ Index(
     events.c.id,
     sqlite_where=text("state = 'pending'"),
     postgresql_where=text("state = 'pending'"),
+)
+
+# the oldest one that waits
+Index(
+    "events_unsent",
+    events.c.received_at,
+    sqlite_where=text("state = 'pending'"),
+    postgresql_where=text("state = 'pending'"),
+)
+
+# how many, since when, and which are old enough to go
+Index(
+    "events_settled",
+    events.c.state,
+    events.c.settled_at,
+    sqlite_where=text("state <> 'pending'"),
+    postgresql_where=text("state <> 'pending'"),
+)
+
+Index("events_email", events.c.email)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    # whose events wait because the destination refused their key, or its address is wrong
+    Column("account", Text, primary_key=True),
+    Column("until", Double, nullable=False),
+    Column("reason", Text, nullable=False),
 )

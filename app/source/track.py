@@ -32,6 +32,7 @@ class TrackCall:
     collection: str
     account_id: str
     """The Drip account, which decides the write key; "" where Drip named none."""
+    email: str | None
     payload: str
     """The call in ASCII JSON, byte for byte what the SDK will send."""
 
@@ -51,7 +52,7 @@ def event_to_track(event: DripEvent, received_at: float) -> TrackCall:
         raise Unreadable({"data": ["A number beyond what JSON can carry."]}) from None
     except RecursionError:
         raise Unreadable({"data": ["Nested too deeply to be sent."]}) from None
-    return TrackCall(identity, call["event"], event.account_id or "", payload)
+    return TrackCall(identity, call["event"], event.account_id or "", event.email, payload)
 
 
 def message_id(event: DripEvent) -> str:

@@ -92,6 +92,8 @@ def _keep(body: bytes, now: float, outbox: GroupCommit) -> Response:
         Arrival(
             message_id=call.message_id,
             account=call.account_id,
+            collection=call.collection,
+            email=call.email,
             payload=call.payload,
             raw=body,
             received_at=now,
