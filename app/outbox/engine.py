@@ -66,10 +66,11 @@ def _open_sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _durable(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver
-        # of a new file only, and before anything else: pages that pruning frees can be given back
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if connection.execute("PRAGMA page_count").fetchone() == (0,):
+            # possible in a new file alone: pages that pruning frees can be given back
+            _insist(connection, "PRAGMA auto_vacuum = INCREMENTAL")
         # a log that is synced at each commit: survives power loss, and readers never wait
-        _switch_to_wal(connection)
+        _insist(connection, "PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
 
     @event.listens_for(engine, "begin")
@@ -88,12 +89,12 @@ def _open_sqlite(url: URL) -> Engine:
     return engine
 
 
-def _switch_to_wal(connection: Any) -> None:
+def _insist(connection: Any, pragma: str) -> None:
     """Also while another is making the file: for this, SQLite's own waiting does not wait."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(pragma)
         except connection.OperationalError:
             if time.monotonic() > deadline:
                 raise
