@@ -8,8 +8,20 @@ from typing import Any
 
 from app.bridge import bridge_of, check_database
 from app.errors import CannotStart
-from app.settings import load_settings
+from app.logs import log_config
+from app.settings import Settings, load_settings
 from app.source.gate import head_to_refusal
+
+
+def _settings() -> Settings:
+    """Refuse to start in words rather than with a traceback."""
+    try:
+        return load_settings()
+    except CannotStart as error:
+        raise SystemExit(str(error)) from None
+
+
+_set = _settings()
 
 wsgi_app = "wsgi:app"
 bind = f"0.0.0.0:{os.environ['PORT']}" if "PORT" in os.environ else "127.0.0.1:8000"
@@ -25,6 +37,7 @@ graceful_timeout = 20
 
 # The access log prints the URL, which carries the token, and the Basic user name.
 accesslog = None
+logconfig_dict = log_config(_set.log_level, _set.log_format)
 control_socket_disable = True
 
 
@@ -33,7 +46,7 @@ def on_starting(server: Any) -> None:
     # at DEBUG gunicorn prints what it received
     server.log.error_log.setLevel(max(server.log.error_log.level, logging.INFO))
     try:
-        check_database(load_settings())
+        check_database(_set)
     except CannotStart as error:
         raise SystemExit(str(error)) from None
 

@@ -13,8 +13,9 @@ from app.source.webhook import create_webhook
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The one place where the parts meet. Raises `CannotStart` where a setting is at fault."""
-    configure_logs()
-    bridge = build_bridge(settings or load_settings())
+    settings = settings or load_settings()
+    configure_logs(settings.log_level, settings.log_format)
+    bridge = build_bridge(settings)
 
     app = Flask(__name__)
     app.extensions["bridge"] = bridge

@@ -10,17 +10,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import backoff
-from app.errors import BatchRefused, KeyRefused, SendError, TryAgain
-from app.logs import where
+from app import backoff, metrics
+from app.errors import KeyRefused, SendError, TryAgain
+from app.logs import get_logger, where
 from app.outbox.engine import describe
-from app.outbox.store import Lease, Store
+from app.outbox.store import Claimed, Lease, Store
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 POLL = 0.5
 """Seconds between looks at the outbox when there was less to do than a full batch."""
@@ -67,6 +67,8 @@ class Delivery:
         self._stopping = threading.Event()
         self._paused: dict[str, tuple[float, float]] = {}
         self._told_held: set[str] = set()
+        self._accepted: set[str] = set()
+        """Accounts whose key was good for the latest batch."""
         self.outcomes: Counter[str] = Counter()
         """Events by what became of them here: sent, later, dead, released."""
 
@@ -87,10 +89,10 @@ class Delivery:
                 more = self.deliver_due()
                 pause = 0.0 if more else POLL
             except SQLAlchemyError as error:
-                log.error("outbox out of reach, trying again: %s", describe(error))  # noqa: TRY400
+                log.error("outbox out of reach, trying again", reason=describe(error))  # noqa: TRY400
                 pause = FAULT_PAUSE
             except Exception as error:  # noqa: BLE001 - a loop that ended would look like silence
-                log.error("fault of the bridge, trying again: %s", where(error))  # noqa: TRY400
+                log.error("fault of the bridge, trying again", reason=where(error))  # noqa: TRY400
                 pause = FAULT_PAUSE
             self._stopping.wait(pause)
 
@@ -119,25 +121,58 @@ class Delivery:
     def _send(self, key: str, lease: Lease) -> None:
         if not lease.events:
             return
+        began = time.perf_counter()
+        error = self._post(key, lease)
+        about = {
+            "events": len(lease.events),
+            "account": lease.account or None,
+            "attempt": max(event.tries for event in lease.events) + 1,
+            "duration": round(time.perf_counter() - began, 4),
+        }
+        match error:
+            case None:
+                log.info("sent", **about)
+                self._note_sent(lease)
+            case TryAgain():
+                log.warning("not taken, trying again later", reason=str(error), **about)
+                self._postpone(key, lease, error)
+            case KeyRefused():
+                log.error("key refused, pausing it", reason=str(error), **about)
+                self._rest(key, lease, error)
+            case _:
+                log.warning("refused for an event in it", reason=str(error), **about)
+                self._find_culprit(key, lease, error)
+
+    def _post(self, key: str, lease: Lease) -> SendError | None:
         try:
             self._destination.send(key, [event.payload for event in lease.events])
-        except TryAgain as error:
-            self._postpone(key, lease, error)
-        except KeyRefused as error:
-            self._pause(key, KEY_PAUSE)
-            log.error("key refused, pausing it for %g s: %s", KEY_PAUSE, error)  # noqa: TRY400
-            self._settled("released", lease, self._store.release(lease, self._clock()))
-        except BatchRefused as error:
-            self._find_culprit(key, lease, error)
+        except SendError as error:
+            metrics.count_batch(type(error).__name__)
+            return error
         except Exception as error:  # noqa: BLE001 - may not stick, nor hold up other accounts
-            self._postpone(key, lease, TryAgain(f"fault of the bridge: {where(error)}"))
-        else:
-            self._settled("sent", lease, self._store.mark_sent(lease, self._clock()))
+            metrics.count_batch("Fault")
+            return TryAgain(f"fault of the bridge: {where(error)}")
+        metrics.count_batch("Sent")
+        return None
 
-    def _find_culprit(self, key: str, lease: Lease, error: BatchRefused) -> None:
+    def _note_sent(self, lease: Lease) -> None:
+        self._settled("sent", lease, self._store.mark_sent(lease, self._clock()))
+        if lease.account not in self._accepted:  # a pause may have been noted before we started
+            self._store.clear_pause(lease.account)
+            self._accepted.add(lease.account)
+
+    def _rest(self, key: str, lease: Lease, error: KeyRefused) -> None:
+        """Nothing is wrong with the events: they go back untried, and others are told why."""
+        self._pause(key, KEY_PAUSE)
+        now = self._clock()
+        self._settled("released", lease, self._store.release(lease, now))
+        self._store.note_pause(lease.account, now + KEY_PAUSE, str(error))
+        self._accepted.discard(lease.account)
+
+    def _find_culprit(self, key: str, lease: Lease, error: SendError) -> None:
         """Halve the batch until who is to blame stands alone; the others are sent."""
         if len(lease.events) == 1:
-            self._settled("dead", lease, self._store.bury(lease, self._clock(), _to_text(error)))
+            self._bury(lease, self._clock(), error)
             return
         for half in lease.halves():
             if self._stopping.is_set() or self._is_paused(key):
@@ -145,7 +180,7 @@ class Delivery:
             elif self._store.renew(half, self._clock() + LEASE):
                 self._send(key, half)
             else:
-                log.warning("%d events were no longer ours: lease overrun", len(half.events))
+                _tell_overrun(len(half.events))
 
     def _postpone(self, key: str, lease: Lease, error: TryAgain) -> None:
         """Each event waits by its own count of tries; the key rests too, so that an outage costs
@@ -161,20 +196,25 @@ class Delivery:
                 given_up.append(event)
             else:
                 due[event.id] = at
-        words = _to_text(error)
         if due:
-            waiting = Lease(lease.token, tuple(e for e in lease.events if e.id in due))
-            self._settled("later", waiting, self._store.postpone(waiting, due, words))
+            waiting = lease.only(event for event in lease.events if event.id in due)
+            self._settled("later", waiting, self._store.postpone(waiting, due, _to_text(error)))
         if given_up:
-            dead = Lease(lease.token, tuple(given_up))
-            self._settled("dead", dead, self._store.bury(dead, now, words))
-        log.warning("not taken, trying again later: %s", error)
+            self._bury(lease.only(given_up), now, error)
+
+    def _bury(self, lease: Lease, now: float, error: SendError) -> None:
+        for event in lease.events:
+            log.error("dead", reason=str(error), account=lease.account or None, **_about(event))
+        self._settled("dead", lease, self._store.bury(lease, now, _to_text(error)))
 
     def _settled(self, outcome: str, lease: Lease, settled: int) -> None:
         self.outcomes[outcome] += settled
-        log.info("%s events=%d", outcome, settled)
+        metrics.count_settled(outcome, settled)
+        if log.isEnabledFor(logging.DEBUG):
+            for event in lease.events:
+                log.debug(outcome, **_about(event))
         if settled < len(lease.events):
-            log.warning("%d events were no longer ours: lease overrun", len(lease.events) - settled)
+            _tell_overrun(len(lease.events) - settled)
 
     def _pause(self, key: str, seconds: float) -> None:
         now = self._clock()
@@ -188,7 +228,19 @@ class Delivery:
     def _tell_held(self, account: str) -> None:
         if account not in self._told_held:
             self._told_held.add(account)
-            log.warning("events of account %s are held: no key is set for it", account or "(none)")
+            log.warning("events are held: no key is set for their account", account=account or None)
+
+
+def _about(event: Claimed) -> dict[str, Any]:
+    return {
+        "message_id": event.message_id,
+        "collection": event.collection,
+        "attempt": event.tries + 1,
+    }
+
+
+def _tell_overrun(events: int) -> None:
+    log.warning("events were no longer ours: lease overrun", events=events)
 
 
 def _is_full(lease: Lease) -> bool:

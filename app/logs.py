@@ -1,28 +1,65 @@
-"""Log lines say what happened, never to whom."""
+"""Log lines say what happened, never to whom.
+
+One event a line: logfmt or JSON for machines, colours for a terminal. The same form for the
+bridge's own lines, gunicorn's and any library's.
+"""
 
 import logging.config
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from structlog.types import EventDict, Processor
+
+from app.repeats import OnceAMinute
 
 
-def configure_logs() -> None:
-    """Send the bridge's own lines to stderr, and keep quiet those that print what must not be read.
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger whose lines carry fields: `log.info("sent", events=3)`."""
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger(name)
+    return logger
 
-    At DEBUG the SDK prints whole bodies and the write key, and at any level it prints what Segment
-    answered (docs/facts.md § 3); urllib3 prints URLs; Alembic tells of every look at the schema.
+
+def configure_logs(level: str, form: str) -> None:
+    """Send lines of at least this level to stderr, in the given form (`Settings.log_format`)."""
+    logging.config.dictConfig(log_config(level, form))
+
+
+def log_config(level: str, form: str) -> dict[str, Any]:
+    """What `logging.config.dictConfig` takes, and gunicorn too.
+
+    Quiet whatever they are set to are those that print what must not be read: at DEBUG the SDK
+    prints whole bodies and the write key, and at any level what Segment answered
+    (docs/facts.md § 3); urllib3 prints URLs, gunicorn at DEBUG what it received.
     """
-    logging.config.dictConfig(
-        {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-            "loggers": {
-                "app": {"level": "INFO", "handlers": ["stderr"]},
-                "segment": {"level": "CRITICAL", "propagate": False},
-                "urllib3": {"level": "ERROR"},
-                "alembic": {"level": "WARNING"},
-            },
-        }
-    )
+    if form == "auto":
+        form = "pretty" if sys.stderr.isatty() else "logfmt"
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "line": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "processors": _renderer(form),
+                "foreign_pre_chain": _FIELDS,
+            }
+        },
+        # somebody who debugs wants each line
+        "handlers": {
+            "stderr": {
+                "()": logging.StreamHandler if level == "debug" else OnceAMinute,
+                "formatter": "line",
+            }
+        },
+        "root": {"level": "WARNING", "handlers": ["stderr"]},
+        "loggers": {
+            "app": {"level": level.upper()},
+            "gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False},
+            "segment": {"level": "CRITICAL", "propagate": False},
+            "urllib3": {"level": "ERROR"},
+        },
+    }
 
 
 def where(error: BaseException) -> str:
@@ -32,3 +69,45 @@ def where(error: BaseException) -> str:
         trace = trace.tb_next
     line = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "nowhere"
     return f"{type(error).__name__} at {line}"
+
+
+def _no_traceback(_: Any, __: str, line: EventDict) -> EventDict:
+    """A traceback ends with the text of its error, and a library's may quote what it was given."""
+    found = line.pop("exc_info", None)
+    if found is True:
+        found = sys.exc_info()
+    error = found[1] if isinstance(found, tuple) else found
+    if isinstance(error, BaseException):
+        line["error"] = where(error)
+    return line
+
+
+_FIELDS: Sequence[Processor] = (
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    _no_traceback,
+)
+
+
+def _renderer(form: str) -> Sequence[Processor]:
+    renderers: dict[str, Processor] = {
+        "json": structlog.processors.JSONRenderer(),
+        "logfmt": structlog.processors.LogfmtRenderer(
+            key_order=["timestamp", "level", "event"], bool_as_flag=False
+        ),
+        "pretty": structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+    }
+    return (structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderers[form])
+
+
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *_FIELDS,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)

@@ -16,7 +16,7 @@ from app.delivery import KEY_PAUSE, LEASE, MOST_BYTES, Delivery
 from app.errors import BatchRefused, KeyRefused, SendError, TryAgain
 from app.logs import configure_logs
 from app.outbox.store import Arrival, Store
-from app.outbox.tables import events
+from app.outbox.tables import events, pauses
 from app.source import segment as segment_module
 from app.source.segment import Segment
 from app.source.webhook import body_to_track
@@ -153,7 +153,8 @@ def test_without_a_key_events_are_held_and_go_out_once_there_is_one(
     assert segment.batches == []
     row = rows(store)["drip-1"]
     assert (row.state, row.tries, row.lease) == ("pending", 0, None)
-    assert caplog.text.count("events of account 5150 are held") == 1
+    assert caplog.text.count("events are held: no key is set") == 1
+    assert "'account': '5150'" in caplog.text
 
     delivery.drain()
     assert segment.message_ids() == ["drip-1"]
@@ -679,7 +680,8 @@ def test_the_loop_survives_a_database_error(
 def test_no_log_line_holds_a_key_or_what_an_event_says(
     store: Store, segment: FakeSegment, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    configure_logs()
+    configure_logs("debug", "logfmt")
+    logging.getLogger().addHandler(caplog.handler)
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="app")
     delivery = delivery_to(store, Segment(segment.url, KEY, {}), clock)
@@ -694,5 +696,42 @@ def test_no_log_line_holds_a_key_or_what_an_event_says(
     assert delivery.outcomes == {"sent": 1, "released": 3, "dead": 3, "later": 1}
     assert "key refused" in caplog.text
     assert "not taken" in caplog.text
-    for secret in (KEY, "ana@example.com", "drip-503", "Email Opened"):
+    assert "drip-503" in caplog.text
+    for secret in (KEY, "ana@example.com", '"type": "track"'):
         assert secret not in caplog.text
+
+
+def pauses_of(store: Store) -> list[tuple[str, float, str]]:
+    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        return [tuple(row) for row in connection.execute(select(pauses))]
+
+
+def test_a_refused_key_is_noted_for_others_to_see_until_it_is_good(
+    store: Store, segment: FakeSegment, clock: Clock
+) -> None:
+    segment.behave = lambda _: Reply(401)
+    keep(store, "drip-1", account="4417")
+    first = delivery_to(store, Segment(segment.url, KEY, {}), clock)
+    first.drain()
+    reason = "HTTP 401: check SEGMENT_WRITE_KEY and SEGMENT_WRITE_KEYS"
+    assert pauses_of(store) == [("4417", clock.now + KEY_PAUSE, reason)]
+
+    clock.now += KEY_PAUSE
+    first.drain()
+    assert pauses_of(store) == [("4417", clock.now + KEY_PAUSE, reason)]
+
+    segment.behave = lambda _: Reply(200)
+    restarted = delivery_to(store, Segment(segment.url, KEY, {}), clock)
+    restarted.drain()
+    assert pauses_of(store) == []
+
+
+def test_a_key_that_is_refused_later_is_noted_again(
+    store: Store, segment: FakeSegment, delivery: Delivery, clock: Clock
+) -> None:
+    for status, count in ((200, 0), (403, 1), (200, 0)):
+        segment.behave = lambda _, status=status: Reply(status)  # type: ignore[misc]
+        keep(store, f"drip-{clock.now}")
+        delivery.drain()
+        assert len(pauses_of(store)) == count
+        clock.now += KEY_PAUSE

@@ -72,7 +72,7 @@ def test_what_segment_says_of_an_event_is_not_logged(
     segment.behave = lambda batch: Reply(status=400, body=batch.body)
     bridge.start_web()
     bridge.post(CLICKED)
-    bridge.wait_for_log("dead events=1")
+    bridge.wait_for_log("event=dead")
 
 
 def test_process_titles_hold_no_secret(bridge: BridgeProcess) -> None:

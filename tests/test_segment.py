@@ -309,7 +309,7 @@ def test_segments_own_words_are_kept(destination: Segment, segment: FakeSegment)
 @pytest.fixture
 def every_line(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     """All that the bridge's loggers let through where the root logger is at DEBUG."""
-    configure_logs()
+    configure_logs("debug", "logfmt")
     caplog.set_level(logging.DEBUG)
     sdk = logging.getLogger("segment")
     sdk.addHandler(caplog.handler)

@@ -461,6 +461,7 @@ def test_a_postgresql_without_the_schema_is_not_written_to(
 ) -> None:
     url = make_url(postgres_url).set(drivername="postgresql+psycopg")
     with app_over(replace(settings, database_url=url)) as app:
+        logging.getLogger().addHandler(caplog.handler)
         assert_not_kept(post(app.test_client(), OPENED))
     assert "flask --app wsgi db upgrade" in caplog.text
 

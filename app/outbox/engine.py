@@ -65,13 +65,7 @@ def _open_sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _durable(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # transactions are begun below, not by the driver
-        if connection.execute("PRAGMA page_count").fetchone() == (0,):
-            # possible in a new file alone: pages that pruning frees can be given back
-            _insist(connection, "PRAGMA auto_vacuum = INCREMENTAL")
-        # a log that is synced at each commit: survives power loss, and readers never wait
-        _insist(connection, "PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
+        _prepare(connection)
 
     @event.listens_for(engine, "begin")
     def _write_lock_first(connection: Connection) -> None:
@@ -87,6 +81,16 @@ def _open_sqlite(url: URL) -> Engine:
             context.is_disconnect = True
 
     return engine
+
+
+def _prepare(connection: Any) -> None:
+    connection.isolation_level = None  # transactions are begun by the engine, not by the driver
+    if connection.execute("PRAGMA page_count").fetchone() == (0,):
+        # possible in a new file alone: pages that pruning frees can be given back
+        _insist(connection, "PRAGMA auto_vacuum = INCREMENTAL")
+    # a log that is synced at each commit: survives power loss, and readers never wait
+    _insist(connection, "PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
 
 
 def _insist(connection: Any, pragma: str) -> None:

@@ -1,6 +1,5 @@
 """Many puts, one commit: requests that wait at the same time share one sync to disk."""
 
-import logging
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
@@ -13,8 +12,6 @@ from app.errors import CannotKeep, CannotStart
 from app.outbox.engine import describe
 from app.outbox.schema import make_ready
 from app.outbox.store import Arrival, Store
-
-log = logging.getLogger(__name__)
 
 LARGEST_GROUP = 200
 

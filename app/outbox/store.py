@@ -5,8 +5,9 @@ beside it. A deliverer that dies leaves nothing to clean up: its events fall due
 statement of a claim names its token, so one that overslept cannot undo another's work.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from operator import itemgetter
 from typing import Any
 from uuid import uuid4
 
@@ -14,9 +15,9 @@ from sqlalchemy import (
     ColumnElement,
     CursorResult,
     Engine,
-    Row,
     Update,
     bindparam,
+    delete,
     func,
     literal_column,
     select,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.outbox.tables import events
+from app.outbox.tables import events, pauses
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Claimed:
     """An event that is ours to send until its lease ends."""
 
     id: int
+    message_id: str
+    collection: str | None
     payload: str
     received_at: float
     tries: int
@@ -57,6 +60,7 @@ class Lease:
     """Events of one account, claimed together, oldest first."""
 
     token: str
+    account: str
     events: tuple[Claimed, ...]
 
     @property
@@ -67,9 +71,14 @@ class Lease:
     def halves(self) -> tuple["Lease", "Lease"]:
         """The same claim as two."""
         middle = len(self.events) // 2
-        first, second = self.events[:middle], self.events[middle:]
-        return replace(self, events=first), replace(self, events=second)
+        return self.only(self.events[:middle]), self.only(self.events[middle:])
 
+    def only(self, events: Iterable[Claimed]) -> "Lease":
+        """The same claim over some of its events."""
+        return replace(self, events=tuple(events))
+
+
+_CLAIMED = [events.c[field.name] for field in fields(Claimed)]
 
 # spelt out, not bound: only then may the engines use the partial index
 _IS_PENDING: ColumnElement[bool] = literal_column("events.state") == literal_column("'pending'")
@@ -96,9 +105,9 @@ class Store:
         self.engine = engine
         # a single SELECT is its own transaction: no BEGIN, so no write lock on SQLite
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
-        dialect = sqlite if engine.dialect.name == "sqlite" else postgresql
+        self._dialect = sqlite if engine.dialect.name == "sqlite" else postgresql
         self._insert = (
-            dialect.insert(events)
+            self._dialect.insert(events)
             .on_conflict_do_nothing(index_elements=[events.c.message_id])
             .returning(events.c.message_id)
         )
@@ -127,11 +136,12 @@ class Store:
             update(events)
             .where(events.c.id.in_(_fitting(account, now, most_events, most_bytes)))
             .values(due_at=until, lease=lease)
-            .returning(events.c.id, events.c.payload, events.c.received_at, events.c.tries)
+            .returning(*_CLAIMED)
         )
         with self.engine.begin() as connection:
-            rows = connection.execute(statement).all()
-        return Lease(lease, tuple(_to_claimed(row) for row in sorted(rows, key=lambda row: row.id)))
+            rows = connection.execute(statement).mappings().all()
+        in_order = sorted(rows, key=itemgetter("id"))
+        return Lease(lease, account, tuple(Claimed(**row) for row in in_order))
 
     def renew(self, lease: Lease, until: float) -> bool:
         """Hold the events longer; False if any of them is no longer this claim's."""
@@ -157,6 +167,20 @@ class Store:
             .values(due_at=bindparam("due"), lease=None, tries=events.c.tries + 1, error=error)
         )
         return self._run(statement, [{"event": id_, "due": at} for id_, at in due.items()])
+
+    def note_pause(self, account: str, until: float, reason: str) -> None:
+        """The account's key was refused: nothing of it is sent until then."""
+        values = {"until": until, "reason": reason}
+        statement = self._dialect.insert(pauses).values(account=account, **values)
+        with self.engine.begin() as connection:
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=[pauses.c.account], set_=values)
+            )
+
+    def clear_pause(self, account: str) -> None:
+        """The account's key was good."""
+        with self.engine.begin() as connection:
+            connection.execute(delete(pauses).where(pauses.c.account == account))
 
     def _settle(self, lease: Lease, values: Mapping[str, Any]) -> int:
         ids = [event.id for event in lease.events]
@@ -212,7 +236,3 @@ def _to_row(arrival: Arrival) -> dict[str, Any]:
         "error": arrival.error,
         "settled_at": None if is_readable else arrival.received_at,
     }
-
-
-def _to_claimed(row: Row[Any]) -> Claimed:
-    return Claimed(row.id, row.payload, row.received_at, row.tries)

@@ -12,18 +12,19 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
+from app import metrics
 from app.errors import CannotKeep, FieldErrors, NotAnEmailEvent, Unreadable
-from app.logs import where
+from app.logs import get_logger, where
 from app.outbox.group_commit import GroupCommit
 from app.outbox.store import Arrival
 from app.source.auth import is_known, offered_token
 from app.source.schema import body_to_event
 from app.source.track import TrackCall, event_to_track
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 LARGEST_BODY = 1 << 20
 """Bytes. Drip's events are a few kB; a track call cannot be over 32 KB."""
@@ -41,6 +42,10 @@ def create_webhook(tokens: Sequence[str], outbox: GroupCommit) -> Blueprint:
     """The blueprint that admits callers with one of the tokens and keeps what they post."""
     blueprint = Blueprint("webhook", __name__)
 
+    @blueprint.before_request
+    def begin() -> None:
+        g.began = time.perf_counter()
+
     @blueprint.post("/webhooks/drip")
     def receive() -> Response:
         if not is_known(offered_token(request), tokens):
@@ -52,12 +57,29 @@ def create_webhook(tokens: Sequence[str], outbox: GroupCommit) -> Blueprint:
         if isinstance(error, HTTPException):
             return _answer({"status": "refused", "error": error.name}, error.code or 400)
         reason = str(error) if isinstance(error, CannotKeep) else f"fault: {where(error)}"
-        log.error("not kept, asking for it again: %s", reason)
+        log.error("not kept, asking for it again", reason=reason)
         response = _answer({"status": "not kept", "error": "Cannot be kept now; send again."}, 429)
         response.headers["Retry-After"] = RETRY_AFTER
         return response
 
+    @blueprint.after_request
+    def tell(response: Response) -> Response:
+        _tell(time.perf_counter() - g.began)
+        return response
+
     return blueprint
+
+
+def _tell(seconds: float) -> None:
+    """One line and one count for each answer."""
+    collection = g.get("collection", "")
+    metrics.count_webhook(g.status, collection, seconds)
+    if g.status == "not kept":
+        return  # told already, with its reason
+    level = logging.WARNING if g.status == "quarantined" else logging.INFO
+    fields = {name: g.get(name) for name in ("message_id", "collection", "fields")}
+    said = {name: value for name, value in fields.items() if value}
+    log.log(level, g.status, **said, duration=round(seconds, 4))
 
 
 def _read_body() -> bytes:
@@ -81,12 +103,11 @@ def _keep(body: bytes, now: float, outbox: GroupCommit) -> Response:
     try:
         call = body_to_track(body, now)
     except NotAnEmailEvent as error:
-        log.info("ignored: no collection for the event")
         return _answer({"status": "ignored", "event": error.event})
     except Unreadable as error:
         return _quarantine(body, now, outbox, error.errors)
     except Exception as error:  # noqa: BLE001 - our fault must not cost the sender's event
-        log.error("quarantined by a fault of the bridge: %s", where(error))  # noqa: TRY400
+        log.error("fault of the bridge, event set aside", reason=where(error))  # noqa: TRY400
         return _quarantine(body, now, outbox, {"body": ["A fault of the bridge; see its log."]})
     fresh = outbox.put(
         Arrival(
@@ -99,17 +120,17 @@ def _keep(body: bytes, now: float, outbox: GroupCommit) -> Response:
             received_at=now,
         )
     )
+    g.message_id, g.collection = call.message_id, call.collection
     if not fresh:
-        log.info("duplicate message_id=%s", call.message_id)
         return _answer({"status": "duplicate", "message_id": call.message_id})
-    log.info("accepted message_id=%s event=%r", call.message_id, call.collection)
     return _answer({"status": "accepted", "event": call.collection, "message_id": call.message_id})
 
 
 def _quarantine(body: bytes, now: float, outbox: GroupCommit, errors: FieldErrors) -> Response:
+    g.message_id, g.fields = f"raw-{sha256(body).hexdigest()}", ",".join(errors)
     outbox.put(
         Arrival(
-            message_id=f"raw-{sha256(body).hexdigest()}",
+            message_id=g.message_id,
             account="",
             payload=None,
             raw=body,
@@ -117,7 +138,6 @@ def _quarantine(body: bytes, now: float, outbox: GroupCommit, errors: FieldError
             error=json.dumps(errors),
         )
     )
-    log.warning("quarantined fields=%s", ",".join(errors))
     return _answer({"status": "quarantined", "errors": errors})
 
 
@@ -128,6 +148,7 @@ def _unauthorized() -> Response:
 
 
 def _answer(fields: Mapping[str, Any], status: int = 200) -> Response:
+    g.status = fields["status"]
     response = jsonify(fields)
     response.status_code = status
     return response

@@ -68,6 +68,7 @@ def test_a_backlog_waits_without_a_hail_of_requests_and_then_drains(
     outage = Outage()
     segment.behave = outage.behave
     proxy.refuse()
+    scaled_bridge.environ["LOG_LEVEL"] = "debug"  # or lines that repeat are held back
     scaled_bridge.environ["SEGMENT_HOST"] = f"http://127.0.0.1:{proxy.port}"
     scaled_bridge.environ["SEGMENT_WRITE_KEYS"] = ",".join(f"{a}={k}" for a, k in KEYS.items())
     scaled_bridge.start_deliverer()

@@ -29,7 +29,7 @@ EVENTS = 20
 ANSWERS = {"101": OK, "102": Reply(status=503)}
 """What the sleeper of each account reads when it wakes: it wants to settle both."""
 
-REFUSED = f"{EVENTS} events were no longer ours: lease overrun"
+REFUSED = f'event="events were no longer ours: lease overrun" events={EVENTS}'
 
 
 @pytest.mark.fault(5, "SIGSTOP of a deliverer past its lease, then SIGCONT")
@@ -37,6 +37,7 @@ def test_who_slept_past_its_lease_cannot_settle_what_another_has_in_hand(
     bridge: BridgeProcess, engine: Engine, segment: FakeSegment, seen: Callable[[str], None]
 ) -> None:
     shorten_lease(bridge, LEASE)
+    bridge.environ["LOG_LEVEL"] = "debug"  # or lines that repeat are held back
     store = Store(engine)
     for start in range(0, ROUNDS * EVENTS, EVENTS):
         ids = {key: put_events(store, range(start, start + EVENTS), key) for key in ANSWERS}
