@@ -1,8 +1,11 @@
 """What the faults of deliverers share: a short lease, events that wait, another who delivers."""
 
+import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, Row, select
@@ -59,6 +62,18 @@ def wait_until(true: Callable[[], bool], seconds: float = 20.0) -> None:
     while not true():
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.01)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """SIGSTOP, and wait until each thread of it stands still: on a busy machine one may go on for
+    a moment, and be stopped in the middle of a write, which holds up all others on SQLite."""
+    process.send_signal(signal.SIGSTOP)
+    threads = Path(f"/proc/{process.pid}/task")
+    wait_until(lambda: {_state(thread) for thread in threads.iterdir()} == {"T"}, seconds=5)
+
+
+def _state(thread: Path) -> str:
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 def lease_end(engine: Engine) -> float:

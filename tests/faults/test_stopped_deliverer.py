@@ -18,6 +18,7 @@ from tests.faults.deliverers import (
     put_events,
     shorten_lease,
     states,
+    stop,
     wait_until,
 )
 
@@ -73,7 +74,7 @@ def put_to_sleep(
     def behave(batch: Batch) -> Reply:
         account = next(key for key in ids if batch.calls[0]["messageId"] in ids[key])
         if batch.write_key != ANOTHER:
-            sleepers[account].send_signal(signal.SIGSTOP)
+            stop(sleepers[account])
             return ANSWERS[account]
         refused = bridge.log.read_text().count(REFUSED)
         sleepers[account].send_signal(signal.SIGCONT)
