@@ -1,11 +1,10 @@
 """`url`: what to paste into Drip, and how to try it."""
 
-from urllib.parse import quote
-
 import click
 from flask.cli import with_appcontext
 
 from app.bridge import bridge_of
+from app.cli.webhook_url import webhook_url
 from app.settings import Settings
 
 
@@ -15,7 +14,7 @@ from app.settings import Settings
 def url(base: str) -> None:
     """Print the webhook's URL, secret included, as reached at BASE."""
     settings = bridge_of().settings
-    webhook = f"{base.rstrip('/')}/webhooks/drip?token={quote(settings.webhook_tokens[0], safe='')}"
+    webhook = webhook_url(base, settings.webhook_tokens[0])
     click.echo(f"\nWebhook URL, for Drip and nobody else:\n\n  {webhook}\n")
     click.echo(f"Try it:\n\n  curl --data-binary @samples/opened_email.json '{webhook}'\n")
     click.echo(_where_events_go(settings) + "\n")

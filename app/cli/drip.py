@@ -1,0 +1,230 @@
+"""`drip connect`, `drip check`, `drip disconnect`: this bridge's webhook in the Drip account."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from flask.cli import with_appcontext
+from marshmallow import ValidationError
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.bridge import bridge_of
+from app.cli.drip_faults import faults
+from app.cli.webhook_url import leads_to, masked, token_in, webhook_url
+from app.drip import API, WHERE_THE_ACCOUNT_IS, WHERE_THE_TOKEN_IS, Drip, DripError, Webhook
+from app.outbox.engine import describe
+from app.outbox.last_received import last_received
+from app.setting_fields import Host
+from app.settings import Settings
+from app.source.collections import COLLECTIONS
+
+CONNECT = "flask --app wsgi drip connect"
+
+
+class BaseUrl(click.ParamType[str]):
+    """Where the bridge is reached. What was given is never repeated: a token may be in it."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        try:
+            return str(Host().deserialize(value))
+        except ValidationError:
+            self.fail(
+                "must be https:// and a host alone, without path, query or user name: "
+                "https://my-bridge.example.com (http:// on loopback only).",
+                param,
+                ctx,
+            )
+
+
+class DripGroup(click.Group):
+    """Commands that end in one clear sentence where Drip refuses."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DripError as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.group("drip", cls=DripGroup)
+def drip_commands() -> None:
+    """Set up the webhook in Drip, and look after it."""
+
+
+@drip_commands.command()
+@click.argument("base_url", type=BaseUrl())
+@click.option("--replace", is_flag=True, help="Put a new webhook in place of one that differs.")
+@with_appcontext
+def connect(base_url: str, replace: bool) -> None:
+    """Have Drip post its email events to the bridge, which it reaches at BASE_URL.
+
+    Run again, it changes nothing. Webhooks that lead elsewhere are never touched.
+    """
+    settings = bridge_of().settings
+    drip = _client(settings)
+    tokens = settings.webhook_tokens
+    found = _ours(drip.webhooks(), base_url, tokens)
+    kept = next((webhook for webhook in found if not faults(webhook, base_url, tokens)), None)
+    others = [webhook for webhook in found if webhook is not kept]
+    if others and not replace:
+        _tell_faults(found, base_url, tokens)
+        raise SystemExit(1)
+    if kept is None:
+        _create(drip, base_url, tokens)
+    else:
+        click.echo(f"{_name(kept)} is there already, and as it should be. It was left alone.")
+    _delete(
+        drip,
+        others,
+        "The webhook for this bridge is at work. Until the rest is deleted, events come more than "
+        f"once, and are kept once. Run again: {CONNECT} {base_url} --replace",
+    )
+
+
+@drip_commands.command()
+@click.argument("base_url", type=BaseUrl(), required=False)
+@with_appcontext
+def check(base_url: str | None) -> None:
+    """See that the webhook is there and as it should be. Ends with 1 if anything is to be done.
+
+    Without BASE_URL it is known by its token alone.
+    """
+    bridge = bridge_of()
+    settings, tokens = bridge.settings, bridge.settings.webhook_tokens
+    found = _ours(_client(settings).webhooks(), base_url, tokens)
+    if not found:
+        _tell_absence(settings, base_url)
+        raise SystemExit(1)
+    if len(found) > 1 or faults(found[0], base_url, tokens):
+        _tell_faults(found, base_url, tokens)
+        raise SystemExit(1)
+    click.echo(f"{_name(found[0])} is as it should be: all {len(COLLECTIONS)} email events.")
+    click.echo(_switched_on(found[0]))
+    click.echo(_last_event(bridge.store.engine))
+
+
+@drip_commands.command()
+@click.argument("base_url", type=BaseUrl(), required=False)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_appcontext
+def disconnect(base_url: str | None, yes: bool) -> None:
+    """Delete the webhooks that lead to BASE_URL; without it, those with a token of this bridge."""
+    settings = bridge_of().settings
+    drip = _client(settings)
+    # with an address no token counts: it may be that of a bridge that has moved on
+    found = _ours(drip.webhooks(), base_url, () if base_url else settings.webhook_tokens)
+    if not found:
+        where = f"leads to {base_url}" if base_url else "has a token of this bridge"
+        click.echo(f"Nothing to delete: no webhook of account {settings.drip_account_id} {where}.")
+        return
+    for webhook in found:
+        click.echo(f"{_name(webhook)}")
+    if not yes:
+        click.confirm("Delete this? Drip will post nothing more to it.", abort=True)
+    _delete(drip, found, "Run the command again.")
+
+
+def _client(settings: Settings) -> Drip:
+    """Raises `ClickException`, naming every setting that is missing and where to find it."""
+    token, account = settings.drip_api_token, settings.drip_account_id
+    if token and account:
+        return Drip(account, token, settings.webhook_tokens, API)
+    lines = ["Set this first, in the environment or as a line of a .env file:"]
+    if not token:
+        lines.append(f"  DRIP_API_TOKEN: {WHERE_THE_TOKEN_IS}")
+    if not account:
+        lines.append(f"  DRIP_ACCOUNT_ID: {WHERE_THE_ACCOUNT_IS}")
+    raise click.ClickException("\n".join(lines))
+
+
+def _ours(webhooks: Sequence[Webhook], base: str | None, tokens: Sequence[str]) -> list[Webhook]:
+    """Those that lead to the bridge at `base`, or carry one of the tokens."""
+    return [
+        webhook
+        for webhook in webhooks
+        if (base and leads_to(base, webhook.post_url)) or token_in(webhook.post_url) in tokens
+    ]
+
+
+def _create(drip: Drip, base: str, tokens: Sequence[str]) -> None:
+    """Raises `ClickException` where Drip made it otherwise: nothing is deleted for that."""
+    created = drip.create(webhook_url(base, tokens[0]), COLLECTIONS)
+    click.echo(f"{_name(created)} is created: all {len(COLLECTIONS)} email events.")
+    if base.startswith("http:"):
+        click.echo("Drip cannot reach it: this address is your own machine's.", err=True)
+    if wrong := faults(created, base, tokens):
+        raise click.ClickException(
+            f"Drip made it otherwise than asked. {' '.join(wrong)} Nothing was deleted. Look at "
+            "it in Drip."
+        )
+
+
+def _delete(drip: Drip, webhooks: Sequence[Webhook], then: str) -> None:
+    """All that can be. Raises `ClickException` naming those that are left, with what to do."""
+    left = []
+    for webhook in webhooks:
+        try:
+            drip.delete(webhook.id)
+        except DripError as error:
+            left.append(f"{_name(webhook)} is not deleted: {error}")
+        else:
+            click.echo(f"{_name(webhook)} is deleted.")
+    if left:
+        raise click.ClickException("\n".join([*left, then]))
+
+
+def _tell_faults(found: Sequence[Webhook], base: str | None, tokens: Sequence[str]) -> None:
+    for webhook in found:
+        click.echo(f"{_name(webhook)}:", err=True)
+        for fault in faults(webhook, base, tokens) or ["It is as it should be."]:
+            click.echo(f"  {fault}", err=True)
+    if len(found) > 1:
+        click.echo(
+            f"These are {len(found)} webhooks for one bridge: events come more than once, and are "
+            "kept once.",
+            err=True,
+        )
+    click.echo(
+        "To leave exactly one, as it should be, and delete the rest of these: "
+        f"{CONNECT} {base or 'BASE_URL'} --replace",
+        err=True,
+    )
+
+
+def _tell_absence(settings: Settings, base: str | None) -> None:
+    click.echo(f"Account {settings.drip_account_id} has no webhook for this bridge.", err=True)
+    click.echo(f"To create it: {CONNECT} {base or 'BASE_URL'}", err=True)
+    if base is None:
+        click.echo(
+            "(One with a token that is not in DRIP_WEBHOOK_TOKEN is found by its address: "
+            "flask --app wsgi drip check BASE_URL)",
+            err=True,
+        )
+
+
+def _switched_on(webhook: Webhook) -> str:
+    if webhook.is_on:
+        return "Drip says that it is switched on."
+    return (
+        "Whether it is switched on, Drip does not tell. It switches one off after 3 days of "
+        "errors, and notifies the account's owner."
+    )
+
+
+def _last_event(engine: Engine) -> str:
+    try:
+        received_at = last_received(engine)
+    except SQLAlchemyError as error:
+        return f"When the last event came is not known. DATABASE_URL: {describe(error)}"
+    if received_at is None:
+        return "No event is kept at the moment that would tell when the last one came."
+    at = datetime.fromtimestamp(received_at, UTC)
+    return f"The last event that is kept came at {at:%Y-%m-%d %H:%M} UTC."
+
+
+def _name(webhook: Webhook) -> str:
+    return f"Webhook {webhook.id} ({masked(webhook.post_url)})"

@@ -1,0 +1,13 @@
+"""When the newest event that is still kept came: evidence that somebody still sends."""
+
+from sqlalchemy import Engine, select
+
+from app.outbox.tables import events
+
+
+def last_received(engine: Engine) -> float | None:
+    """Seconds since the epoch; None where nothing is kept. Raises `SQLAlchemyError`."""
+    # by id, which grows with the time: no index is over all times
+    newest = select(events.c.received_at).order_by(events.c.id.desc()).limit(1)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        return connection.scalar(newest)
