@@ -6,6 +6,8 @@ import signal
 from functools import partial
 from typing import Any
 
+from gunicorn.glogging import Logger
+
 from app.bridge import bridge_of, check_database
 from app.errors import CannotStart
 from app.logs import log_config
@@ -35,8 +37,16 @@ threads = 16
 # Heroku kills 30 s after SIGTERM: by then answers are given and the batch in hand is settled.
 graceful_timeout = 20
 
-# The access log prints the URL, which carries the token, and the Basic user name.
-accesslog = None
+
+class NoAccessLog(Logger):  # type: ignore[misc]
+    """It would print the URL, which carries the token, and the Basic user name. `accesslog = None`
+    is overruled by GUNICORN_CMD_ARGS, with which Heroku's Python buildpack turns it on."""
+
+    def access(self, *_: Any) -> None:
+        """Nothing."""
+
+
+logger_class = NoAccessLog
 logconfig_dict = log_config(_set.log_level, _set.log_format)
 control_socket_disable = True
 
