@@ -1,18 +1,28 @@
 """The parts of one running bridge, made once from its settings."""
 
+import threading
+import time
 from dataclasses import dataclass
 
 from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.alerts import LOOK_EVERY, Watch
 from app.delivery import Delivery
 from app.errors import CannotStart
+from app.outbox.alert_book import AlertBook
+from app.outbox.census import take_census
 from app.outbox.engine import describe, open_database
 from app.outbox.group_commit import GroupCommit
+from app.outbox.pruning import Pruning
 from app.outbox.schema import make_ready
 from app.outbox.store import Store
+from app.recurring import every
 from app.settings import Settings
 from app.source.segment import Segment
+
+PRUNE_EVERY = 60.0
+"""Seconds."""
 
 
 @dataclass(frozen=True)
@@ -20,16 +30,42 @@ class Bridge:
     """What the webhook puts into, what the delivery loop takes from, and how they were set."""
 
     settings: Settings
+    segment: Segment
     store: Store
     outbox: GroupCommit
     delivery: Delivery
+    watch: Watch
+    pruning: Pruning
+
+    def start_watch(self) -> None:
+        """Every process that stays: what has gone wrong may be that another is gone."""
+        every(LOOK_EVERY, self.watch.look, "watch")
+
+    def start_delivery(self) -> threading.Thread:
+        """Send, and prune on the side; `delivery.stop` ends the sending."""
+        every(PRUNE_EVERY, lambda: self.pruning.run(time.time()), "pruning")
+        return self.delivery.start()
 
 
 def build_bridge(settings: Settings) -> Bridge:
     """Nothing is connected and no thread runs yet: a process may still fork."""
     store = Store(open_database(settings.database_url))
     segment = Segment(settings.segment_host, settings.write_key, settings.write_keys)
-    return Bridge(settings, store, GroupCommit(store), Delivery(store, segment))
+    hours = settings.alert_silence_hours
+    return Bridge(
+        settings=settings,
+        segment=segment,
+        store=store,
+        outbox=GroupCommit(store),
+        delivery=Delivery(store, segment),
+        watch=Watch(
+            AlertBook(store.engine),
+            lambda: take_census(store.engine, time.time(), segment.key_for),
+            silence=hours * 3600 if hours else None,
+            url=settings.alert_webhook_url,
+        ),
+        pruning=Pruning(store.engine, settings.sent_retention_days, settings.failed_retention_days),
+    )
 
 
 def bridge_of(app: Flask = current_app) -> Bridge:

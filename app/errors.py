@@ -33,6 +33,10 @@ class CannotKeep(Exception):
     """Nothing was kept; the sender has to send again."""
 
 
+class CannotTell(Exception):
+    """The alert webhook did not take an alert."""
+
+
 class SendError(Exception):
     """The destination did not take a batch.
 

@@ -8,6 +8,7 @@ from sqlite3 import dbapi2 as system
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -23,6 +24,11 @@ def open_database(url: URL) -> Engine:
     Raises `CannotStart` where the only SQLite there is could corrupt the file.
     """
     return _open_sqlite(url) if url.get_backend_name() == "sqlite" else _open_postgresql(url)
+
+
+def dialect_of(engine: Engine) -> Any:
+    """The module with the engine's own `insert`, which knows ON CONFLICT."""
+    return sqlite if engine.dialect.name == "sqlite" else postgresql
 
 
 def describe(error: SQLAlchemyError) -> str:
@@ -91,6 +97,8 @@ def _prepare(connection: Any) -> None:
     # a log that is synced at each commit: survives power loss, and readers never wait
     _insist(connection, "PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    # what is deleted is overwritten with zeros: who was erased is not to be read in the file
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 def _insist(connection: Any, pragma: str) -> None:

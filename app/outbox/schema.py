@@ -1,6 +1,7 @@
 """Is the database's schema the one this version works with, and how it becomes so."""
 
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -8,7 +9,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from app.errors import CannotStart
@@ -25,22 +26,31 @@ def make_ready(engine: Engine) -> None:
     Raises `CannotStart` with what to do. An SQLite file has one bridge over it; a PostgreSQL may be
     serving an older version's processes at this moment, so its operator says when.
     """
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        found, wanted = _revision(connection), _scripts().get_current_head()
-    if found == wanted:
-        return
-    if found is not None and not _is_known(found):
-        raise CannotStart(
-            f"The database's schema ({found}) is from a newer version of the bridge. "
-            "Run that version, or restore a backup from before its upgrade."
-        )
-    if engine.dialect.name == "sqlite":
+    found = _revision(engine)
+    if engine.dialect.name == "sqlite" and _is_older(found):
         upgrade(engine)
     else:
+        _insist_on_ours(found)
+
+
+def check_schema(engine: Engine) -> None:
+    """Raises `CannotStart`, with what to do, where the schema is not this version's; only reads."""
+    _insist_on_ours(_revision(engine))
+
+
+def _insist_on_ours(found: str | None) -> None:
+    wanted = _scripts().get_current_head()
+    if found == wanted:
+        return
+    if _is_older(found):
         raise CannotStart(
             f"The database's schema is {found or 'not there yet'}, this version needs {wanted}. "
             f"Run: {UPGRADE_COMMAND}"
         )
+    raise CannotStart(
+        f"The database's schema ({found}) is from a newer version of the bridge. "
+        "Run that version, or restore a backup from before its upgrade."
+    )
 
 
 def upgrade(engine: Engine) -> None:
@@ -65,8 +75,13 @@ def _let_it_shrink(engine: Engine) -> None:
                 connection.execute(text("VACUUM"))
 
 
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+def _revision(engine: Engine) -> str | None:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _is_older(found: str | None) -> bool:
+    return found is None or (found != _scripts().get_current_head() and _is_known(found))
 
 
 def _is_known(revision: str) -> bool:
@@ -76,6 +91,7 @@ def _is_known(revision: str) -> bool:
         return False
 
 
+@cache
 def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(_config())
 

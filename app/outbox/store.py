@@ -1,4 +1,4 @@
-"""All SQL, for both engines: put, claim, renew, settle.
+"""An event's way through the outbox, for both engines: put, claim, renew, settle.
 
 A claim is a lease: it moves an event's `due_at` to the lease's end and writes the claim's token
 beside it. A deliverer that dies leaves nothing to clean up: its events fall due again. Every later
@@ -12,20 +12,19 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import (
-    ColumnElement,
     CursorResult,
     Engine,
     Update,
     bindparam,
     delete,
     func,
-    literal_column,
     select,
     text,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
+from app.outbox.conditions import IS_PENDING
+from app.outbox.engine import dialect_of
 from app.outbox.tables import events, pauses
 
 
@@ -80,9 +79,6 @@ class Lease:
 
 _CLAIMED = [events.c[field.name] for field in fields(Claimed)]
 
-# spelt out, not bound: only then may the engines use the partial index
-_IS_PENDING: ColumnElement[bool] = literal_column("events.state") == literal_column("'pending'")
-
 _DUE_ACCOUNTS = text("""
     WITH RECURSIVE accounts(account) AS (
         SELECT (SELECT account FROM events WHERE state = 'pending' ORDER BY account LIMIT 1)
@@ -105,7 +101,7 @@ class Store:
         self.engine = engine
         # a single SELECT is its own transaction: no BEGIN, so no write lock on SQLite
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._dialect = sqlite if engine.dialect.name == "sqlite" else postgresql
+        self._dialect = dialect_of(engine)
         self._insert = (
             self._dialect.insert(events)
             .on_conflict_do_nothing(index_elements=[events.c.message_id])
@@ -163,7 +159,7 @@ class Store:
         """They failed, and each is due again at its own time."""
         statement = (
             update(events)
-            .where(events.c.id == bindparam("event"), events.c.lease == lease.token, _IS_PENDING)
+            .where(events.c.id == bindparam("event"), events.c.lease == lease.token, IS_PENDING)
             .values(due_at=bindparam("due"), lease=None, tries=events.c.tries + 1, error=error)
         )
         return self._run(statement, [{"event": id_, "due": at} for id_, at in due.items()])
@@ -184,7 +180,7 @@ class Store:
 
     def _settle(self, lease: Lease, values: Mapping[str, Any]) -> int:
         ids = [event.id for event in lease.events]
-        ours = (events.c.id.in_(ids), events.c.lease == lease.token, _IS_PENDING)
+        ours = (events.c.id.in_(ids), events.c.lease == lease.token, IS_PENDING)
         return self._run(update(events).where(*ours).values(values))
 
     def _run(self, statement: Update, rows: list[dict[str, Any]] | None = None) -> int:
@@ -197,7 +193,7 @@ def _fitting(account: str, now: float, most_events: int, most_bytes: int) -> Any
     """Ids of the oldest due events whose payloads together are not over `most_bytes`."""
     due = (
         select(events.c.id, events.c.due_at, events.c.payload_bytes)
-        .where(_IS_PENDING, events.c.account == account, events.c.due_at <= now)
+        .where(IS_PENDING, events.c.account == account, events.c.due_at <= now)
         .order_by(events.c.due_at, events.c.id)
         .limit(most_events)
         .with_for_update(skip_locked=True)  # SQLite has no such clause, and is asked for none

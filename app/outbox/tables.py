@@ -85,3 +85,17 @@ pauses = Table(
     Column("until", Double, nullable=False),
     Column("reason", Text, nullable=False),
 )
+
+alerts = Table(
+    "alerts",
+    metadata,
+    # which condition; one row from when it arises until it was told that it has passed
+    Column("name", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("since", Double, nullable=False),
+    # raised → told → cleared → (gone)
+    Column("stage", Text, nullable=False),
+    # when raised and cleared may next be told: a claim moves it, as that of an event
+    Column("due_at", Double, nullable=False),
+    CheckConstraint("stage IN ('raised', 'told', 'cleared')", name="alerts_stage"),
+)

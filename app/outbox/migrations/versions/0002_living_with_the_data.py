@@ -1,4 +1,5 @@
-"""What an operator asks of the events: by collection and person, how many, how old; and pauses."""
+"""What an operator asks of the events: by collection and person, how many, how old; and
+pauses and alerts."""
 
 import json
 from typing import Any
@@ -15,7 +16,7 @@ STATES = "state IN ('pending', 'sent', 'dead', 'quarantined', 'erased')"
 
 
 def upgrade() -> None:
-    """Add columns, a state, indexes and a table; fill the columns from what is kept."""
+    """Add columns, a state, indexes and tables; fill the columns from what is kept."""
     # what goes out is copied whole below, and its index with a condition would not be
     op.drop_index("events_waiting", "events")
     with op.batch_alter_table("events") as events:
@@ -33,6 +34,15 @@ def upgrade() -> None:
         sa.Column("account", sa.Text, primary_key=True),
         sa.Column("until", sa.Double, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "alerts",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("since", sa.Double, nullable=False),
+        sa.Column("stage", sa.Text, nullable=False),
+        sa.Column("due_at", sa.Double, nullable=False),
+        sa.CheckConstraint("stage IN ('raised', 'told', 'cleared')", name="alerts_stage"),
     )
 
 

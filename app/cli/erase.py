@@ -1,0 +1,59 @@
+"""`erase`: a person asks to be forgotten."""
+
+import re
+from collections import Counter
+
+import click
+from flask.cli import with_appcontext
+
+from app.cli.checked_database import checked_database
+from app.outbox.erasure import Erasure
+
+
+@click.command()
+@click.argument("email")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_appcontext
+def erase(email: str, yes: bool) -> None:
+    """Erase every event in which EMAIL occurs anywhere, in any state.
+
+    Of each stays that it was here, so that a re-send does not bring it back. Segment keeps what it
+    was sent, and so do backups. PostgreSQL's files lose the old rows with its next VACUUM.
+    """
+    address = email.strip()
+    if not re.fullmatch(r"[^\s@]+@[^\s@]+", address):
+        raise click.UsageError("EMAIL must be a whole address: ana@example.com")
+    with checked_database() as bridge:
+        erasure = Erasure(bridge.store.engine, address)
+        click.echo("Looking through every event; of a million, this may take minutes.", err=True)
+        found = erasure.look()
+        if found:
+            _ask(found, yes)
+            click.echo(f"Erased: {_by_state(erasure.erase())}.")
+        else:
+            click.echo("No event has this address in it.")
+        _finish(erasure)
+
+
+def _ask(found: Counter[str], yes: bool) -> None:
+    click.echo(f"To erase: {_by_state(found)}.")
+    if unsent := found["pending"]:
+        click.echo(f"Not sent yet, and then never to be sent: {unsent:,}.")
+    if not yes:
+        click.confirm("Erase for good?", abort=True)
+
+
+def _finish(erasure: Erasure) -> None:
+    """Also where nothing was found: a run before this one may have been cut off here."""
+    if erasure.left:
+        raise click.ClickException(f"{erasure.left:,} are locked by another process: run it again.")
+    if not erasure.overwrite():
+        raise click.ClickException(
+            "The database's log (-wal) still has the old pages: another process is reading it. "
+            "Run this again."
+        )
+
+
+def _by_state(states: Counter[str]) -> str:
+    found = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
+    return f"{states.total():,} ({found})"

@@ -1,0 +1,112 @@
+"""`requeue`: dead events are sent again, quarantined ones are read again."""
+
+import time
+from collections import Counter
+
+import click
+from flask.cli import with_appcontext
+
+from app.cli.checked_database import checked_database
+from app.outbox.correction import FORGOTTEN_AFTER, Correction
+from app.outbox.pace import in_steps
+from app.requeue import Outcome, requeue_one, requeue_quarantined
+
+WORDS: dict[Outcome, str] = {
+    "requeued": "due now",
+    "duplicate": "kept already, so the quarantined copy went",
+    "ignored": "no email event, so it went",
+    "unreadable": "still cannot be read and stays in quarantine",
+    "gone": "another process was quicker",
+    "unknown": "no event has this id",
+    "left alone": "neither dead nor quarantined, so it was left alone",
+}
+
+
+@click.command()
+@click.argument("message_ids", nargs=-1, metavar="[MESSAGE_ID]...")
+@click.option("--dead", is_flag=True, help="All that were given up: send them again.")
+@click.option("--quarantined", is_flag=True, help="All that could not be read: read them again.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_appcontext
+def requeue(message_ids: tuple[str, ...], dead: bool, quarantined: bool, yes: bool) -> None:
+    """Give dead or quarantined events another go, with the ids they had.
+
+    Ends with 1 if any was not found, was in another state, or still cannot be read.
+    """
+    if bool(message_ids) + dead + quarantined != 1:
+        raise click.UsageError("Give --dead, --quarantined, or message ids: one of the three.")
+    with checked_database() as bridge:
+        correction, now = Correction(bridge.store.engine), time.time()
+        if dead:
+            _requeue_dead(correction, now, yes)
+        elif quarantined:
+            _requeue_quarantined(correction, now, yes)
+        else:
+            _requeue_named(correction, message_ids, now, yes)
+
+
+def _requeue_dead(correction: Correction, now: float, yes: bool) -> None:
+    count = correction.count("dead")
+    if not count:
+        click.echo("No event is dead.")
+        return
+    click.echo(f"To send again: {_events(count)}.")
+    if old := correction.count("dead", received_before=now - FORGOTTEN_AFTER):
+        _warn(old)
+    _ask(yes)
+    requeued = sum(in_steps(lambda: correction.requeue_some_dead(now)))
+    click.echo(f"{_events(requeued)}: {WORDS['requeued']}.")
+
+
+def _requeue_quarantined(correction: Correction, now: float, yes: bool) -> None:
+    count = correction.count("quarantined")
+    if not count:
+        click.echo("No event is in quarantine.")
+        return
+    click.echo(f"To read again: {_events(count)}.")
+    _ask(yes)
+    _tell(requeue_quarantined(correction, now, time.sleep))
+
+
+def _requeue_named(
+    correction: Correction, message_ids: tuple[str, ...], now: float, yes: bool
+) -> None:
+    found = (correction.find(message_id) for message_id in message_ids)
+    dead_at = [event.received_at for event in found if event and event.state == "dead"]
+    if old := sum(received_at < now - FORGOTTEN_AFTER for received_at in dead_at):
+        _warn(old)
+        _ask(yes)
+    outcomes: Counter[Outcome] = Counter()
+    for message_id in message_ids:
+        outcome = requeue_one(correction, message_id, now)
+        outcomes[outcome] += 1
+        click.echo(f"{message_id}: {WORDS[outcome]}.")
+    _fail_if_any_stays(outcomes)
+
+
+def _warn(old: int) -> None:
+    click.echo(
+        f"Received more than 24 hours ago: {_events(old)}. Segment drops repeats for 24 hours "
+        "only: one that it took after all will count twice."
+    )
+
+
+def _ask(yes: bool) -> None:
+    if not yes:
+        click.confirm("Go on?", abort=True)
+
+
+def _tell(outcomes: Counter[Outcome]) -> None:
+    for outcome, count in outcomes.items():
+        if outcome != "gone":  # another process has told of it
+            click.echo(f"{_events(count)}: {WORDS[outcome]}.")
+    _fail_if_any_stays(outcomes)
+
+
+def _fail_if_any_stays(outcomes: Counter[Outcome]) -> None:
+    if outcomes.keys() & {"unreadable", "unknown", "left alone"}:
+        raise SystemExit(1)
+
+
+def _events(count: int) -> str:
+    return f"{count:,} event" if count == 1 else f"{count:,} events"

@@ -1,0 +1,168 @@
+"""What a person may have done again: events given up, and those that could not be read.
+
+Each act is one short transaction and names the state it expects, so any number may run at once, and
+one that was cut off is simply run again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Text,
+    Update,
+    delete,
+    func,
+    literal,
+    select,
+    tuple_,
+    update,
+)
+
+from app.outbox.conditions import IS_SETTLED
+from app.outbox.engine import dialect_of
+from app.outbox.store import Arrival
+from app.outbox.tables import events
+
+STEP = 300
+"""Events that are due again with one commit."""
+
+FORGOTTEN_AFTER = 24 * 3600.0
+"""Seconds for which Segment is sure to know a message id it took (docs/facts.md § 2)."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What came, and what has become of it."""
+
+    id: int
+    state: str
+    raw: bytes
+    received_at: float
+    settled_at: float | None
+
+    @property
+    def place(self) -> "Place":
+        """Among the settled ones."""
+        return self.settled_at or 0.0, self.id
+
+
+Place = tuple[float, int]
+
+START: Place = (0.0, 0)
+
+_COLUMNS = [events.c[field.name] for field in fields(Kept)]
+
+
+class Correction:
+    """Changes what is kept. Times are seconds since the epoch, and are always passed in."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._dialect = dialect_of(engine)
+
+    def find(self, message_id: str) -> Kept | None:
+        """The event with this id, in whichever state."""
+        statement = select(*_COLUMNS).where(events.c.message_id == message_id)
+        with self._reader.connect() as connection:
+            row = connection.execute(statement).mappings().one_or_none()
+        return Kept(**row) if row else None
+
+    def count(self, state: str, received_before: float | None = None) -> int:
+        """How many events are dead or quarantined, and of these those received before."""
+        statement = select(func.count()).where(events.c.state == state, IS_SETTLED)
+        if received_before is not None:
+            statement = statement.where(events.c.received_at < received_before)
+        with self._reader.connect() as connection:
+            return connection.scalar(statement) or 0
+
+    def requeue_some_dead(self, now: float) -> int:
+        """Those that died first, of all that had died by now, are due again; how many.
+
+        Not those that died later: one that is sent in vain again would go round for ever.
+        """
+        dead = (
+            select(events.c.id)
+            .where(events.c.state == "dead", IS_SETTLED, events.c.settled_at <= now)
+            .order_by(events.c.settled_at)
+            .limit(STEP)
+            .with_for_update(skip_locked=True)
+        )
+        with self._engine.begin() as connection:
+            ids = connection.scalars(dead).all()
+            connection.execute(_again(ids, now))
+        return len(ids)
+
+    def requeue_dead(self, id_: int, now: float) -> bool:
+        """One is due again; False if it is not dead any more."""
+        with self._engine.begin() as connection:
+            return connection.execute(_again([id_], now)).rowcount == 1
+
+    def quarantined(self, after: Place, until: float, most: int) -> list[Kept]:
+        """The next ones, in the order in which they were set aside."""
+        settled_at, id_ = events.c.settled_at, events.c.id
+        statement = (
+            select(*_COLUMNS)
+            .where(events.c.state == "quarantined", IS_SETTLED)
+            .where(tuple_(settled_at, id_) > after, settled_at <= until)
+            .order_by(settled_at, id_)
+            .limit(most)
+        )
+        with self._reader.connect() as connection:
+            return [Kept(**row) for row in connection.execute(statement).mappings()]
+
+    def release(self, id_: int, arrival: Arrival, now: float) -> bool | None:
+        """It can be read now: a pending event takes its place, and is due.
+
+        False if that event was there already, None if this one is quarantined no more. The new
+        one is put first: while that waits for another's put of the same event it holds nothing
+        that the other may wait for.
+        """
+        here = (events.c.id == id_, events.c.state == "quarantined")
+        values: dict[str, ColumnElement[Any]] = {
+            "message_id": literal(arrival.message_id),
+            "account": literal(arrival.account),
+            "collection": literal(arrival.collection, Text),
+            "email": literal(arrival.email and arrival.email.lower(), Text),
+            "state": literal("pending"),
+            "payload": literal(arrival.payload, Text),
+            "payload_bytes": literal(len(arrival.payload or "")),
+            "raw": events.c.raw,
+            "received_at": events.c.received_at,
+            "due_at": literal(now),
+            "tries": literal(0),
+        }
+        put = self._dialect.insert(events).from_select(
+            list(values), select(*values.values()).where(*here)
+        )
+        put = put.on_conflict_do_nothing(index_elements=[events.c.message_id])
+        with self._engine.connect() as connection:
+            new = connection.execute(put.returning(events.c.id)).first()
+            if connection.execute(delete(events).where(*here)).rowcount == 0:
+                connection.rollback()
+                return None
+            connection.commit()
+        return new is not None
+
+    def discard(self, id_: int) -> bool:
+        """It is nothing to keep; False if it is quarantined no more."""
+        statement = delete(events).where(events.c.id == id_, events.c.state == "quarantined")
+        with self._engine.begin() as connection:
+            return connection.execute(statement).rowcount == 1
+
+    def explain(self, id_: int, error: str) -> bool:
+        """It stays, for this reason; False if it is quarantined no more."""
+        here = (events.c.id == id_, events.c.state == "quarantined")
+        with self._engine.begin() as connection:
+            return connection.execute(update(events).where(*here).values(error=error)).rowcount == 1
+
+
+def _again(ids: Sequence[int], now: float) -> Update:
+    return (
+        update(events)
+        .where(events.c.id.in_(ids), events.c.state == "dead")
+        .values(state="pending", due_at=now, tries=0, lease=None, settled_at=None, error=None)
+    )

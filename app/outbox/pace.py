@@ -1,0 +1,28 @@
+"""Long work in short steps, so that whoever writes meanwhile is never held up."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+Step = TypeVar("Step")
+
+Wait = Callable[[float], object]
+"""Waits for seconds; something true means to stop, as with `threading.Event.wait`."""
+
+SHORTEST_PAUSE = 0.02
+
+
+def in_steps(step: Callable[[], Step], wait: Wait = time.sleep) -> Iterator[Step]:
+    """What each step gives, until one gives nothing or `wait` says to stop.
+
+    After each step others have the database for as long as the step had it.
+    """
+    while True:
+        began = time.monotonic()
+        done = step()
+        took = time.monotonic() - began
+        if not done:
+            return
+        yield done
+        if wait(max(SHORTEST_PAUSE, took)):
+            return

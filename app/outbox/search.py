@@ -1,0 +1,161 @@
+"""Find events, newest first, and show one whole. Only reads, a page at a time.
+
+A page is fetched whole before it is handed on: SQLite's log could not be emptied while a reader
+stood in the middle of one.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Engine, func, literal_column, select, text
+
+from app.outbox.conditions import IS_PENDING, IS_SETTLED
+from app.outbox.tables import events
+
+PAGE = 20
+"""Events in memory at once: a body may be 1 MiB."""
+
+WINDOW = 5_000
+"""Ids that one query goes through at most where no index leads to what is wanted."""
+
+State = Literal["pending", "held", "sent", "dead", "quarantined", "erased"]
+"""Held is what waits and has no key to be sent with; the others are as the table has them."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which events; None is any. `since` is in seconds since the epoch, of receipt."""
+
+    state: State | None = None
+    collection: str | None = None
+    email: str | None = None
+    account: str | None = None
+    since: float | None = None
+
+    @property
+    def has_index(self) -> bool:
+        """Whether an index leads to few events; nearly all that is kept is sent."""
+        return self.email is not None or self.state not in (None, "sent")
+
+
+@dataclass(frozen=True)
+class Event:
+    """All that is kept of one event. Times are seconds since the epoch."""
+
+    id: int
+    message_id: str
+    account: str
+    state: State
+    collection: str | None
+    email: str | None
+    received_at: float
+    due_at: float
+    settled_at: float | None
+    tries: int
+    lease: str | None
+    error: str | None
+    payload: str | None
+    raw: bytes
+
+
+_COLUMNS = [events.c[field.name] for field in fields(Event)]
+
+# a sum, not a column: or SQLite goes down the whole table, for it is in this order already
+_ID_TO_SORT: ColumnElement[int] = events.c.id + literal_column("0")
+
+_WAITING_ACCOUNTS = text("""
+    WITH RECURSIVE accounts(account) AS (
+        SELECT (SELECT account FROM events WHERE state = 'pending' ORDER BY account LIMIT 1)
+        UNION ALL
+        SELECT (SELECT account FROM events WHERE state = 'pending' AND account > accounts.account
+                ORDER BY account LIMIT 1)
+        FROM accounts WHERE accounts.account IS NOT NULL
+    )
+    SELECT account FROM accounts WHERE account IS NOT NULL
+""")
+
+
+class Search:
+    """Looks through what is kept. `key_for` gives an account's key, if there is one."""
+
+    def __init__(self, engine: Engine, key_for: Callable[[str], str | None]) -> None:
+        self._key_for = key_for
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def one(self, message_id: str) -> Event | None:
+        """The event with this id."""
+        found = self._fetch(select(*_COLUMNS).where(events.c.message_id == message_id))
+        return found[0] if found else None
+
+    def find(self, wanted: Wanted, limit: int, before: int | None = None) -> Iterator[Event]:
+        """The newest `limit` events, or those older than the one with the id `before`."""
+        lowest, highest = self._ids()
+        high = highest + 1 if before is None else before
+        conditions = list(self._conditions(wanted))
+        while limit > 0 and high > lowest:
+            low = lowest if wanted.has_index else max(lowest, high - WINDOW)
+            most = min(limit, PAGE)
+            page = self._page(conditions, low, high, most, sort=wanted.has_index)
+            yield from page
+            limit -= len(page)
+            high = page[-1].id if len(page) == most else low
+
+    def _page(
+        self, conditions: list[ColumnElement[bool]], low: int, high: int, most: int, sort: bool
+    ) -> list[Event]:
+        id_ = _ID_TO_SORT if sort else events.c.id
+        wanted = select(events.c.id).where(id_ >= low, id_ < high, *conditions)
+        ids = wanted.order_by(id_.desc()).limit(most)
+        return self._fetch(
+            select(*_COLUMNS).where(events.c.id.in_(ids)).order_by(events.c.id.desc())
+        )
+
+    def _fetch(self, statement: Any) -> list[Event]:
+        with self._reader.connect() as connection:
+            found = [Event(**row) for row in connection.execute(statement).mappings()]
+        return [self._with_held(event) for event in found]
+
+    def _with_held(self, event: Event) -> Event:
+        if event.state == "pending" and self._key_for(event.account) is None:
+            return replace(event, state="held")
+        return event
+
+    def _ids(self) -> tuple[int, int]:
+        """The lowest and the highest; of an empty table 1 and 0."""
+        with self._reader.connect() as connection:
+            lowest = connection.scalar(select(func.min(events.c.id)))
+            highest = connection.scalar(select(func.max(events.c.id)))
+        return lowest or 1, highest or 0
+
+    def _conditions(self, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+        yield from self._state_conditions(wanted.state)
+        if wanted.collection is not None:
+            yield events.c.collection == wanted.collection
+        if wanted.email is not None:
+            yield events.c.email == wanted.email.strip().lower()
+        if wanted.account is not None:
+            yield events.c.account == wanted.account
+        if wanted.since is not None:
+            yield events.c.received_at >= wanted.since
+
+    def _state_conditions(self, state: State | None) -> Iterator[ColumnElement[bool]]:
+        match state:
+            case None:
+                pass
+            case "pending":
+                yield IS_PENDING
+                yield events.c.account.not_in(self._accounts_without_key())
+            case "held":
+                yield IS_PENDING
+                yield events.c.account.in_(self._accounts_without_key())
+            case "sent":
+                yield events.c.state == state
+            case _:
+                yield events.c.state == state
+                yield IS_SETTLED
+
+    def _accounts_without_key(self) -> list[str]:
+        with self._reader.connect() as connection:
+            waiting = list(connection.scalars(_WAITING_ACCOUNTS))
+        return [account for account in waiting if self._key_for(account) is None]

@@ -1,0 +1,84 @@
+"""Quarantined events through the translation once more, and any event that somebody names.
+
+The third file that joins stages: what the rules of today say, and what is kept.
+"""
+
+import json
+from collections import Counter
+from typing import Literal
+
+from app.errors import NotAnEmailEvent, Unreadable
+from app.logs import get_logger, where
+from app.outbox.correction import START, Correction, Kept
+from app.outbox.pace import Wait, in_steps
+from app.outbox.store import Arrival
+from app.source.webhook import body_to_track
+
+log = get_logger(__name__)
+
+PAGE = 20
+"""Events in memory at once: a body may be 1 MiB."""
+
+Outcome = Literal["requeued", "duplicate", "ignored", "unreadable", "gone", "unknown", "left alone"]
+"""What became of one event.
+
+- duplicate: the event is kept already, so the quarantined one went
+- ignored: it is no email event, so it went
+- unreadable: it stays in quarantine, with the reason of today
+- gone: another process was quicker
+- unknown: there is none with this id
+- left alone: it is neither dead nor quarantined
+"""
+
+
+def requeue_quarantined(correction: Correction, now: float, wait: Wait) -> Counter[Outcome]:
+    """All that had been quarantined by `now`; how many became what."""
+    outcomes: Counter[Outcome] = Counter()
+    last = START
+
+    def step() -> list[Kept]:
+        page = correction.quarantined(last, now, PAGE)
+        outcomes.update(_translate(correction, event, now) for event in page)
+        return page
+
+    for page in in_steps(step, wait):
+        last = page[-1].place
+    return outcomes
+
+
+def requeue_one(correction: Correction, message_id: str, now: float) -> Outcome:
+    """A dead or a quarantined event."""
+    found = correction.find(message_id)
+    if found is None:
+        return "unknown"
+    if found.state == "quarantined":
+        return _translate(correction, found, now)
+    if found.state == "dead":
+        return "requeued" if correction.requeue_dead(found.id, now) else "gone"
+    return "left alone"
+
+
+def _translate(correction: Correction, event: Kept, now: float) -> Outcome:
+    try:
+        call = body_to_track(event.raw, event.received_at)
+    except NotAnEmailEvent:
+        return "ignored" if correction.discard(event.id) else "gone"
+    except Unreadable as error:
+        reasons = json.dumps(error.errors)
+        return "unreadable" if correction.explain(event.id, reasons) else "gone"
+    except Exception as error:  # noqa: BLE001 - one event must not stop the rest
+        log.error("fault of the bridge, event left in quarantine", reason=where(error))  # noqa: TRY400
+        return "unreadable"
+    arrival = Arrival(
+        message_id=call.message_id,
+        account=call.account_id,
+        collection=call.collection,
+        email=call.email,
+        payload=call.payload,
+        raw=event.raw,
+        received_at=event.received_at,
+    )
+    is_new = correction.release(event.id, arrival, now)
+    if is_new is None:
+        return "gone"
+    return "requeued" if is_new else "duplicate"

@@ -1,0 +1,79 @@
+"""What is wrong, from the figures: each in a sentence that says what to do. Pure."""
+
+from app.outbox.census import Census
+
+OLDEST = 300.0
+"""Seconds that an event may wait."""
+
+NOT_READY = ("waiting", "held", "paused")
+"""Those for which events do not flow; the others have happened, and flow goes on."""
+
+
+def census_to_troubles(census: Census, now: float, silence: float | None = None) -> dict[str, str]:
+    """A name for each → the sentence. `silence` is how many seconds without a webhook are too many;
+    None where nobody minds.
+    """
+    return {
+        **_of_flow(census, now),
+        **_of_the_last_hour(census),
+        **_of_silence(census, now, silence),
+    }
+
+
+def _of_flow(census: Census, now: float) -> dict[str, str]:
+    found = {}
+    age = 0.0 if census.oldest_pending is None else now - census.oldest_pending
+    held = census.states["held"]
+    if age > OLDEST and not census.oldest_is_held:
+        found["waiting"] = (
+            f"The oldest event has waited for {_span(age)}: see whether a deliverer runs "
+            "(DELIVER_IN_WEB, or flask --app wsgi deliver) and what the log says of Segment."
+        )
+    if age > OLDEST and held:
+        since = f", the oldest for {_span(age)}" if census.oldest_is_held else ""
+        found["held"] = (
+            f"{_number(held, 'event')} held{since}, because no write key is set for them: set "
+            "SEGMENT_WRITE_KEY, or their account's in SEGMENT_WRITE_KEYS."
+        )
+    if census.pauses:
+        found["paused"] = (
+            f"The events of {_number(len(census.pauses), 'Drip account')} paused, because Segment "
+            "refused the key or its address is wrong: check SEGMENT_WRITE_KEY, SEGMENT_WRITE_KEYS, "
+            "SEGMENT_REGION and SEGMENT_HOST. The log says which."
+        )
+    return found
+
+
+def _of_the_last_hour(census: Census) -> dict[str, str]:
+    found = {}
+    if died := census.died_lately:
+        found["dead"] = (
+            f"{_number(died, 'event')} dead since an hour: Segment will not take them, or did not "
+            "for 72 hours. Why: flask --app wsgi events --state dead"
+        )
+    if quarantined := census.quarantined_lately:
+        found["quarantined"] = (
+            f"{_number(quarantined, 'webhook')} set aside since an hour, because they could not be "
+            "read. Why: flask --app wsgi events --state quarantined"
+        )
+    return found
+
+
+def _of_silence(census: Census, now: float, silence: float | None) -> dict[str, str]:
+    if silence is None or census.last_webhook is None or now - census.last_webhook <= silence:
+        return {}
+    quiet = _span(now - census.last_webhook)
+    return {
+        "silence": f"No event came for {quiet}: see whether the webhook is still there and on: "
+        "flask --app wsgi drip check"
+    }
+
+
+def _span(seconds: float) -> str:
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.0f} hours"
+
+
+def _number(count: int, what: str) -> str:
+    return f"1 {what} is" if count == 1 else f"{count} {what}s are"

@@ -1,0 +1,89 @@
+"""Each condition is told once when it arises and once when it has passed, by one of several."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Engine
+
+from app.outbox.alert_book import AlertBook, Notice
+
+NONE: frozenset[str] = frozenset()
+DEAD = {"dead": "3 events died"}
+
+
+@pytest.fixture
+def book(engine: Engine) -> AlertBook:
+    return AlertBook(engine)
+
+
+def tell(book: AlertBook, now: float) -> list[Notice]:
+    notices = book.claim(now, now + 60)
+    for notice in notices:
+        book.told(notice)
+    return notices
+
+
+def test_a_condition_is_told_once_while_it_lasts_and_once_when_it_has_passed(
+    book: AlertBook,
+) -> None:
+    book.note(DEAD, NONE, 100)
+    assert tell(book, 100) == [Notice("dead", "3 events died", 100, is_cleared=False)]
+    book.note({"dead": "4 events died"}, NONE, 130)
+    assert tell(book, 130) == []
+    book.note({}, NONE, 160)
+    assert tell(book, 160) == [Notice("dead", "3 events died", 100, is_cleared=True)]
+    assert tell(book, 10_000) == []
+    book.note(DEAD, NONE, 200)
+    assert tell(book, 200) == [Notice("dead", "3 events died", 200, is_cleared=False)]
+
+
+def test_what_could_not_be_told_is_told_again_when_the_claim_has_ended(book: AlertBook) -> None:
+    book.note(DEAD, NONE, 100)
+    assert len(book.claim(100, 160)) == 1
+    assert book.claim(159, 219) == []
+    assert [notice.is_cleared for notice in tell(book, 160)] == [False]
+    book.note({}, NONE, 200)
+    assert len(book.claim(200, 260)) == 1
+    assert [notice.is_cleared for notice in tell(book, 260)] == [True]
+
+
+def test_what_passes_before_anyone_was_told_is_not_told(book: AlertBook) -> None:
+    book.note(DEAD, NONE, 100)
+    book.note({}, NONE, 130)
+    assert tell(book, 130) == []
+
+
+def test_what_is_back_before_its_end_was_told_goes_on(book: AlertBook) -> None:
+    book.note(DEAD, NONE, 100)
+    tell(book, 100)
+    book.note({}, NONE, 130)
+    book.note(DEAD, NONE, 160)
+    assert tell(book, 160) == []
+    book.note({}, NONE, 190)
+    assert [notice.since for notice in tell(book, 190)] == [100]
+
+
+def test_of_what_nothing_is_known_nothing_changes(book: AlertBook) -> None:
+    book.note({"silence": "no webhook"}, NONE, 100)
+    tell(book, 100)
+    book.note({}, {"silence"}, 130)
+    assert tell(book, 130) == []
+    book.note({}, NONE, 160)
+    assert [notice.is_cleared for notice in tell(book, 160)] == [True]
+
+
+def test_conditions_do_not_disturb_each_other(book: AlertBook) -> None:
+    book.note({"dead": "a", "waiting": "b"}, NONE, 100)
+    assert {notice.name for notice in tell(book, 100)} == {"dead", "waiting"}
+    book.note({"waiting": "b"}, NONE, 130)
+    assert [notice.name for notice in tell(book, 130)] == ["dead"]
+
+
+def test_of_many_at_once_one_tells(engine: Engine) -> None:
+    def look(_: int) -> int:
+        book = AlertBook(engine)
+        book.note(DEAD, NONE, 100)
+        return len(book.claim(100, 160))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(look, range(20))) == 1

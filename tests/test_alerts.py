@@ -1,0 +1,206 @@
+"""An operator is told of trouble, where he listens, once; and of its end."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from sqlalchemy import Engine, update
+
+from app import alerts as module
+from app.alerts import Watch, post
+from app.errors import CannotTell
+from app.outbox.alert_book import AlertBook
+from app.outbox.census import Census, take_census
+from app.outbox.store import Arrival, Store
+from app.outbox.tables import events
+
+SECRET = "/services/T0/B0/canary"
+
+
+class Chat(ThreadingHTTPServer):
+    """Takes alerts, or does not."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.status = 200
+        self.texts: list[str] = []
+        self.url = f"http://127.0.0.1:{self.server_port}{SECRET}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Chat
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        assert self.path == SECRET
+        assert body.keys() == {"text"}
+        self.server.texts.append(body["text"])
+        self.send_response(self.server.status)
+        self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.server.texts.append("followed")
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Not in the tests' output."""
+
+
+@pytest.fixture
+def chat() -> Iterator[Chat]:
+    with Chat() as chat:
+        threading.Thread(target=chat.serve_forever, daemon=True).start()
+        yield chat
+        chat.shutdown()
+
+
+class Clock:
+    """The watch's."""
+
+    now = 1_800_000_000.0
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+def watch_over(
+    engine: Engine, clock: Clock, url: str | None, silence: float | None = None
+) -> Watch:
+    def look() -> Census:
+        return take_census(engine, clock.now, lambda _: "key")
+
+    return Watch(AlertBook(engine), look, silence, url)
+
+
+def keep(engine: Engine, clock: Clock, message_id: str = "drip-1") -> None:
+    Store(engine).put([Arrival(message_id, "4417", "{}", b"{}", clock.now)])
+
+
+def settle(engine: Engine, clock: Clock, state: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(update(events).values(state=state, settled_at=clock.now))
+
+
+def test_an_event_that_waits_is_told_of_once_and_again_when_it_is_sent(
+    engine: Engine, chat: Chat, clock: Clock
+) -> None:
+    watch = watch_over(engine, clock, chat.url)
+    keep(engine, clock)
+    clock.now += 290
+    watch.look()
+    assert chat.texts == []
+    for _ in range(3):
+        clock.now += 30
+        watch.look()
+    assert chat.texts == [
+        "Drip-Segment bridge: The oldest event has waited for 5 minutes: see whether a deliverer "
+        "runs (DELIVER_IN_WEB, or flask --app wsgi deliver) and what the log says of Segment."
+    ]
+    settle(engine, clock, "sent")
+    for _ in range(3):
+        clock.now += 30
+        watch.look()
+    assert len(chat.texts) == 2
+    assert chat.texts[1].startswith("Drip-Segment bridge, over after 2 min: The oldest event")
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("dead", "1 event is dead since an hour"), ("quarantined", "1 webhook is set aside")],
+)
+def test_what_died_or_was_set_aside_is_told_and_is_over_after_an_hour(
+    engine: Engine, chat: Chat, clock: Clock, state: str, words: str
+) -> None:
+    watch = watch_over(engine, clock, chat.url)
+    keep(engine, clock)
+    settle(engine, clock, state)
+    watch.look()
+    assert [words in text for text in chat.texts] == [True]
+    clock.now += 3601
+    watch.look()
+    assert "over after 60 min" in chat.texts[1]
+
+
+def test_a_refused_key_is_told_until_it_is_good(engine: Engine, chat: Chat, clock: Clock) -> None:
+    watch, store = watch_over(engine, clock, chat.url), Store(engine)
+    for _ in range(5):  # the key is tried, and paused anew, each minute
+        store.note_pause("4417", clock.now + 60, "HTTP 401: check SEGMENT_WRITE_KEY")
+        watch.look()
+        clock.now += 60
+        watch.look()
+    assert len(chat.texts) == 1
+    assert "check SEGMENT_WRITE_KEY" in chat.texts[0]
+    assert "4417" not in chat.texts[0]
+    store.clear_pause("4417")
+    watch.look()
+    assert len(chat.texts) == 2
+
+
+def test_silence_is_told_where_somebody_minds(engine: Engine, chat: Chat, clock: Clock) -> None:
+    watch, heedless = (watch_over(engine, clock, chat.url, silence) for silence in (7200, None))
+    watch.look()
+    keep(engine, clock)
+    settle(engine, clock, "sent")
+    clock.now += 7300
+    heedless.look()
+    assert chat.texts == []
+    watch.look()
+    assert "No event came for 2 hours" in chat.texts[0]
+    with engine.begin() as connection:
+        connection.execute(events.delete())  # pruned: that is no event that came
+    watch.look()
+    assert len(chat.texts) == 1
+    keep(engine, clock, "drip-2")
+    watch.look()
+    assert "over after" in chat.texts[1]
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_an_alert_that_was_not_taken_is_told_again_in_a_minute(
+    engine: Engine, chat: Chat, clock: Clock, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = watch_over(engine, clock, chat.url)
+    keep(engine, clock)
+    settle(engine, clock, "dead")
+    chat.status = status
+    for _ in range(3):
+        watch.look()
+        clock.now += 25
+    assert len(chat.texts) == 1
+    chat.status = 200
+    watch.look()
+    watch.look()
+    assert len(chat.texts) == 2
+    assert f"HTTP {status}: check ALERT_WEBHOOK_URL" in caplog.text
+    assert "canary" not in caplog.text
+
+
+def test_without_a_url_the_log_is_where_it_is_told(
+    engine: Engine, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = watch_over(engine, clock, None)
+    keep(engine, clock)
+    settle(engine, clock, "dead")
+    watch.look()
+    watch.look()
+    assert caplog.text.count("1 event is dead") == 1
+
+
+def test_the_url_is_in_no_error() -> None:
+    for url in ("http://127.0.0.1:9/canary", "http://canary.invalid/canary"):
+        with pytest.raises(CannotTell) as caught:
+            post(url, {"text": "x"})
+        assert "canary" not in str(caught.value)
+        assert caught.value.__suppress_context__

@@ -1,0 +1,529 @@
+"""Requeue gives events another go, erase takes every trace; neither doubles nor loses anything."""
+
+import json
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event, update
+from sqlalchemy.engine import URL, make_url
+
+from app.outbox import correction as requeueing
+from app.outbox.correction import START, Correction
+from app.outbox.engine import open_database
+from app.outbox.erasure import ROUNDS, Erasure
+from app.outbox.pace import in_steps
+from app.outbox.schema import upgrade
+from app.outbox.store import Arrival, Store
+from app.outbox.tables import events
+from app.requeue import Outcome, requeue_one, requeue_quarantined
+from app.source.webhook import body_to_track
+from tests.bridge_process import ROOT
+from tests.test_store import (
+    ACCOUNT,
+    NOW,
+    arrival,
+    arrivals,
+    claim,
+    rows,
+    rows_on_postgresql,
+    same_but,
+    statement_of,
+    steps_on_sqlite,
+)
+
+OPENED = json.loads((ROOT / "samples" / "opened_email.json").read_text())
+OPENED["data"]["subscriber"]["email"] = "Ana@Example.com"
+LATER = NOW + 100
+
+
+def body(n: int = 0) -> bytes:
+    """An email event that can be read."""
+    return json.dumps({**OPENED, "data": {**OPENED["data"], "properties": {"n": n}}}).encode()
+
+
+def set_aside(name: str, raw: bytes, received_at: float = NOW) -> Arrival:
+    """As quarantined by a version that could not read it."""
+    return arrival(name, account="", payload=None, raw=raw, error="{}", received_at=received_at)
+
+
+@pytest.fixture
+def correction(store: Store) -> Correction:
+    return Correction(store.engine)
+
+
+def no_wait(_: float) -> None:
+    """Tests are in a hurry."""
+
+
+def read_again(correction: Correction) -> Counter[Outcome]:
+    return requeue_quarantined(correction, LATER, no_wait)
+
+
+def bury(store: Store, count: int) -> None:
+    store.put(arrivals(count))
+    store.bury(claim(store, most_events=count), NOW, "HTTP 400 no")
+
+
+# dead
+
+
+def test_dead_events_are_due_again_as_on_the_first_day(
+    store: Store, correction: Correction
+) -> None:
+    bury(store, 1)
+    store.put([arrival("other")])
+    before = rows(store)
+
+    assert correction.requeue_some_dead(LATER) == 1
+
+    again = {"state": "pending", "due_at": LATER, "tries": 0, "settled_at": None, "error": None}
+    after = rows(store)
+    assert same_but(after["m0"]) == same_but(before["m0"], **again)
+    assert after["other"] == before["other"]
+    assert claim(store, now=LATER).events[0].message_id == "m0"
+
+
+def test_dead_events_go_in_steps_until_none_is_left(store: Store, correction: Correction) -> None:
+    bury(store, 2 * requeueing.STEP + 1)
+    steps = list(in_steps(lambda: correction.requeue_some_dead(LATER), no_wait))
+    assert steps == [requeueing.STEP, requeueing.STEP, 1]
+    assert {row.state for row in rows(store).values()} == {"pending"}
+
+
+def test_what_dies_after_the_start_is_not_requeued_again(
+    store: Store, correction: Correction
+) -> None:
+    bury(store, 1)
+    assert correction.requeue_some_dead(NOW) == 1
+    store.bury(claim(store), NOW + 0.001, "no")
+    assert correction.requeue_some_dead(NOW) == 0
+
+
+def test_dead_events_are_counted(store: Store, correction: Correction) -> None:
+    bury(store, 3)
+    store.put([set_aside("q", b"")])
+    assert correction.count("dead") == 3
+    assert correction.count("dead", received_before=NOW) == 2
+    assert correction.count("quarantined") == 1
+
+
+def test_two_that_requeue_at_once_share_the_work(store: Store, database_url: URL) -> None:
+    bury(store, 1_000)
+    engines = [open_database(database_url) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        counts = list(
+            pool.map(
+                lambda e: sum(in_steps(lambda: Correction(e).requeue_some_dead(LATER))), engines
+            )
+        )
+    for engine in engines:
+        engine.dispose()
+    # one that found all of a step locked by others leaves the rest to them
+    assert sum(counts) == 1_000
+    assert {row.state for row in rows(store).values()} == {"pending"}
+
+
+# quarantined
+
+
+def test_what_can_be_read_now_is_pending_as_if_it_had_just_come(
+    store: Store, correction: Correction
+) -> None:
+    store.put([set_aside("raw-1", body())])
+    call = body_to_track(body(), NOW)
+
+    assert read_again(correction) == {"requeued": 1}
+
+    (row,) = rows(store).values()
+    assert same_but(row) == {
+        "id": row.id,
+        "message_id": call.message_id,
+        "account": "4417",
+        "state": "pending",
+        "payload": call.payload,
+        "payload_bytes": len(call.payload),
+        "raw": body(),
+        "received_at": NOW,
+        "due_at": LATER,
+        "lease": None,
+        "tries": 0,
+        "error": None,
+        "settled_at": None,
+        "collection": "Email Opened",
+        "email": "ana@example.com",
+    }
+
+
+def test_the_time_of_receipt_stands_in_for_one_that_drip_left_out(
+    store: Store, correction: Correction
+) -> None:
+    timeless = json.dumps({**OPENED, "occurred_at": None}).encode()
+    store.put([set_aside("raw-1", timeless)])
+    read_again(correction)
+    (row,) = rows(store).values()
+    assert json.loads(row.payload)["timestamp"] == "1970-01-12T13:46:40.000+00:00"
+
+
+def test_each_quarantined_event_ends_where_it_belongs(store: Store, correction: Correction) -> None:
+    call = body_to_track(body(2), NOW)
+    store.put([arrival(call.message_id)])
+    store.put(
+        [
+            set_aside("raw-1", body(1)),
+            set_aside("raw-2", body(2)),
+            set_aside("raw-3", b'{"event": "subscriber.created"}'),
+            set_aside("raw-4", b"not json"),
+        ]
+    )
+
+    assert read_again(correction) == {
+        "requeued": 1,
+        "duplicate": 1,
+        "ignored": 1,
+        "unreadable": 1,
+    }
+
+    after = rows(store)
+    assert set(after) == {body_to_track(body(1), NOW).message_id, call.message_id, "raw-4"}
+    assert after[call.message_id].raw == call.message_id.encode()
+    left = after["raw-4"]
+    assert (left.state, left.settled_at) == ("quarantined", NOW)
+    assert "Not JSON" in json.loads(left.error)["body"][0]
+    assert read_again(correction) == {"unreadable": 1}
+
+
+def test_many_are_gone_through_whatever_they_have_in_common(
+    store: Store, correction: Correction
+) -> None:
+    """Times of arrival are shared, and most stay where they are."""
+    store.put([set_aside(f"raw-{n}", b"not json") for n in range(60)])
+    store.put([set_aside(f"more-{n}", body(n), NOW + n // 7) for n in range(50)])
+    store.put([set_aside("too-late", body(999), LATER + 1)])
+    assert read_again(correction) == {"requeued": 50, "unreadable": 60}
+
+
+def test_no_page_goes_through_more_than_its_events(store: Store, correction: Correction) -> None:
+    store.put([set_aside(f"raw-{n}", b"not json", NOW + n // 7) for n in range(3_000)])
+    lease = claim(store)
+    (first,) = correction.quarantined(START, LATER * 2, 1)
+    statement = statement_of(
+        store, lambda *_: correction.quarantined(first.place, LATER * 2, 20), lease
+    )
+    if store.engine.dialect.name == "sqlite":
+        assert steps_on_sqlite(store.engine, statement) < 20 * 100
+    else:
+        assert rows_on_postgresql(store.engine, statement) <= 40
+
+
+def test_a_fault_of_the_bridge_leaves_an_event_where_it_is(
+    store: Store, correction: Correction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put([set_aside("raw-1", body(1)), set_aside("raw-2", body(2))])
+    faults = iter([KeyError("ana@example.com")])
+
+    def fail_once(raw: bytes, received_at: float) -> Any:
+        for fault in faults:
+            raise fault
+        return body_to_track(raw, received_at)
+
+    monkeypatch.setattr("app.requeue.body_to_track", fail_once)
+    assert read_again(correction) == {"unreadable": 1, "requeued": 1}
+    assert rows(store)["raw-1"].state == "quarantined"
+
+
+def test_one_that_was_erased_meanwhile_does_not_come_back(
+    store: Store, correction: Correction
+) -> None:
+    store.put([set_aside("raw-1", body())])
+    (kept,) = correction.quarantined(START, LATER, 1)
+    with store.engine.begin() as connection:
+        connection.execute(update(events).values(state="erased", raw=b""))
+    before = rows(store)
+
+    assert correction.release(kept.id, arrival("drip-1"), LATER) is None
+    assert correction.discard(kept.id) is False
+    assert correction.explain(kept.id, "{}") is False
+
+    assert rows(store) == before
+
+
+WHERE_TWO_WRITE_AT_ONCE = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+@WHERE_TWO_WRITE_AT_ONCE
+def test_one_that_is_erased_while_it_is_released_does_not_come_back(
+    store: Store, correction: Correction, database_url: URL
+) -> None:
+    store.put([set_aside("raw-1", body())])
+    other = open_database(database_url)
+
+    def erase_meanwhile(_: Any, __: Any, sql: str, *___: Any) -> None:
+        if sql.startswith("DELETE"):
+            with other.begin() as connection:
+                connection.execute(update(events).values(state="erased", raw=b""))
+
+    event.listen(store.engine, "before_cursor_execute", erase_meanwhile)
+    assert read_again(correction) == {"gone": 1}
+    other.dispose()
+    assert {name: row.state for name, row in rows(store).items()} == {"raw-1": "erased"}
+
+
+def test_webhooks_that_bring_the_same_events_meanwhile_make_none_twice(
+    store: Store, database_url: URL
+) -> None:
+    count = 120
+    calls = [body_to_track(body(n), NOW) for n in range(count)]
+    store.put([set_aside(f"raw-{n}", body(n)) for n in range(count)])
+    engines = [open_database(database_url) for _ in range(3)]
+    new: set[str] = set()
+    failed: list[Exception] = []
+
+    def put_them() -> None:
+        for start in range(0, count, 10):
+            # in the other order than they are requeued in, and with a re-send of the raw body
+            group = [arrival(c.message_id) for c in reversed(calls[start : start + 10])]
+            again = [set_aside(f"raw-{n}", body(n)) for n in range(start, start + 10)]
+            try:
+                new.update(Store(engines[0]).put([*group, *again]))
+            except Exception as error:  # noqa: BLE001 - the thread's, for the test to tell
+                failed.append(error)
+
+    putting = threading.Thread(target=put_them)
+    putting.start()
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = sum(pool.map(lambda e: read_again(Correction(e)), engines[1:]), Counter())
+    putting.join()
+    read_again(Correction(engines[1]))  # raw bodies that came again behind the requeue
+    for engine in engines:
+        engine.dispose()
+
+    assert failed == []
+    assert set(rows(store)) == {call.message_id for call in calls}
+    assert outcomes["requeued"] + len(new & {c.message_id for c in calls}) == count
+
+
+def test_a_named_event_is_requeued_whichever_it_is(store: Store, correction: Correction) -> None:
+    bury(store, 1)
+    store.put([set_aside("raw-1", body()), arrival("waits")])
+    outcomes = {
+        name: requeue_one(correction, name, LATER) for name in ("m0", "raw-1", "waits", "nobody")
+    }
+    assert outcomes == {
+        "m0": "requeued",
+        "raw-1": "requeued",
+        "waits": "left alone",
+        "nobody": "unknown",
+    }
+    assert {row.state for row in rows(store).values()} == {"pending"}
+
+
+# erase
+
+ANA = "ana@example.com"
+
+
+class Clock:
+    """Goes on by what is waited, and lets something happen meanwhile."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.happens: list[tuple[float, Any]] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        while self.happens and self.happens[0][0] <= self.now:
+            self.happens.pop(0)[1]()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def erasure_of(store: Store, clock: Clock, address: str = ANA) -> Erasure:
+    return Erasure(store.engine, address, clock, clock.wait)
+
+
+def erase(store: Store, clock: Clock, address: str = ANA) -> Counter[str]:
+    erasure = erasure_of(store, clock, address)
+    found = erasure.look()
+    assert erasure.erase() == found
+    assert erasure.left == 0
+    return found
+
+
+TRACES: dict[str, dict[str, Any]] = {
+    "column": {"email": "Ana@example.com"},
+    "raw": {"raw": b'{"n": 1, "to": "ANA@example.com"}'},
+    "key": {"raw": b'{"ana@example.com": 1}'},
+    "first of two": {"raw": b'{"a": "ana@example.com", "a": 1}'},
+    "deep": {"raw": b"[" * 50_000 + b'"ana@example.com"' + b"]" * 50_000},
+    "within": {"raw": b'{"url": "https://e.example/?u=ana%40example.com&x"}'},
+    "escaped": {"raw": b'{"a": "\\u0061na\\u0040example.com"}'},
+    "payload": {"payload": '{"userId": "u", "x": ["\\nana@example.com"]}'},
+    "error": {"payload": None, "error": 'HTTP 400 {"m": "ana@example.com", "cut of'},
+    "broken": {"payload": None, "raw": b'{"a": "ana@example.com'},
+    "wide": {"payload": None, "raw": "{ana@example.com".encode("utf-16")},
+}
+
+
+@pytest.mark.parametrize("trace", TRACES)
+def test_an_event_is_erased_wherever_the_address_is(store: Store, clock: Clock, trace: str) -> None:
+    store.put([arrival("ana", **TRACES[trace]), arrival("hanna", email="hanna@example.com")])
+    before = rows(store)
+    clock.now = LATER
+
+    assert erase(store, clock).total() == 1
+
+    after = rows(store)
+    erased = {"state": "erased", "settled_at": LATER, "payload": None, "payload_bytes": 0}
+    gone = {"raw": b"", "email": None, "error": None, "lease": None}
+    assert same_but(after["ana"]) == same_but(before["ana"], **erased, **gone)
+    assert after["hanna"] == before["hanna"]
+
+
+def test_events_of_every_state_are_erased_and_counted_once(store: Store, clock: Clock) -> None:
+    for name in ("sent", "dead"):
+        store.put([arrival(name, email=ANA)])
+        lease = claim(store)
+        store.mark_sent(lease, NOW) if name == "sent" else store.bury(lease, NOW, "no")
+    store.put([arrival("q", payload=None, email=ANA), arrival("p", email=ANA), arrival("other")])
+
+    assert erase(store, clock) == {"sent": 1, "dead": 1, "quarantined": 1, "pending": 1}
+    assert erase(store, clock) == {}
+    states = {name: row.state for name, row in rows(store).items()}
+    assert states == dict.fromkeys(("sent", "dead", "q", "p"), "erased") | {"other": "pending"}
+
+
+def test_a_re_send_of_what_was_erased_is_a_duplicate(store: Store, clock: Clock) -> None:
+    store.put([arrival("a", email=ANA)])
+    erase(store, clock)
+    assert store.put([arrival("a", email=ANA)]) == set()
+    assert store.due_accounts(LATER) == []
+    assert rows(store)["a"].email is None
+
+
+def test_many_are_erased_over_many_pages_and_those_that_come_meanwhile(
+    store: Store, clock: Clock
+) -> None:
+    store.put([arrival(f"m{n}", email=ANA if n % 2 else None) for n in range(1_000)])
+    erasure = erasure_of(store, clock)
+    assert erasure.look() == {"pending": 500}
+    store.put([arrival("since", email=ANA)])
+    assert erasure.erase() == {"pending": 501}
+    assert Counter(row.state for row in rows(store).values()) == {"pending": 500, "erased": 501}
+
+
+def test_an_event_that_is_being_sent_is_settled_first(store: Store, clock: Clock) -> None:
+    store.put([arrival("a", email=ANA)])
+    lease = claim(store)
+    settled: list[int] = []
+    clock.happens = [(NOW + 5, lambda: settled.append(store.mark_sent(lease, clock())))]
+    erasure = erasure_of(store, clock)
+
+    assert erasure.look() == {"pending": 1}
+    assert erasure.erase() == {"sent": 1}
+
+    assert settled == [1]
+    assert clock.now == NOW + 5
+
+
+def test_an_event_whose_deliverer_died_is_erased_at_the_leases_end(
+    store: Store, clock: Clock
+) -> None:
+    store.put([arrival("a", email=ANA)])
+    claim(store)
+    assert erase(store, clock) == {"pending": 1}
+    assert clock.now == NOW + 30
+
+
+def test_a_lease_without_end_is_not_waited_for_without_end(store: Store, clock: Clock) -> None:
+    store.put([arrival("a", email=ANA)])
+    lease = store.claim(ACCOUNT, NOW, NOW + 1e6, 100, 10_000)
+    assert erase(store, clock) == {"pending": 1}
+    assert clock.now == NOW + ROUNDS / 2
+    assert store.mark_sent(lease, clock()) == 0
+    assert rows(store)["a"].state == "erased"
+
+
+@WHERE_TWO_WRITE_AT_ONCE
+def test_what_another_has_locked_is_left_and_told(
+    store: Store, clock: Clock, database_url: URL
+) -> None:
+    store.put([arrival("a", email=ANA)])
+    other = open_database(database_url)
+    with other.begin() as connection:
+        connection.execute(update(events).values(tries=9))
+        erasure = erasure_of(store, clock)
+        assert erasure.erase() == {}
+        assert erasure.left == 1
+    other.dispose()
+    assert erasure.erase() == {"pending": 1}
+
+
+def files_with(folder: Path, trace: bytes) -> list[str]:
+    return [
+        file.name
+        for file in folder.glob("bridge.db*")
+        if trace in file.read_bytes().lower() and file.suffix != ".db-shm"
+    ]
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path) -> Any:
+    engine = open_database(make_url(f"sqlite:///{tmp_path}/bridge.db"))
+    upgrade(engine)
+    yield Store(engine)
+    engine.dispose()
+
+
+def live(store: Store) -> None:
+    """Events of two people and more, through all that befalls events, in rows of every size."""
+    for n in range(400):
+        who = ANA if n % 3 == 0 else f"bo{n}@example.com"
+        text = who + "!" + "x" * (n * 37 % 9_000)
+        store.put([arrival(f"m{n}", email=who, raw=text.encode(), payload=json.dumps([text]))])
+        if n % 5 == 4:
+            lease = claim(store, most_events=4)
+            first, rest = lease.halves()
+            store.postpone(first, {e.id: NOW for e in first.events}, f"said {who}")
+            store.bury(rest, NOW, f"no {who}") if n % 2 else store.mark_sent(rest, NOW)
+
+
+def test_nothing_of_the_address_is_left_in_sqlites_files(
+    sqlite_store: Store, clock: Clock, tmp_path: Path
+) -> None:
+    live(sqlite_store)
+    assert files_with(tmp_path, ANA.encode())
+    erasure = erasure_of(sqlite_store, clock)
+    erasure.look()
+    assert erasure.erase().total() > 134  # or what the destination said of another
+
+    assert erasure.overwrite()
+
+    assert files_with(tmp_path, ANA.encode()) == []
+    assert files_with(tmp_path, b"@example.com!") == ["bridge.db"]
+
+
+def test_a_reader_that_holds_on_to_the_log_is_told_of(
+    sqlite_store: Store, clock: Clock, tmp_path: Path
+) -> None:
+    sqlite_store.put([arrival("a", email=ANA)])
+    other = open_database(sqlite_store.engine.url)
+    with other.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("BEGIN")
+        connection.exec_driver_sql("SELECT * FROM events").all()
+        erasure = erasure_of(sqlite_store, clock)
+        erasure.erase()
+        assert not erasure.overwrite()
+        connection.exec_driver_sql("COMMIT")
+    other.dispose()
+    assert erasure.overwrite()
+    assert files_with(tmp_path, ANA.encode()) == []
