@@ -1,13 +1,28 @@
 """How gunicorn runs the bridge. It reads this file by itself from the folder it is started in."""
 
+import atexit
 import logging
 import os
+import shutil
 import signal
+import tempfile
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from gunicorn.glogging import Logger
+# The folder in which each process counts: prometheus_client looks for it when it is first imported.
+# In memory, where there is such a place: a full disk would kill a process that counts on it.
+if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(
+        prefix=f"bridge-{os.getpid()}-",
+        dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108
+    )
 
+from gunicorn.glogging import Logger
+from prometheus_client.multiprocess import mark_process_dead
+
+from app import metrics
 from app.bridge import bridge_of, check_database
 from app.errors import CannotStart
 from app.logs import log_config
@@ -22,6 +37,15 @@ def _settings() -> Settings:
     except CannotStart as error:
         raise SystemExit(str(error)) from None
 
+
+def _remove_counts() -> None:
+    """At the end of the master that made the folder: not of a worker, nor where an operator did."""
+    folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    if folder.name.startswith(f"bridge-{os.getpid()}-"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+atexit.register(_remove_counts)
 
 _set = _settings()
 
@@ -61,16 +85,23 @@ def on_starting(server: Any) -> None:
         raise SystemExit(str(error)) from None
 
 
+def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+    """Called in the worker."""
+    metrics.open_after_fork()
+
+
 def post_worker_init(worker: Any) -> None:
     """Threads do not survive a fork: the deliverer starts in the worker.
 
     At SIGTERM it stops along with the requests, not after them.
     """
     bridge = bridge_of(worker.wsgi)
-    worker.head_to_refusal = partial(head_to_refusal, tokens=bridge.settings.webhook_tokens)
+    tokens = bridge.settings.webhook_tokens
+    worker.head_to_refusal = _counted(partial(head_to_refusal, tokens=tokens))
+    bridge.start_watch()
     if not bridge.settings.deliver_in_web:
         return
-    worker.delivery = bridge.delivery.start()
+    worker.delivery = bridge.start_delivery()
     stop_requests = signal.getsignal(signal.SIGTERM)
 
     def stop(signum: int, frame: Any) -> None:
@@ -80,11 +111,26 @@ def post_worker_init(worker: Any) -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
+def _counted(refuse: Callable[[bytes], bytes | None]) -> Callable[[bytes], bytes | None]:
+    def refuse_and_count(head: bytes) -> bytes | None:
+        refusal = refuse(head)
+        if refusal is not None:
+            metrics.count_refusal()
+        return refusal
+
+    return refuse_and_count
+
+
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
     """Let the deliverer settle the batch in hand."""
     if delivery := getattr(worker, "delivery", None):
         bridge_of(worker.wsgi).delivery.stop()
         delivery.join(timeout=15)
+
+
+def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+    """However it ended. What it counted stays."""
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def on_exit(server: Any) -> None:  # noqa: ARG001 - gunicorn's signature

@@ -1,6 +1,7 @@
 """The bridge as an operator runs it: gunicorn, and `flask deliver`, as processes."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -69,6 +70,9 @@ class BridgeProcess:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            # a master that is killed leaves the folder in which its workers count
+            for folder in Path("/dev/shm").glob(f"bridge-{process.pid}-*"):
+                shutil.rmtree(folder, ignore_errors=True)
         if self.log.exists():
             assert_no_secret(self.log.read_text(errors="replace"))
 

@@ -30,7 +30,9 @@ TOKEN = "a-token-for-the-tests"
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Neither this machine's variables nor a developer's .env reach a test."""
     for name in list(os.environ):
-        if name.startswith(("SEGMENT_", "DRIP_", "DATABASE_", "ALERT_", "LOG_")) or name in (
+        if name.startswith(
+            ("SEGMENT_", "DRIP_", "DATABASE_", "ALERT_", "LOG_", "PROMETHEUS_")
+        ) or name in (
             "DYNO",
             "PORT",
             "DELIVER_IN_WEB",

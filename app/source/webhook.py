@@ -64,7 +64,8 @@ def create_webhook(tokens: Sequence[str], outbox: GroupCommit) -> Blueprint:
 
     @blueprint.after_request
     def tell(response: Response) -> Response:
-        _tell(time.perf_counter() - g.began)
+        if "status" in g:  # Flask answers OPTIONS by itself
+            _tell(time.perf_counter() - g.began)
         return response
 
     return blueprint

@@ -64,10 +64,11 @@ def test_a_file_that_was_read_only_is_written_once_it_may_be(
     scaled_bridge.prefix = BOUND_BY_MODES
     times = scaled(1, 10)
     for turn in range(times):
-        web = scaled_bridge.start_web(DELIVER_IN_WEB="false")
         with engine.connect():  # keeps the log in place, which is read-only then, not missing
             pass
         with read_only(tmp_path):
+            # started now: what a process has opened for writing stays so
+            web = scaled_bridge.start_web(DELIVER_IN_WEB="false")
             for number in range(3):
                 assert not ledger.record(scaled_bridge.post(event(10 * turn + number)))
         for number in range(3):

@@ -48,7 +48,7 @@ def refusals(bridge: BridgeProcess, **environ: str) -> str:
         )
         assert ended.returncode == 1
         assert "Traceback" not in ended.stderr
-        said.add(re.sub(r"^(\[.*\n)*(Error: )?", "", ended.stderr).strip())
+        said.add(re.sub(r"^(timestamp=.*\n)*(Error: )?", "", ended.stderr).strip())
     assert len(said) == 1
     return said.pop()
 

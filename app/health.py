@@ -1,0 +1,78 @@
+"""`GET /healthz`, `/readyz` and `/metrics`: is the bridge well, in words and in figures.
+
+Open to anyone, so figures are all that is told: no account, no key, nothing of an event. Most of
+them come from the outbox: any web process tells of deliverers that have no port of their own.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+from flask import Blueprint, Response
+from flask.typing import ResponseReturnValue
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import InfoMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+
+from app.bridge import Bridge
+from app.metrics import counted
+from app.outbox.census import Census, take_census
+from app.outbox.census_taker import CensusTaker, NoCensus
+from app.outbox.figures import census_to_figures
+from app.outbox.schema import check_schema
+from app.trouble import NOT_READY, census_to_troubles
+from app.version import VERSION
+
+
+def create_health(bridge: Bridge) -> Blueprint:
+    """The blueprint that tells how the bridge is."""
+    blueprint = Blueprint("health", __name__)
+    taker = CensusTaker(lambda: _look(bridge))
+
+    @blueprint.get("/healthz")
+    def alive() -> ResponseReturnValue:
+        return {"status": "ok"}
+
+    @blueprint.get("/readyz")
+    def ready() -> ResponseReturnValue:
+        if reasons := _reasons(taker):
+            return {"status": "not ready", "reasons": reasons}, 503
+        return {"status": "ready"}
+
+    @blueprint.get("/metrics")
+    def metrics() -> Response:
+        registry = CollectorRegistry()
+        registry.register(counted())
+        registry.register(_OfTheOutbox(taker))
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    return blueprint
+
+
+def _reasons(taker: CensusTaker) -> list[str]:
+    """Why events do not flow as they should, each with what to do."""
+    try:
+        troubles = census_to_troubles(taker.latest(), time.time())
+    except NoCensus as error:
+        return [str(error)]
+    return [sentence for name, sentence in troubles.items() if name in NOT_READY]
+
+
+class _OfTheOutbox(Collector):
+    def __init__(self, taker: CensusTaker) -> None:
+        self._taker = taker
+
+    def collect(self) -> Iterator[Metric]:
+        """Read when it is asked for."""
+        build = {"version": VERSION}
+        yield InfoMetricFamily("bridge_build", "The bridge's version.", build)
+        census = None
+        with suppress(NoCensus):
+            census = self._taker.latest()
+        yield from census_to_figures(census, time.time())
+
+
+def _look(bridge: Bridge) -> Census:
+    check_schema(bridge.store.engine)
+    return take_census(bridge.store.engine, time.time(), bridge.segment.key_for)

@@ -1,0 +1,92 @@
+"""One census at a time, and nobody waits for a database that hangs.
+
+A count goes through an index from end to end: cheap, but not free, and anyone may ask for it.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.errors import CannotStart
+from app.logs import get_logger, where
+from app.outbox.census import Census
+from app.outbox.engine import describe
+
+log = get_logger(__name__)
+
+PATIENCE = 6.0
+"""Seconds. Longer than a database that still answers lets one wait (app/outbox/engine.py)."""
+
+SHARE = 20
+"""A census is kept for so many times as long as it took: counting takes 5 % of a processor."""
+
+LONGEST_KEPT = 30.0
+"""Seconds."""
+
+
+class NoCensus(Exception):
+    """The outbox cannot be read; the message says what to do."""
+
+
+class CensusTaker:
+    """The latest census, for any number of threads. Its own thread starts after any fork."""
+
+    def __init__(self, take: Callable[[], Census]) -> None:
+        """`take` may raise `CannotStart` and `SQLAlchemyError`."""
+        self._take = take
+        self._lock = threading.Lock()
+        self._asked_at = 0.0
+        self._kept_until = 0.0
+        self._taking: Future[Census] | None = None
+
+    def latest(self) -> Census:
+        """Raises `NoCensus`: at the latest when the one in hand has taken `PATIENCE` seconds."""
+        taking, asked_at = self._join()
+        try:
+            return taking.result(timeout=max(0.0, asked_at + PATIENCE - time.monotonic()))
+        except TimeoutError:
+            raise NoCensus(
+                "The database does not answer: see whether it is locked or its server overloaded."
+            ) from None
+
+    def _join(self) -> tuple[Future[Census], float]:
+        with self._lock:
+            if self._taking is None or self._is_over(self._taking):
+                self._taking = Future()
+                self._asked_at = time.monotonic()
+                threading.Thread(
+                    target=self._run, args=(self._taking,), name="census", daemon=True
+                ).start()
+            return self._taking, self._asked_at
+
+    def _is_over(self, taking: Future[Census]) -> bool:
+        """A failure is not kept: the next caller may find the database back."""
+        return taking.done() and time.monotonic() > self._kept_until
+
+    def _run(self, taking: Future[Census]) -> None:
+        began = time.monotonic()
+        try:
+            census = self._take()
+        except Exception as error:  # noqa: BLE001 - whoever waits has to be told
+            taking.set_exception(_to_no_census(error))
+        else:
+            took = time.monotonic() - began
+            self._kept_until = began + took + min(SHARE * took, LONGEST_KEPT)
+            taking.set_result(census)
+
+
+def _to_no_census(error: Exception) -> NoCensus:
+    """What anyone may read. A driver's words name hosts and users: those are for the log."""
+    if isinstance(error, CannotStart):
+        return NoCensus(str(error))
+    if isinstance(error, SQLAlchemyError):
+        log.warning("outbox out of reach, not counted", reason=describe(error))
+        return NoCensus(
+            "The database cannot be read: see whether it runs and DATABASE_URL is right. "
+            "The log has its words."
+        )
+    log.error("fault of the bridge, outbox not counted", reason=where(error))
+    return NoCensus("The outbox could not be counted, by a fault of the bridge: see its log.")

@@ -1,0 +1,180 @@
+"""Each figure over a real database, and that none of them reads the whole table."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, Select, func, insert, select, text
+
+from app.outbox import census
+from app.outbox.census import Census, Pause, take_census
+from app.outbox.store import Store
+from app.outbox.tables import events
+
+NOW = 1_700_000_000.0
+KEYS = {"4417": "key"}
+
+
+def event(number: int, state: str = "pending", account: str = "4417", **more: Any) -> Any:
+    return {
+        "message_id": f"drip-{number}",
+        "account": account,
+        "state": state,
+        "payload": "{}",
+        "payload_bytes": 2,
+        "raw": b"{}",
+        "received_at": NOW - 1000 + number,
+        "due_at": NOW,
+        "tries": 0,
+        "settled_at": None if state == "pending" else NOW - 100,
+        **more,
+    }
+
+
+def keep(engine: Engine, *rows: Any) -> None:
+    with engine.begin() as connection:
+        connection.execute(insert(events), rows)
+
+
+def take(engine: Engine, now: float = NOW) -> Census:
+    return take_census(engine, now, KEYS.get)
+
+
+def test_of_an_empty_outbox(engine: Engine) -> None:
+    found = take(engine)
+    assert set(found.states) == {"pending", "held", "sent", "dead", "quarantined", "erased"}
+    assert not any(found.states.values())
+    assert (found.oldest_pending, found.last_webhook, found.last_sent) == (None, None, None)
+    assert (found.died_lately, found.quarantined_lately, found.pauses) == (0, 0, ())
+    assert not found.oldest_is_held
+    assert found.database_bytes > 4096
+
+
+def test_each_event_is_counted_in_one_state(engine: Engine) -> None:
+    keep(
+        engine,
+        *(event(number) for number in range(3)),
+        event(3, account="5150"),
+        event(4, account=""),
+        *(event(number, "sent") for number in range(5, 9)),
+        event(9, "dead"),
+        *(event(number, "quarantined") for number in range(10, 12)),
+        event(12, "erased"),
+    )
+    assert take(engine).states == {
+        "pending": 3,
+        "held": 2,
+        "sent": 4,
+        "dead": 1,
+        "quarantined": 2,
+        "erased": 1,
+    }
+
+
+@pytest.mark.parametrize(("account", "is_held"), [("4417", False), ("5150", True)])
+def test_the_oldest_that_waits(engine: Engine, account: str, is_held: bool) -> None:
+    settled = event(1, "sent")
+    # the oldest is neither the first by id nor the first that is due
+    oldest = event(3, account=account, received_at=NOW - 500, due_at=NOW + 60)
+    keep(engine, settled, event(2, received_at=NOW - 400), oldest, event(4, "dead"))
+    found = take(engine)
+    assert (found.oldest_pending, found.oldest_is_held) == (NOW - 500, is_held)
+
+
+def test_the_latest_webhook_and_the_latest_sent(engine: Engine) -> None:
+    keep(
+        engine,
+        event(1, "sent", settled_at=NOW - 50),
+        event(2, "sent", settled_at=NOW - 70),
+        event(3, "dead", settled_at=NOW - 5, received_at=NOW - 10),
+    )
+    found = take(engine)
+    assert (found.last_webhook, found.last_sent) == (NOW - 10, NOW - 50)
+
+
+def test_what_failed_within_the_hour(engine: Engine) -> None:
+    keep(
+        engine,
+        *(event(number, "dead", settled_at=NOW - 3599) for number in range(2)),
+        event(2, "dead", settled_at=NOW - 3601),
+        *(event(number, "quarantined", settled_at=NOW - 1) for number in range(3, 6)),
+        event(6, "quarantined", settled_at=NOW - 4000),
+        event(7, "sent", settled_at=NOW - 1),
+    )
+    found = take(engine)
+    assert (found.died_lately, found.quarantined_lately) == (2, 3)
+
+
+def test_a_pause_lasts_until_a_minute_after_its_end(store: Store) -> None:
+    store.note_pause("5150", NOW + 30, "HTTP 403")
+    store.note_pause("4417", NOW - 59, "HTTP 401")
+    store.note_pause("1", NOW - 61, "HTTP 401")
+    assert take(store.engine).pauses == (Pause("4417", "HTTP 401"), Pause("5150", "HTTP 403"))
+    assert take(store.engine, NOW + 91).pauses == ()
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[None]:
+    """As much as another can lock while it writes."""
+    with engine.begin() as connection:  # of SQLite the write lock
+        if is_postgresql(connection):
+            connection.execute(text("LOCK TABLE events, pauses IN EXCLUSIVE MODE"))
+        yield
+
+
+def test_it_waits_for_no_writer(engine: Engine) -> None:
+    keep(engine, event(1))
+    with writing(engine):
+        assert take(engine).states["pending"] == 1
+
+
+STATEMENTS = {
+    "waiting": census.WAITING,
+    "settled": census.SETTLED,
+    "oldest": census.OLDEST,
+    "last webhook": census.LAST_WEBHOOK,
+    "last sent": census.LAST_SENT,
+    "lately": census._settled_since(NOW - 3600),  # noqa: SLF001 - what it asks is the point
+}
+
+
+def is_postgresql(connection: Connection) -> bool:
+    return connection.dialect.name == "postgresql"
+
+
+def plan(connection: Connection, statement: Select[*tuple[Any, ...]]) -> list[str]:
+    """Of the statement as it is sent: a value that is bound can keep an index from being used."""
+    how = "EXPLAIN" if is_postgresql(connection) else "EXPLAIN QUERY PLAN"
+    sent = statement.compile(connection)
+    values: Any = sent.params
+    if sent.positiontup is not None:
+        values = tuple(values[name] for name in sent.positiontup)
+    return [row[-1] for row in connection.exec_driver_sql(f"{how} {sent}", values)]
+
+
+def reads_all(step: str) -> bool:
+    """Whether a step of a plan goes through the table rather than through an index."""
+    if step.startswith("SCAN events"):
+        return "USING" not in step
+    return "Seq Scan on events" in step
+
+
+def test_no_figure_reads_the_whole_table(engine: Engine) -> None:
+    noise = random.Random(1)
+    wide: Any = {"payload": noise.randbytes(500).hex(), "payload_bytes": 1000}
+    states = ("sent", "sent", "sent", "sent", "pending")
+    keep(
+        engine,
+        *(event(n, states[n % 5], raw=noise.randbytes(900), **wide) for n in range(2000)),
+    )
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if is_postgresql(connection):  # as it does by itself; an SQLite has no statistics
+            connection.execute(text("VACUUM ANALYZE events"))
+        everything = plan(connection, select(func.sum(events.c.tries)))
+        assert any(map(reads_all, everything)), everything
+        for name, statement in STATEMENTS.items():
+            steps = plan(connection, statement)
+            assert any("events_" in step or "PRIMARY KEY" in step for step in steps), (name, steps)
+            assert not any(map(reads_all, steps)), (name, steps)
