@@ -13,6 +13,7 @@ from app.errors import CannotTell
 from app.logs import get_logger
 from app.outbox.alert_book import AlertBook, Notice
 from app.outbox.census import Census
+from app.outbox.census_taker import NoCensus
 from app.trouble import census_to_troubles
 
 log = get_logger(__name__)
@@ -42,7 +43,10 @@ class Watch:
     def look(self) -> None:
         """Once. Raises `SQLAlchemyError`."""
         now = time.time()
-        census = self._take_census()
+        try:
+            census = self._take_census()
+        except NoCensus:  # told in the log by who found it out
+            return
         troubles = census_to_troubles(census, now, self._silence)
         if not troubles and self._book.is_empty():  # as ever: nothing to write down
             return

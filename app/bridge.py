@@ -5,17 +5,19 @@ import time
 from dataclasses import dataclass
 
 from flask import Flask, current_app
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.alerts import LOOK_EVERY, Watch
 from app.delivery import Delivery
 from app.errors import CannotStart
 from app.outbox.alert_book import AlertBook
-from app.outbox.census import take_census
+from app.outbox.census import Census, take_census
+from app.outbox.census_taker import CensusTaker
 from app.outbox.engine import describe, open_database
 from app.outbox.group_commit import GroupCommit
 from app.outbox.pruning import Pruning
-from app.outbox.schema import make_ready
+from app.outbox.schema import check_schema, make_ready
 from app.outbox.store import Store
 from app.recurring import every
 from app.settings import Settings
@@ -34,6 +36,7 @@ class Bridge:
     store: Store
     outbox: GroupCommit
     delivery: Delivery
+    census: CensusTaker
     watch: Watch
     pruning: Pruning
 
@@ -51,6 +54,7 @@ def build_bridge(settings: Settings) -> Bridge:
     """Nothing is connected and no thread runs yet: a process may still fork."""
     store = Store(open_database(settings.database_url))
     segment = Segment(settings.segment_host, settings.write_key, settings.write_keys)
+    census = CensusTaker(lambda: _look(store.engine, segment))
     hours = settings.alert_silence_hours
     return Bridge(
         settings=settings,
@@ -58,14 +62,20 @@ def build_bridge(settings: Settings) -> Bridge:
         store=store,
         outbox=GroupCommit(store),
         delivery=Delivery(store, segment),
+        census=census,
         watch=Watch(
             AlertBook(store.engine),
-            lambda: take_census(store.engine, time.time(), segment.key_for),
+            census.latest,
             silence=hours * 3600 if hours else None,
             url=settings.alert_webhook_url,
         ),
         pruning=Pruning(store.engine, settings.sent_retention_days, settings.failed_retention_days),
     )
+
+
+def _look(engine: Engine, segment: Segment) -> Census:
+    check_schema(engine)
+    return take_census(engine, time.time(), segment.key_for)
 
 
 def bridge_of(app: Flask = current_app) -> Bridge:

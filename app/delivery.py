@@ -18,6 +18,7 @@ from app import backoff, metrics
 from app.errors import KeyRefused, SendError, TryAgain
 from app.logs import get_logger, where
 from app.outbox.engine import describe
+from app.outbox.history import Attempt
 from app.outbox.store import Claimed, Lease, Store
 
 log = get_logger(__name__)
@@ -198,14 +199,14 @@ class Delivery:
                 due[event.id] = at
         if due:
             waiting = lease.only(event for event in lease.events if event.id in due)
-            self._settled("later", waiting, self._store.postpone(waiting, due, _to_text(error)))
+            self._settled("later", waiting, self._store.postpone(waiting, due, _failed(error, now)))
         if given_up:
             self._bury(lease.only(given_up), now, error)
 
     def _bury(self, lease: Lease, now: float, error: SendError) -> None:
         for event in lease.events:
             log.error("dead", reason=str(error), account=lease.account or None, **_about(event))
-        self._settled("dead", lease, self._store.bury(lease, now, _to_text(error)))
+        self._settled("dead", lease, self._store.bury(lease, now, _failed(error, now)))
 
     def _settled(self, outcome: str, lease: Lease, settled: int) -> None:
         self.outcomes[outcome] += settled
@@ -247,5 +248,5 @@ def _is_full(lease: Lease) -> bool:
     return len(lease.events) == MOST_EVENTS or lease.payload_bytes > MOST_BYTES - LARGEST_EVENT
 
 
-def _to_text(error: SendError) -> str:
-    return f"{error} {error.words}".strip()
+def _failed(error: SendError, now: float) -> Attempt:
+    return Attempt(now, str(error), error.words)

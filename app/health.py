@@ -17,10 +17,8 @@ from prometheus_client.registry import Collector
 
 from app.bridge import Bridge
 from app.metrics import counted
-from app.outbox.census import Census, take_census
 from app.outbox.census_taker import CensusTaker, NoCensus
 from app.outbox.figures import census_to_figures
-from app.outbox.schema import check_schema
 from app.trouble import NOT_READY, census_to_troubles
 from app.version import VERSION
 
@@ -28,7 +26,6 @@ from app.version import VERSION
 def create_health(bridge: Bridge) -> Blueprint:
     """The blueprint that tells how the bridge is."""
     blueprint = Blueprint("health", __name__)
-    taker = CensusTaker(lambda: _look(bridge))
 
     @blueprint.get("/healthz")
     def alive() -> ResponseReturnValue:
@@ -36,7 +33,7 @@ def create_health(bridge: Bridge) -> Blueprint:
 
     @blueprint.get("/readyz")
     def ready() -> ResponseReturnValue:
-        if reasons := _reasons(taker):
+        if reasons := _reasons(bridge.census):
             return {"status": "not ready", "reasons": reasons}, 503
         return {"status": "ready"}
 
@@ -44,7 +41,7 @@ def create_health(bridge: Bridge) -> Blueprint:
     def metrics() -> Response:
         registry = CollectorRegistry()
         registry.register(counted())
-        registry.register(_OfTheOutbox(taker))
+        registry.register(_OfTheOutbox(bridge.census))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return blueprint
@@ -71,8 +68,3 @@ class _OfTheOutbox(Collector):
         with suppress(NoCensus):
             census = self._taker.latest()
         yield from census_to_figures(census, time.time())
-
-
-def _look(bridge: Bridge) -> Census:
-    check_schema(bridge.store.engine)
-    return take_census(bridge.store.engine, time.time(), bridge.segment.key_for)

@@ -104,12 +104,9 @@ def test_an_event_that_waits_is_told_of_once_and_again_when_it_is_sent(
     for _ in range(3):
         clock.now += 30
         watch.look()
-    assert chat.texts == [
-        (
-            "Drip-Segment bridge: The oldest event has waited for 5 minutes: see whether a deliverer "
-            "runs (DELIVER_IN_WEB, or flask --app wsgi deliver) and what the log says of Segment."
-        )
-    ]
+    (text,) = chat.texts
+    assert text.startswith("Drip-Segment bridge: The oldest event has waited for 5 minutes: see ")
+    assert text.endswith("and what the log says of Segment.")
     settle(engine, clock, "sent")
     for _ in range(3):
         clock.now += 30

@@ -15,6 +15,7 @@ from app.outbox import correction as requeueing
 from app.outbox.correction import START, Correction
 from app.outbox.engine import open_database
 from app.outbox.erasure import ROUNDS, Erasure
+from app.outbox.history import Attempt, attempt_to_line
 from app.outbox.pace import in_steps
 from app.outbox.schema import upgrade
 from app.outbox.store import Arrival, Store
@@ -65,7 +66,7 @@ def read_again(correction: Correction) -> Counter[Outcome]:
 
 def bury(store: Store, count: int) -> None:
     store.put(arrivals(count))
-    store.bury(claim(store, most_events=count), NOW, "HTTP 400 no")
+    store.bury(claim(store, most_events=count), NOW, Attempt(0.0, "HTTP 400 no", ""))
 
 
 # dead
@@ -81,8 +82,9 @@ def test_dead_events_are_due_again_as_on_the_first_day(
     assert correction.requeue_some_dead(LATER) == 1
 
     again = {"state": "pending", "due_at": LATER, "tries": 0, "settled_at": None, "error": None}
+    history = before["m0"].history + attempt_to_line(LATER, "requeued")
     after = rows(store)
-    assert same_but(after["m0"]) == same_but(before["m0"], **again)
+    assert same_but(after["m0"]) == same_but(before["m0"], **again, history=history)
     assert after["other"] == before["other"]
     assert claim(store, now=LATER).events[0].message_id == "m0"
 
@@ -99,7 +101,7 @@ def test_what_dies_after_the_start_is_not_requeued_again(
 ) -> None:
     bury(store, 1)
     assert correction.requeue_some_dead(NOW) == 1
-    store.bury(claim(store), NOW + 0.001, "no")
+    store.bury(claim(store), NOW + 0.001, Attempt(0.0, "no", ""))
     assert correction.requeue_some_dead(NOW) == 0
 
 
@@ -155,6 +157,7 @@ def test_what_can_be_read_now_is_pending_as_if_it_had_just_come(
         "settled_at": None,
         "collection": "Email Opened",
         "email": "ana@example.com",
+        "history": None,
     }
 
 
@@ -393,7 +396,9 @@ def test_events_of_every_state_are_erased_and_counted_once(store: Store, clock: 
     for name in ("sent", "dead"):
         store.put([arrival(name, email=ANA)])
         lease = claim(store)
-        store.mark_sent(lease, NOW) if name == "sent" else store.bury(lease, NOW, "no")
+        store.mark_sent(lease, NOW) if name == "sent" else store.bury(
+            lease, NOW, Attempt(0.0, "no", "")
+        )
     store.put([arrival("q", payload=None, email=ANA), arrival("p", email=ANA), arrival("other")])
 
     assert erase(store, clock) == {"sent": 1, "dead": 1, "quarantined": 1, "pending": 1}
@@ -453,6 +458,15 @@ def test_a_lease_without_end_is_not_waited_for_without_end(store: Store, clock: 
     assert rows(store)["a"].state == "erased"
 
 
+def test_what_segment_said_of_a_person_goes_too(store: Store, clock: Clock) -> None:
+    store.put([arrival("a")])
+    lease = claim(store)
+    store.postpone(lease, {lease.events[0].id: NOW}, Attempt(NOW, "HTTP 503", f"busy, {ANA}"))
+    store.postpone(claim(store), {1: NOW}, Attempt(NOW, "HTTP 503", "busy"))
+    assert erase(store, clock) == {"pending": 1}
+    assert rows(store)["a"].history is None
+
+
 @WHERE_TWO_WRITE_AT_ONCE
 def test_what_another_has_locked_is_left_and_told(
     store: Store, clock: Clock, database_url: URL
@@ -493,8 +507,12 @@ def live(store: Store) -> None:
         if n % 5 == 4:
             lease = claim(store, most_events=4)
             first, rest = lease.halves()
-            store.postpone(first, {e.id: NOW for e in first.events}, f"said {who}")
-            store.bury(rest, NOW, f"no {who}") if n % 2 else store.mark_sent(rest, NOW)
+            store.postpone(
+                first, {e.id: NOW for e in first.events}, Attempt(0.0, f"said {who}", "")
+            )
+            store.bury(rest, NOW, Attempt(0.0, f"no {who}", "")) if n % 2 else store.mark_sent(
+                rest, NOW
+            )
 
 
 def test_nothing_of_the_address_is_left_in_sqlites_files(

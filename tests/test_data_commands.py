@@ -14,6 +14,7 @@ from sqlalchemy import update
 from sqlalchemy.engine import URL, make_url
 
 from app import create_app
+from app.outbox.history import Attempt
 from app.outbox.schema import upgrade
 from app.outbox.store import Arrival, Store
 from app.outbox.tables import events
@@ -75,7 +76,7 @@ def put_quarantined(store: Store, name: str, raw: bytes, **how: Any) -> None:
 
 def bury(store: Store, name: str, **how: Any) -> None:
     store.put([opened(name, **how)])
-    store.bury(claim(store, now=FIRST * 2), FIRST, "HTTP 400 no")
+    store.bury(claim(store, now=FIRST * 2), FIRST, Attempt(0.0, "HTTP 400 no", ""))
 
 
 # events
@@ -93,7 +94,7 @@ def test_events_lists_a_line_an_event_newest_first(app: Flask, store: Store) -> 
 
 def test_a_reason_is_cut_short(app: Flask, store: Store) -> None:
     store.put([opened("a")])
-    store.bury(claim(store, now=FIRST), FIRST, "x" * 500)
+    store.bury(claim(store, now=FIRST), FIRST, Attempt(0.0, "x" * 500, ""))
     assert lines(app)[0][-1] == "x" * 59 + "…"
 
 
@@ -154,6 +155,7 @@ def test_json_has_every_field(app: Flask, store: Store) -> None:
         "settled_at": None,
         "tries": 0,
         "lease": None,
+        "history": None,
         "error": None,
         "payload": json.loads(CALL),
         "raw": OPENED.decode(),

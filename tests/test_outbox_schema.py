@@ -98,17 +98,18 @@ def test_the_migrations_give_the_same_constraints_and_indexes_to_the_letter(
 
 SQLITE_DEFINITIONS = """
     SELECT replace(sql, '"', '') FROM sqlite_schema
-    WHERE tbl_name IN ('events', 'pauses', 'alerts') AND sql IS NOT NULL
+    WHERE tbl_name IN ('events', 'pauses', 'alerts', 'traffic') AND sql IS NOT NULL
 """
 
 POSTGRESQL_DEFINITIONS = """
-    SELECT indexdef FROM pg_indexes WHERE tablename IN ('events', 'pauses', 'alerts')
+    SELECT indexdef FROM pg_indexes WHERE tablename IN ('events', 'pauses', 'alerts', 'traffic')
     UNION ALL
     SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
-    WHERE conrelid IN ('events'::regclass, 'pauses'::regclass, 'alerts'::regclass)
+    WHERE conrelid IN ('events'::regclass, 'pauses'::regclass, 'alerts'::regclass,
+        'traffic'::regclass)
     UNION ALL
     SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default)
-    FROM information_schema.columns WHERE table_name IN ('events', 'pauses', 'alerts')
+    FROM information_schema.columns WHERE table_name IN ('events', 'pauses', 'alerts', 'traffic')
 """
 
 

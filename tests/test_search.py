@@ -1,10 +1,12 @@
 """What an operator looks for is found, newest first, without going through all that is kept."""
 
+import json
 from typing import Any
 
 import pytest
 from sqlalchemy import event, insert
 
+from app.outbox.history import Attempt
 from app.outbox.search import PAGE, WINDOW, Event, Search, State, Wanted
 from app.outbox.store import Store
 from app.outbox.tables import events
@@ -27,7 +29,7 @@ def fill(store: Store) -> None:
     store.put([arrival("sent")])
     store.mark_sent(claim(store), NOW)
     store.put([arrival("dead")])
-    store.bury(claim(store), NOW, "no")
+    store.bury(claim(store), NOW, Attempt(0.0, "no", ""))
     store.put([arrival("quarantined", account="", payload=None, error="{}")])
     store.put([arrival("pending"), arrival("held", account="5150")])
 
@@ -95,6 +97,7 @@ def test_one_is_found_whole_or_not_at_all(store: Store, search: Search) -> None:
         error=None,
         payload='{"type":"track"}',
         raw=raw,
+        history=None,
     )
     assert search.one("b") is None
 
@@ -169,3 +172,93 @@ def test_nothing_is_held_open_while_events_are_looked_at(store: Store, search: S
     assert store.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
     store.put([arrival("later")])
     assert "later" not in [event.message_id for event in looking]
+
+
+def call(subject: object = None, user_id: str | None = None) -> str:
+    return json.dumps({"userId": user_id, "properties": {"email_subject": subject, "other": "x"}})
+
+
+SUBJECTS = [
+    "Hola, Ana",
+    "¡Año NUEVO! 100 %",
+    'a "quote"',
+    "b\\c_d",
+    "\u0000 nul",
+    "🎉 party",
+    17,
+    None,
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("hola", [0]),
+        ("a", [0, 1, 2, 5]),
+        ("año nuevo", [1]),
+        ("AÑO", [1]),
+        ("AXO", []),
+        ("100 %", [1]),
+        ("100_%", []),
+        ('"quote"', [2]),
+        ("\\c_d", [3]),
+        ("cXd", []),
+        ("\u0000", [4]),
+        ("🎉 P", [5]),
+        ("17", [6]),
+        ("x", []),
+        ("email_subject", []),
+    ],
+)
+def test_words_of_a_subject_are_found_in_any_case_and_nowhere_else(
+    store: Store, search: Search, words: str, expected: list[int]
+) -> None:
+    store.put([arrival(str(n), payload=call(subject)) for n, subject in enumerate(SUBJECTS)])
+    store.put([arrival("raw", payload=None)])
+    page = search.page(Wanted(subject=words), 50)
+    assert sorted(int(event.message_id) for event in page.events) == expected
+    assert (page.older, page.searched_back_to) == (None, None)
+
+
+def test_a_user_id_is_found_whole(store: Store, search: Search) -> None:
+    for name, user_id in {"a": "u-1", "b": "u-12", "c": None, "d": "ü_%"}.items():
+        store.put([arrival(name, payload=call("u-1", user_id))])
+    assert found(search, user_id="u-1") == ["a"]
+    assert found(search, user_id="ü_%") == ["d"]
+
+
+def test_pages_follow_one_another_without_gap_or_repeat(store: Store, search: Search) -> None:
+    store.put([arrival(str(n)) for n in range(107)])
+    seen, before = [], None
+    while True:
+        page = search.page(Wanted(), 25, before)
+        seen += [int(event.message_id) for event in page.events]
+        assert page.searched_back_to is None
+        if page.older is None:
+            break
+        before = page.older
+    assert seen == list(range(106, -1, -1))
+
+
+def test_a_page_gives_up_on_what_is_rare_and_says_how_far_it_looked(
+    store: Store, search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.outbox.search.WINDOW", 10)
+    monkeypatch.setattr("app.outbox.search.PATIENCE", 30)
+    for n in range(100):
+        collection = "Email Bounced" if n in (2, 95) else "Email Opened"
+        store.put([arrival(str(n), received_at=NOW + n, collection=collection)])
+    wanted = Wanted(collection="Email Bounced")
+    first = search.page(wanted, 50)
+    assert [event.message_id for event in first.events] == ["95"]
+    assert first.searched_back_to == NOW + 70
+    last, pages = first, 1
+    while last.older is not None:
+        last, pages = search.page(wanted, 50, last.older), pages + 1
+    assert [event.message_id for event in last.events] == ["2"]
+    assert (pages, last.searched_back_to) == (4, None)
+
+
+def test_events_until_a_time_are_found(store: Store, search: Search) -> None:
+    store.put([arrival(str(n), received_at=NOW + n) for n in range(4)])
+    assert found(search, since=NOW + 1, until=NOW + 3) == ["2", "1"]

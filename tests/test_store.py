@@ -10,6 +10,8 @@ from sqlalchemy import Engine, Row, event, select, update
 from sqlalchemy.engine import URL
 
 from app.outbox.engine import open_database
+from app.outbox.correction import Correction
+from app.outbox.history import Attempt, attempt_to_line, read_history
 from app.outbox.store import Arrival, Lease, Store
 from app.outbox.tables import events
 
@@ -230,7 +232,7 @@ def test_an_account_with_nothing_due_is_not_named(store: Store) -> None:
     store.put([arrival("f", account="f", payload=None)])
     claim(store, "a")
     store.mark_sent(claim(store, "b"), NOW)
-    store.bury(claim(store, "c"), NOW, "no")
+    store.bury(claim(store, "c"), NOW, Attempt(0.0, "no", ""))
 
     assert store.due_accounts(NOW) == ["", "d"]
     assert store.due_accounts(LATER) == ["", "a", "d", "e"]
@@ -252,7 +254,7 @@ def mark_sent(store: Store, lease: Lease) -> object:
 
 
 def bury(store: Store, lease: Lease) -> object:
-    return store.bury(lease, NOW + 1, "HTTP 400 no")
+    return store.bury(lease, NOW + 1, Attempt(0.0, "HTTP 400 no", ""))
 
 
 def release(store: Store, lease: Lease) -> object:
@@ -260,7 +262,9 @@ def release(store: Store, lease: Lease) -> object:
 
 
 def postpone(store: Store, lease: Lease) -> object:
-    return store.postpone(lease, {e.id: NOW + 60 for e in lease.events}, "HTTP 503")
+    return store.postpone(
+        lease, {e.id: NOW + 60 for e in lease.events}, Attempt(0.0, "HTTP 503", "")
+    )
 
 
 @pytest.mark.parametrize(
@@ -281,10 +285,21 @@ def postpone(store: Store, lease: Lease) -> object:
                 "lease": None,
                 "tries": 1,
                 "error": "HTTP 400 no",
+                "history": attempt_to_line(0.0, "HTTP 400 no"),
             },
         ),
         (release, 1, {"due_at": NOW + 1, "lease": None}),
-        (postpone, 1, {"due_at": NOW + 60, "lease": None, "tries": 1, "error": "HTTP 503"}),
+        (
+            postpone,
+            1,
+            {
+                "due_at": NOW + 60,
+                "lease": None,
+                "tries": 1,
+                "error": "HTTP 503",
+                "history": attempt_to_line(0.0, "HTTP 503"),
+            },
+        ),
     ],
 )
 def test_an_act_changes_what_it_says_and_nothing_else(
@@ -343,7 +358,9 @@ def test_each_event_is_postponed_to_a_time_of_its_own(store: Store) -> None:
     store.put(arrivals(3))
     lease = claim(store)
 
-    store.postpone(lease, {e.id: NOW + 10 * n for n, e in enumerate(lease.events, 1)}, "no")
+    store.postpone(
+        lease, {e.id: NOW + 10 * n for n, e in enumerate(lease.events, 1)}, Attempt(0.0, "no", "")
+    )
 
     assert names(store, claim(store, now=NOW + 20)) == ["m0", "m1"]
     assert names(store, claim(store, now=NOW + 30)) == ["m2"]
@@ -493,3 +510,17 @@ def _rows_of(node: dict[str, Any]) -> int:
     taken: int = node["Actual Rows"] * node["Actual Loops"]
     rejected: int = node.get("Rows Removed by Filter", 0) * node["Actual Loops"]
     return taken + rejected
+
+
+def test_the_history_tells_every_failure_and_every_requeue_in_order(store: Store) -> None:
+    store.put([arrival("a")])
+    first = claim(store)
+    store.postpone(first, {first.events[0].id: NOW + 1}, Attempt(NOW, "HTTP 503", "busy\nnow"))
+    store.bury(claim(store, now=LATER), NOW + 2, Attempt(NOW + 2, "HTTP 400", "no"))
+    Correction(store.engine).requeue_some_dead(NOW + 3)
+    assert read_history(rows(store)["a"].history) == [
+        Attempt(NOW, "HTTP 503", "busy\nnow"),
+        Attempt(NOW + 2, "HTTP 400", "no"),
+        Attempt(NOW + 3, "requeued", ""),
+    ]
+    assert read_history(None) == []

@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from app.outbox.conditions import IS_SETTLED
 from app.outbox.engine import dialect_of
+from app.outbox.history import attempt_to_line
 from app.outbox.store import Arrival
 from app.outbox.tables import events
 
@@ -165,4 +166,5 @@ def _again(ids: Sequence[int], now: float) -> Update:
         update(events)
         .where(events.c.id.in_(ids), events.c.state == "dead")
         .values(state="pending", due_at=now, tries=0, lease=None, settled_at=None, error=None)
+        .values(history=func.coalesce(events.c.history, "") + attempt_to_line(now, "requeued"))
     )

@@ -6,6 +6,7 @@ So a re-send is still known as a duplicate, and does not bring the person back.
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from sqlalchemy import Engine, select, text, update
 
@@ -35,6 +36,7 @@ ERASED = {
     "email": None,
     "lease": None,
     "error": None,
+    "history": None,
 }
 
 
@@ -106,10 +108,10 @@ class Erasure:
                 self._wait(LOOK_AGAIN)
         return False
 
-    def _next_page(self) -> Sequence[tuple[int, str, str | None, bytes, str | None, str | None]]:
+    def _next_page(self) -> Sequence[tuple[Any, ...]]:
         c = events.c
         statement = (
-            select(c.id, c.state, c.email, c.raw, c.payload, c.error)
+            select(c.id, c.state, c.email, c.raw, c.payload, c.error, c.history)
             .where(c.id > self._looked_at, c.state != "erased")
             .order_by(c.id)
             .limit(PAGE)

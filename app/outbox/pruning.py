@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, delete, select, text
 from app.outbox.conditions import IS_SETTLED
 from app.outbox.pace import Wait, in_steps
 from app.outbox.tables import events
+from app.outbox.traffic import prune_traffic
 from app.settings import LEAST_DAYS
 
 STEP = 300
@@ -48,6 +49,7 @@ class Pruning:
             for state, days in self._days.items():
                 most = STEP - pruned.total()
                 pruned[state] = _prune(connection, state, now - days * DAY, most)
+            prune_traffic(connection, now - self._days["sent"] * DAY)
         self._give_back()
         return +pruned
 

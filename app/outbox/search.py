@@ -4,6 +4,7 @@ A page is fetched whole before it is handed on: SQLite's log could not be emptie
 stood in the middle of one.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
@@ -12,6 +13,10 @@ from sqlalchemy import ColumnElement, Engine, func, literal_column, select, text
 
 from app.outbox.conditions import IS_PENDING, IS_SETTLED
 from app.outbox.tables import events
+from app.outbox.words import ESCAPE, text_to_pattern
+
+PATIENCE = 20_000
+"""Ids that a page looks through."""
 
 PAGE = 20
 """Events in memory at once: a body may be 1 MiB."""
@@ -25,18 +30,43 @@ State = Literal["pending", "held", "sent", "dead", "quarantined", "erased"]
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which events; None is any. `since` is in seconds since the epoch, of receipt."""
+    """Which events; None is any. `since` and `until` are of receipt, in seconds since the epoch."""
 
     state: State | None = None
     collection: str | None = None
     email: str | None = None
     account: str | None = None
     since: float | None = None
+    until: float | None = None
+    user_id: str | None = None
+    subject: str | None = None
+    """In any case, and any part of it."""
 
     @property
     def has_index(self) -> bool:
         """Whether an index leads to few events; nearly all that is kept is sent."""
         return self.email is not None or self.state not in (None, "sent")
+
+    def fits(self, event: "Event") -> bool:
+        """Whether what the query let through has the words where they are wanted."""
+        if self.user_id is None and self.subject is None:
+            return True
+        call = json.loads(event.payload or "{}")
+        subject = str(call.get("properties", {}).get("email_subject", ""))
+        return self.user_id in (None, call.get("userId")) and (
+            self.subject is None or self.subject.casefold() in subject.casefold()
+        )
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some events, newest first, and where to go on."""
+
+    events: tuple["Event", ...]
+    older: int | None
+    """The `before` of the next page; None where there is none."""
+    searched_back_to: float | None
+    """Where it gave up before the page was full: events older than this were not looked at."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +87,8 @@ class Event:
     error: str | None
     payload: str | None
     raw: bytes
+    history: str | None
+    """For `read_history`."""
 
 
 _COLUMNS = [events.c[field.name] for field in fields(Event)]
@@ -90,6 +122,26 @@ class Search:
 
     def find(self, wanted: Wanted, limit: int, before: int | None = None) -> Iterator[Event]:
         """The newest `limit` events, or those older than the one with the id `before`."""
+        for found, _ in self._steps(wanted, limit, before):
+            yield from found
+
+    def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
+        """The same, but it gives up after `PATIENCE` ids: what is rare makes no page slow."""
+        events: list[Event] = []
+        lowest, newest = self._ids()
+        start = high = newest + 1 if before is None else before
+        for found, high in self._steps(wanted, limit, before):
+            events += found
+            if start - high >= PATIENCE and not wanted.has_index:
+                break
+        older = high if high > lowest else None
+        gave_up = older is not None and len(events) < limit
+        return Page(tuple(events), older, self._received_at(high) if gave_up else None)
+
+    def _steps(
+        self, wanted: Wanted, limit: int, before: int | None
+    ) -> Iterator[tuple[list[Event], int]]:
+        """Events, and the id down to which all have been looked at."""
         lowest, highest = self._ids()
         high = highest + 1 if before is None else before
         conditions = list(self._conditions(wanted))
@@ -97,9 +149,10 @@ class Search:
             low = lowest if wanted.has_index else max(lowest, high - WINDOW)
             most = min(limit, PAGE)
             page = self._page(conditions, low, high, most, sort=wanted.has_index)
-            yield from page
-            limit -= len(page)
             high = page[-1].id if len(page) == most else low
+            found = [event for event in page if wanted.fits(event)]
+            limit -= len(found)
+            yield found, high
 
     def _page(
         self, conditions: list[ColumnElement[bool]], low: int, high: int, most: int, sort: bool
@@ -128,6 +181,12 @@ class Search:
             highest = connection.scalar(select(func.max(events.c.id)))
         return lowest or 1, highest or 0
 
+    def _received_at(self, before: int) -> float | None:
+        """When the oldest came that was looked at."""
+        oldest = select(events.c.received_at).where(events.c.id >= before).order_by(events.c.id)
+        with self._reader.connect() as connection:
+            return connection.scalar(oldest.limit(1))
+
     def _conditions(self, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
         yield from self._state_conditions(wanted.state)
         if wanted.collection is not None:
@@ -138,6 +197,12 @@ class Search:
             yield events.c.account == wanted.account
         if wanted.since is not None:
             yield events.c.received_at >= wanted.since
+        if wanted.until is not None:
+            yield events.c.received_at < wanted.until
+        if wanted.user_id is not None:
+            yield events.c.payload.ilike(text_to_pattern(wanted.user_id), escape=ESCAPE)
+        if wanted.subject is not None:
+            yield events.c.payload.ilike(text_to_pattern(wanted.subject), escape=ESCAPE)
 
     def _state_conditions(self, state: State | None) -> Iterator[ColumnElement[bool]]:
         match state:

@@ -25,7 +25,9 @@ from sqlalchemy import (
 
 from app.outbox.conditions import IS_PENDING
 from app.outbox.engine import dialect_of
+from app.outbox.history import Attempt, attempt_to_line
 from app.outbox.tables import events, pauses
+from app.outbox.traffic import Traffic
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,17 @@ class Store:
             .on_conflict_do_nothing(index_elements=[events.c.message_id])
             .returning(events.c.message_id)
         )
+        self._traffic = Traffic(engine)
 
     def put(self, arrivals: Sequence[Arrival]) -> set[str]:
         """Keep them: on disk on return. Gives the message ids that are new."""
         rows = [_to_row(arrival) for arrival in arrivals]
         with self.engine.begin() as connection:
-            return set(connection.scalars(self._insert, rows))
+            new = set(connection.scalars(self._insert, rows))
+            counted = {row["message_id"]: row for row in rows if row["message_id"] in new}.values()
+            came = ((row["received_at"], row["collection"]) for row in counted)
+            self._traffic.count(connection, "received", came)
+        return new
 
     def due_accounts(self, now: float) -> list[str]:
         """The accounts that have events to send now."""
@@ -145,22 +152,27 @@ class Store:
 
     def mark_sent(self, lease: Lease, now: float) -> int:
         """The destination took them. Like all that settle: how many were still this claim's."""
-        return self._settle(lease, _ended("sent", now, None))
+        statement = _ours(lease).values(_ended("sent", now)).returning(events.c.collection)
+        with self.engine.begin() as connection:
+            sent = connection.scalars(statement).all()
+            self._traffic.count(connection, "sent", ((now, collection) for collection in sent))
+        return len(sent)
 
-    def bury(self, lease: Lease, now: float, error: str) -> int:
+    def bury(self, lease: Lease, now: float, failed: Attempt) -> int:
         """They will not be tried again."""
-        return self._settle(lease, _ended("dead", now, error))
+        return self._run(_ours(lease).values({**_ended("dead", now), **_failed(failed)}))
 
     def release(self, lease: Lease, now: float) -> int:
         """Give them back untried."""
         return self._settle(lease, {"due_at": now, "lease": None})
 
-    def postpone(self, lease: Lease, due: Mapping[int, float], error: str) -> int:
+    def postpone(self, lease: Lease, due: Mapping[int, float], failed: Attempt) -> int:
         """They failed, and each is due again at its own time."""
         statement = (
             update(events)
             .where(events.c.id == bindparam("event"), events.c.lease == lease.token, IS_PENDING)
-            .values(due_at=bindparam("due"), lease=None, tries=events.c.tries + 1, error=error)
+            .values(due_at=bindparam("due"), lease=None, tries=events.c.tries + 1)
+            .values(_failed(failed))
         )
         return self._run(statement, [{"event": id_, "due": at} for id_, at in due.items()])
 
@@ -179,9 +191,7 @@ class Store:
             connection.execute(delete(pauses).where(pauses.c.account == account))
 
     def _settle(self, lease: Lease, values: Mapping[str, Any]) -> int:
-        ids = [event.id for event in lease.events]
-        ours = (events.c.id.in_(ids), events.c.lease == lease.token, IS_PENDING)
-        return self._run(update(events).where(*ours).values(values))
+        return self._run(_ours(lease).values(values))
 
     def _run(self, statement: Update, rows: list[dict[str, Any]] | None = None) -> int:
         with self.engine.begin() as connection:
@@ -205,13 +215,26 @@ def _fitting(account: str, now: float, most_events: int, most_bytes: int) -> Any
     return select(running.c.id).where(running.c.total <= most_bytes)
 
 
-def _ended(state: str, now: float, error: str | None) -> dict[str, Any]:
+def _ours(lease: Lease) -> Update:
+    ids = [event.id for event in lease.events]
+    return update(events).where(events.c.id.in_(ids), events.c.lease == lease.token, IS_PENDING)
+
+
+def _ended(state: str, now: float) -> dict[str, Any]:
     return {
         "state": state,
         "settled_at": now,
         "lease": None,
         "tries": events.c.tries + 1,
-        "error": error,
+        "error": None,
+    }
+
+
+def _failed(failed: Attempt) -> dict[str, Any]:
+    line = attempt_to_line(failed.at, failed.reason, failed.words)
+    return {
+        "error": f"{failed.reason} {failed.words}".strip(),
+        "history": func.coalesce(events.c.history, "") + line,
     }
 
 

@@ -44,6 +44,8 @@ events = Table(
     # its Segment event name, and its person in small letters: to find it by
     Column("collection", Text),
     Column("email", Text),
+    # its failed tries, a line of JSON each; see app/outbox/history.py
+    Column("history", Text),
     CheckConstraint(
         "state IN ('pending', 'sent', 'dead', 'quarantined', 'erased')", name="events_state"
     ),
@@ -98,4 +100,14 @@ alerts = Table(
     # when raised and cleared may next be told: a claim moves it, as that of an event
     Column("due_at", Double, nullable=False),
     CheckConstraint("stage IN ('raised', 'told', 'cleared')", name="alerts_stage"),
+)
+
+traffic = Table(
+    "traffic",
+    metadata,
+    # its start, and an event's collection, or "" where it could not be read
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("collection", Text, primary_key=True),
+    Column("received", Integer, nullable=False),
+    Column("sent", Integer, nullable=False),
 )

@@ -1,0 +1,69 @@
+"""How many events came and went in each minute: what a chart shows without counting events again.
+
+Written in the transaction that keeps or settles the events, so that the two never disagree.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Engine, delete, select
+
+from app.outbox.engine import dialect_of
+from app.outbox.tables import traffic
+
+MINUTE = 60
+
+
+@dataclass(frozen=True)
+class Minute:
+    """What one collection did in one minute; "" is what could not be read."""
+
+    minute: int
+    """Its start, in seconds since the epoch."""
+    collection: str
+    received: int
+    sent: int
+
+
+class Traffic:
+    """Counts, for the store."""
+
+    def __init__(self, engine: Engine) -> None:
+        insert = dialect_of(engine).insert(traffic)
+        self._upsert = insert.on_conflict_do_update(
+            index_elements=[traffic.c.minute, traffic.c.collection],
+            set_={name: traffic.c[name] + insert.excluded[name] for name in ("received", "sent")},
+        )
+
+    def count(
+        self,
+        connection: Connection,
+        way: Literal["received", "sent"],
+        events: Iterable[tuple[float, str | None]],
+    ) -> None:
+        """Count events, each by its time and collection."""
+        counts = Counter((int(at) // MINUTE * MINUTE, name or "") for at, name in events)
+        nothing = {"received": 0, "sent": 0}
+        rows: list[dict[str, Any]] = [
+            {"minute": minute, "collection": collection, **nothing, way: count}
+            # in one order, or two transactions could wait for one another
+            for (minute, collection), count in sorted(counts.items())
+        ]
+        if rows:
+            connection.execute(self._upsert, rows)
+
+
+def read_traffic(engine: Engine, since: float) -> list[Minute]:
+    """The minutes in which anything happened since then, oldest first."""
+    statement = (
+        select(traffic).where(traffic.c.minute > since - MINUTE).order_by(*traffic.primary_key)
+    )
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        return [Minute(**row) for row in connection.execute(statement).mappings()]
+
+
+def prune_traffic(connection: Connection, before: float) -> None:
+    """Forget the minutes before."""
+    connection.execute(delete(traffic).where(traffic.c.minute < before))

@@ -1,0 +1,26 @@
+"""Look for words in kept calls, which are ASCII JSON: `"é"` is six characters there. Pure.
+
+The engines' own JSON functions will not do: PostgreSQL's fail at a `\\u0000`, and one such event
+would end every search.
+"""
+
+import json
+
+ESCAPE = "!"
+
+_ANY_ESCAPED = "_" * len(r"\u00e9")
+
+
+def text_to_pattern(text: str) -> str:
+    """A LIKE pattern, with `ESCAPE`, for all JSON that has the text somewhere, in any case.
+
+    It may find more: letters that are not ASCII are any letter to it.
+    """
+    return f"%{''.join(map(_letter, text))}%"
+
+
+def _letter(letter: str) -> str:
+    if not letter.isascii():
+        return _ANY_ESCAPED * (2 if ord(letter) > 0xFFFF else 1)
+    written = json.dumps(letter)[1:-1]
+    return "".join(f"{ESCAPE}{one}" if one in f"%_{ESCAPE}" else one for one in written)

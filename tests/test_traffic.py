@@ -1,0 +1,62 @@
+"""What came and what went is counted by the minute, once for each event."""
+
+import pytest
+from sqlalchemy import Engine
+
+from app.outbox.pruning import DAY, Pruning
+from app.outbox.store import Arrival, Store
+from app.outbox.traffic import Minute, read_traffic
+
+NOON = 1_800_000_000.0 // 3600 * 3600
+OPENED = "Email Opened"
+
+
+def arrival(name: str, at: float = NOON, collection: str | None = OPENED) -> Arrival:
+    payload = None if collection is None else "{}"
+    return Arrival(name, "4417", payload, b"{}", at, collection=collection)
+
+
+def minutes(engine: Engine) -> list[Minute]:
+    return read_traffic(engine, NOON - 3600)
+
+
+def test_each_event_is_counted_once_in_the_minute_it_came(store: Store) -> None:
+    store.put([arrival("a"), arrival("b", NOON + 59.9), arrival("c", NOON + 60), arrival("a")])
+    store.put([arrival("a", NOON + 120), arrival("d")])
+    assert minutes(store.engine) == [
+        Minute(int(NOON), OPENED, received=3, sent=0),
+        Minute(int(NOON) + 60, OPENED, received=1, sent=0),
+    ]
+
+
+def test_collections_are_told_apart_and_what_could_not_be_read_has_none(store: Store) -> None:
+    store.put(
+        [arrival("a"), arrival("b", collection="Email Bounced"), arrival("c", collection=None)]
+    )
+    assert [(minute.collection, minute.received) for minute in minutes(store.engine)] == [
+        ("", 1),
+        ("Email Bounced", 1),
+        (OPENED, 1),
+    ]
+
+
+def test_what_is_sent_is_counted_in_the_minute_it_was_settled_and_only_if_it_was_ours(
+    store: Store,
+) -> None:
+    store.put([arrival("a"), arrival("b")])
+    lease = store.claim("4417", NOON, NOON + 30, 100, 1_000)
+    assert store.mark_sent(lease, NOON + 200) == 2
+    assert store.mark_sent(lease, NOON + 300) == 0
+    assert minutes(store.engine)[1:] == [Minute(int(NOON) + 180, OPENED, received=0, sent=2)]
+
+
+@pytest.mark.parametrize(("since", "count"), [(0, 3), (59, 3), (60, 2), (121, 1), (180, 0)])
+def test_the_minutes_since_a_time_are_read(store: Store, since: float, count: int) -> None:
+    store.put([arrival("a"), arrival("b", NOON + 60), arrival("c", NOON + 120)])
+    assert len(read_traffic(store.engine, NOON + since)) == count
+
+
+def test_a_minute_goes_with_the_events_that_were_sent_in_it(store: Store) -> None:
+    store.put([arrival("a"), arrival("b", NOON + DAY)])
+    Pruning(store.engine, 7, 30).step(NOON + 7.5 * DAY)
+    assert [minute.minute for minute in minutes(store.engine)] == [NOON + DAY]
