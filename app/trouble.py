@@ -48,13 +48,13 @@ def _of_the_last_hour(census: Census) -> dict[str, str]:
     found = {}
     if died := census.died_lately:
         found["dead"] = (
-            f"{_number(died, 'event')} dead since an hour: Segment will not take them, or did not "
-            "for 72 hours. Why: flask --app wsgi events --state dead"
+            f"In the last hour {_count(died, 'event')} died: Segment will not take such, or took "
+            "nothing for 72 hours. Why: flask --app wsgi events --state dead"
         )
     if quarantined := census.quarantined_lately:
         found["quarantined"] = (
-            f"{_number(quarantined, 'webhook')} set aside since an hour, because they could not be "
-            "read. Why: flask --app wsgi events --state quarantined"
+            f"In the last hour {_count(quarantined, 'webhook')} could not be read, and went to "
+            "quarantine. Why: flask --app wsgi events --state quarantined"
         )
     return found
 
@@ -75,5 +75,9 @@ def _span(seconds: float) -> str:
     return f"{seconds / 3600:.0f} hours"
 
 
+def _count(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count} {what}s"
+
+
 def _number(count: int, what: str) -> str:
-    return f"1 {what} is" if count == 1 else f"{count} {what}s are"
+    return f"{_count(count, what)} {'is' if count == 1 else 'are'}"

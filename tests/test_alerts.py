@@ -117,7 +117,10 @@ def test_an_event_that_waits_is_told_of_once_and_again_when_it_is_sent(
 
 @pytest.mark.parametrize(
     ("state", "words"),
-    [("dead", "1 event is dead since an hour"), ("quarantined", "1 webhook is set aside")],
+    [
+        ("dead", "In the last hour 1 event died"),
+        ("quarantined", "In the last hour 1 webhook could not be read"),
+    ],
 )
 def test_what_died_or_was_set_aside_is_told_and_is_over_after_an_hour(
     engine: Engine, chat: Chat, clock: Clock, state: str, words: str
@@ -194,7 +197,7 @@ def test_without_a_url_the_log_is_where_it_is_told(
     settle(engine, clock, "dead")
     watch.look()
     watch.look()
-    assert caplog.text.count("1 event is dead") == 1
+    assert caplog.text.count("1 event died") == 1
 
 
 def test_the_url_is_in_no_error() -> None:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from app.outbox.history import Attempt, read_history
 from app.outbox.search import Event
 
 REASON = 60
@@ -55,6 +56,7 @@ def event_to_page(event: Event) -> str:
         f"due         {_instant(due)}",
         f"settled     {_instant(event.settled_at)}",
         f"error       {_reasons(event.error) or '-'}",
+        *(f"history     {_attempt(attempt)}" for attempt in read_history(event.history)),
     )
     return "\n".join(
         [
@@ -65,6 +67,10 @@ def event_to_page(event: Event) -> str:
             "-" if event.payload is None else _pretty(json.loads(event.payload)),
         ]
     )
+
+
+def _attempt(attempt: Attempt) -> str:
+    return f"{_instant(attempt.at)}  {attempt.reason} {attempt.words}".rstrip()
 
 
 def printable(text: str) -> str:
