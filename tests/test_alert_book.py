@@ -1,11 +1,13 @@
 """Each condition is told once when it arises and once when it has passed, by one of several."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import Engine
 
 from app.outbox.alert_book import AlertBook, Notice
+from app.outbox.tables import alerts
 
 NONE: frozenset[str] = frozenset()
 DEAD = {"dead": "3 events died"}
@@ -87,3 +89,15 @@ def test_of_many_at_once_one_tells(engine: Engine) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         assert sum(pool.map(look, range(20))) == 1
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_what_another_notes_at_the_same_moment_is_no_error(engine: Engine) -> None:
+    row = {"name": "dead", "text": "x", "since": 1, "stage": "raised", "due_at": 1}
+    with ThreadPoolExecutor(1) as pool, engine.connect() as other:
+        other.execute(alerts.insert().values(row))
+        noting = pool.submit(AlertBook(engine).note, DEAD, NONE, 100)
+        time.sleep(0.2)
+        other.commit()
+        noting.result(timeout=5)
+    assert [notice.text for notice in AlertBook(engine).claim(100, 160)] == ["x"]

@@ -205,4 +205,5 @@ def test_the_url_is_in_no_error() -> None:
         with pytest.raises(CannotTell) as caught:
             post(url, {"text": "x"})
         assert "canary" not in str(caught.value)
+        assert caught.value.__cause__ is None
         assert caught.value.__suppress_context__

@@ -565,3 +565,8 @@ def test_what_cannot_be_kept_is_not_told_either(
     assert_not_kept(response)
     assert CANARY not in response.get_data()
     assert_logged_without_canary(caplog, capfd)
+
+
+def test_what_flask_answers_by_itself_is_answered(client: FlaskClient) -> None:
+    answer = client.options("/webhooks/drip")
+    assert (answer.status_code, answer.headers["Allow"].split(", ")) == (200, ["OPTIONS", "POST"])

@@ -14,13 +14,13 @@ _ANY_ESCAPED = "_" * len(r"\u00e9")
 def text_to_pattern(text: str) -> str:
     """A LIKE pattern, with `ESCAPE`, for all JSON that has the text somewhere, in any case.
 
-    It may find more: letters that are not ASCII are any letter to it.
+    It may find more: a letter that is not ASCII is any such letter to it, or the half of one.
     """
     return f"%{''.join(map(_letter, text))}%"
 
 
 def _letter(letter: str) -> str:
     if not letter.isascii():
-        return _ANY_ESCAPED * (2 if ord(letter) > 0xFFFF else 1)
+        return _ANY_ESCAPED
     written = json.dumps(letter)[1:-1]
     return "".join(f"{ESCAPE}{one}" if one in f"%_{ESCAPE}" else one for one in written)
