@@ -7,6 +7,7 @@ from werkzeug.exceptions import HTTPException
 from app import cli
 from app.bridge import build_bridge
 from app.health import create_health
+from app.inspector import create_inspector
 from app.logs import configure_logs
 from app.settings import Settings, load_settings
 from app.source.webhook import create_webhook
@@ -22,6 +23,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["bridge"] = bridge
     app.register_blueprint(create_webhook(bridge.settings.webhook_tokens, bridge.outbox))
     app.register_blueprint(create_health(bridge))
+    app.register_blueprint(create_inspector(bridge))
     app.register_error_handler(HTTPException, _in_json)
     for command in cli.COMMANDS:
         app.cli.add_command(command)

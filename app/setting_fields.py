@@ -20,6 +20,7 @@ REGION_HOSTS = MappingProxyType(
 """docs/facts.md § 2. A call to the wrong region may look successful and vanish."""
 
 SHORTEST_TOKEN = 16
+SHORTEST_PASSWORD = 12
 
 
 class Database(fields.Field[URL]):
@@ -126,6 +127,16 @@ class Secret(fields.Field[str]):
         if not re.fullmatch(r"[!-~]+", secret):
             raise ValidationError("holds a blank, or a letter that is not ASCII.")
         return secret
+
+
+class Password(fields.Field[str]):
+    """What a person types."""
+
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
+        password = value.strip()
+        if len(password) < SHORTEST_PASSWORD:
+            raise ValidationError(f"needs at least {SHORTEST_PASSWORD} characters.")
+        return password
 
 
 class SecretUrl(fields.Field[str]):

@@ -5,7 +5,7 @@ import secrets
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from app.setting_fields import (
     Database,
     Host,
     Number,
+    Password,
     Secret,
     SecretUrl,
     Tokens,
@@ -30,6 +31,7 @@ from app.setting_fields import (
 )
 
 TOKEN_FILE = "bridge.token"  # noqa: S105 - a file's name
+PASSWORD_FILE = "inspector.password"  # noqa: S105 - a file's name
 
 LEAST_DAYS = 4
 """Drip sends an event again for up to 3 days: so long it has to be known (docs/facts.md § 1)."""
@@ -58,18 +60,25 @@ class Settings:
     """Without a webhook for so long, an alert."""
     drip_api_token: str | None = field(default=None, repr=False)
     drip_account_id: str | None = None
+    inspector_password: str | None = field(default=None, repr=False)
+    """None: the inspector is off."""
+    inspector_link: bool = False
+    """Whether the password was made up here, and so may stand in a link."""
 
 
 def load_settings() -> Settings:
-    """Read the environment over `.env`; where no platform runs us, make up a token and keep it.
+    """Read the environment over `.env`; where no platform runs us, make up secrets and keep them.
 
     Raises `CannotStart`, naming every variable at fault.
     """
     environ = {**dotenv_values(".env"), **os.environ}
     given = {name: value for name, value in environ.items() if value and value.strip()}
     if not given.keys() & {"DRIP_WEBHOOK_TOKEN", "DYNO", "PORT"}:
-        given["DRIP_WEBHOOK_TOKEN"] = local_token(Path(TOKEN_FILE))
-    return environ_to_settings(given)
+        given["DRIP_WEBHOOK_TOKEN"] = local_secret(Path(TOKEN_FILE))
+    made_up = not given.keys() & {"INSPECTOR_PASSWORD", "DYNO", "PORT"}
+    if made_up:
+        given["INSPECTOR_PASSWORD"] = local_secret(Path(PASSWORD_FILE))
+    return replace(environ_to_settings(given), inspector_link=made_up)
 
 
 def environ_to_settings(environ: Mapping[str, str]) -> Settings:
@@ -93,16 +102,17 @@ def environ_to_settings(environ: Mapping[str, str]) -> Settings:
         alert_silence_hours=found["ALERT_SILENCE_HOURS"],
         drip_api_token=found["DRIP_API_TOKEN"],
         drip_account_id=found["DRIP_ACCOUNT_ID"],
+        inspector_password=found["INSPECTOR_PASSWORD"],
     )
 
 
-def local_token(path: Path) -> str:
-    """The token in the file, made on first use; processes that start together agree on one."""
+def local_secret(path: Path) -> str:
+    """The secret in the file, made on first use; processes that start together agree on one."""
     if not path.exists():
         with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name) as draft:
             draft.write(secrets.token_urlsafe(24))
             draft.flush()
-            with suppress(FileExistsError):  # another process was first: its token counts
+            with suppress(FileExistsError):  # another process was first: its secret counts
                 os.link(draft.name, path)
     return path.read_text().strip()
 
@@ -135,6 +145,9 @@ class _Environ(Schema):
     ALERT_SILENCE_HOURS = Number(0.1, load_default=None, metadata={"example": "24"})
     DRIP_API_TOKEN = Secret(load_default=None, metadata={"example": "0a1b2c…"})
     DRIP_ACCOUNT_ID = AccountId(load_default=None, metadata={"example": "9999999"})
+    INSPECTOR_PASSWORD = Password(
+        load_default=None, metadata={"example": "$(openssl rand -hex 16)"}
+    )
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def _fit_the_platform(self, found: Any, given: Mapping[str, str], **_: Any) -> None:

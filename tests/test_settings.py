@@ -4,12 +4,13 @@ import stat
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.errors import CannotStart
-from app.settings import Settings, environ_to_settings, load_settings, local_token
+from app.settings import Settings, environ_to_settings, load_settings, local_secret
 from tests.bridge_process import ROOT
 
 TOKEN = "sixteen-letters!"
@@ -85,6 +86,7 @@ def test_a_token_is_all_that_has_to_be_set() -> None:
         ("ALERT_SILENCE_HOURS", "0.5", "alert_silence_hours", 0.5),
         ("DRIP_API_TOKEN", " 0a1b ", "drip_api_token", "0a1b"),
         ("DRIP_ACCOUNT_ID", "9999999", "drip_account_id", "9999999"),
+        ("INSPECTOR_PASSWORD", " twelve chars ", "inspector_password", "twelve chars"),
     ],
 )
 def test_a_good_value_is_read(variable: str, text: str, field: str, value: object) -> None:
@@ -184,6 +186,7 @@ IN_MEMORY = "events kept in memory only would be lost"
         ("DRIP_API_TOKEN", "0a1b 2c", "holds a blank"),
         ("DRIP_API_TOKEN", "clé", "not ASCII"),
         ("DRIP_ACCOUNT_ID", "acme", "must be digits"),
+        ("INSPECTOR_PASSWORD", "eleven char ", "needs at least 12 characters"),
     ],
 )
 def test_a_bad_value_is_told_with_its_variable_and_an_example(
@@ -214,6 +217,7 @@ def test_a_bad_value_is_told_with_its_variable_and_an_example(
         ("ALERT_SILENCE_HOURS", "24"),
         ("DRIP_API_TOKEN", "0a1b2c"),
         ("DRIP_ACCOUNT_ID", "9999999"),
+        ("INSPECTOR_PASSWORD", "$(openssl rand -hex 16)"),
     ],
 )
 def test_an_example_is_one_that_can_be_followed(variable: str, example: str) -> None:
@@ -261,6 +265,7 @@ def test_all_faults_are_told_at_once() -> None:
         {"DATABASE_URL": "postgres://ana:can@ry:canary@db.example.com/bridge"},
         {"DRIP_API_TOKEN": "canary canary"},
         {"ALERT_WEBHOOK_URL": "http://hooks.example.com/canary"},
+        {"INSPECTOR_PASSWORD": "canary"},
     ],
 )
 def test_no_secret_is_in_the_text_of_a_fault(environ: dict[str, str]) -> None:
@@ -278,6 +283,7 @@ def test_no_secret_is_in_the_repr() -> None:
         DATABASE_URL="postgres://bridge:canary-3@db.example.com/bridge",
         DRIP_API_TOKEN="canary-4",
         ALERT_WEBHOOK_URL="https://hooks.example.com/canary-5",
+        INSPECTOR_PASSWORD="canary-of-the-inspector",
     )
 
     assert settings.write_key == "canary-1"
@@ -323,6 +329,7 @@ def test_an_empty_value_counts_as_unset(empty: str, monkeypatch: pytest.MonkeyPa
         "DRIP_WEBHOOK_TOKEN",
         "DATABASE_URL",
         "DELIVER_IN_WEB",
+        "INSPECTOR_PASSWORD",
         "DYNO",
         "PORT",
     ):
@@ -330,7 +337,11 @@ def test_an_empty_value_counts_as_unset(empty: str, monkeypatch: pytest.MonkeyPa
 
     settings = load_settings()
 
-    assert settings == read(DRIP_WEBHOOK_TOKEN=Path("bridge.token").read_text())
+    made_up = read(
+        DRIP_WEBHOOK_TOKEN=Path("bridge.token").read_text(),
+        INSPECTOR_PASSWORD=Path("inspector.password").read_text(),
+    )
+    assert settings == replace(made_up, inspector_link=True)
 
 
 def test_the_env_file_is_read_and_the_environment_wins_over_it(
@@ -349,25 +360,45 @@ def test_the_env_file_is_read_and_the_environment_wins_over_it(
     assert not Path("bridge.token").exists()
 
 
-def test_the_local_token_is_made_once_and_is_its_owners_alone() -> None:
-    first, second = load_settings().webhook_tokens, load_settings().webhook_tokens
+def test_the_local_secrets_are_made_once_and_are_their_owners_alone() -> None:
+    first, second = load_settings(), load_settings()
 
-    file = Path("bridge.token")
-    assert first == second == (file.read_text(),)
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert len(file.read_text()) >= 32
-    assert [path.name for path in Path.cwd().iterdir()] == ["bridge.token"]
+    token, password = Path("bridge.token"), Path("inspector.password")
+    assert first.webhook_tokens == second.webhook_tokens == (token.read_text(),)
+    assert first.inspector_password == second.inspector_password == password.read_text()
+    assert token.read_text() != password.read_text()
+    for file in (token, password):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert len(file.read_text()) >= 32
+    assert {path.name for path in Path.cwd().iterdir()} == {token.name, password.name}
 
 
 def test_each_bridge_makes_up_a_token_of_its_own(tmp_path: Path) -> None:
-    assert local_token(tmp_path / "one") != local_token(tmp_path / "two")
+    assert local_secret(tmp_path / "one") != local_secret(tmp_path / "two")
 
 
-def test_an_empty_token_file_is_no_token() -> None:
-    Path("bridge.token").touch()
+@pytest.mark.parametrize(
+    ("file", "variable"),
+    [("bridge.token", "DRIP_WEBHOOK_TOKEN"), ("inspector.password", "INSPECTOR_PASSWORD")],
+)
+def test_an_empty_file_is_no_secret(file: str, variable: str) -> None:
+    Path(file).touch()
 
-    with pytest.raises(CannotStart, match="DRIP_WEBHOOK_TOKEN"):
+    with pytest.raises(CannotStart, match=variable):
         load_settings()
+
+
+@pytest.mark.parametrize("variable", ["DYNO", "PORT"])
+def test_a_platform_makes_up_no_password(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "5000")
+    monkeypatch.setenv("DRIP_WEBHOOK_TOKEN", TOKEN)
+    monkeypatch.setenv("DATABASE_URL", POSTGRES)
+
+    settings = load_settings()
+
+    assert settings.inspector_password is None
+    assert not settings.inspector_link
+    assert not Path("inspector.password").exists()
 
 
 START_TOGETHER = """

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine, Row, event, select, update
 from sqlalchemy.engine import URL
 
-from app.outbox.engine import open_database
 from app.outbox.correction import Correction
+from app.outbox.engine import open_database
 from app.outbox.history import Attempt, attempt_to_line, read_history
 from app.outbox.store import Arrival, Lease, Store
 from app.outbox.tables import events

@@ -1,4 +1,6 @@
-"""`url`: what to paste into Drip, and how to try it."""
+"""`url`: what to paste into Drip, how to try it, and where to look at it."""
+
+from urllib.parse import quote
 
 import click
 from flask.cli import with_appcontext
@@ -12,12 +14,24 @@ from app.settings import Settings
 @click.argument("base", default="http://127.0.0.1:8000")
 @with_appcontext
 def url(base: str) -> None:
-    """Print the webhook's URL, secret included, as reached at BASE."""
+    """Print the webhook's and the inspector's URL, secrets included, as reached at BASE."""
     settings = bridge_of().settings
     webhook = webhook_url(base, settings.webhook_tokens[0])
     click.echo(f"\nWebhook URL, for Drip and nobody else:\n\n  {webhook}\n")
     click.echo(f"Try it:\n\n  curl --data-binary @samples/opened_email.json '{webhook}'\n")
+    click.echo(_where_to_look(base.rstrip("/"), settings) + "\n")
     click.echo(_where_events_go(settings) + "\n")
+
+
+def _where_to_look(base: str, settings: Settings) -> str:
+    """A password that was set stays out of links: they end in histories."""
+    password = settings.inspector_password
+    if password is None:
+        return "The inspector is off: it needs INSPECTOR_PASSWORD, of at least 12 characters."
+    if settings.inspector_link:
+        link = f"{base}/login?password={quote(password, safe='')}"
+        return f"Look where events are, for you and nobody else:\n\n  {link}"
+    return f"Look where events are, with INSPECTOR_PASSWORD:\n\n  {base}/"
 
 
 def _where_events_go(settings: Settings) -> str:

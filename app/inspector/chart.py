@@ -1,0 +1,162 @@
+"""What came and went, as the figures of a chart. Pure; `_chart.html` draws it."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from app.outbox.traffic import Minute
+
+Per = Literal["minute", "hour"]
+
+KINDS = {
+    "Email Delivered": "delivered",
+    "Email Opened": "opened",
+    "Email Link Clicked": "clicked",
+    "Email Unsubscribed": "unsubscribed",
+    "Email Bounced": "bounced",
+    "Email Marked as Spam": "spam",
+    "": "unread",
+}
+"""Collection → the class of its colour and pattern, from the bottom of a bar upwards; "" is what
+could not be read."""
+
+UNREAD = "Could not be read"
+
+SPANS: dict[Per, tuple[int, int]] = {"minute": (60, 60), "hour": (3600, 48)}
+"""Seconds of a column, and how many columns."""
+
+WIDTH, HEIGHT = 720, 160
+GAP = 2
+MARKS = 4
+"""Times told under the chart, beside the last."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One collection's part of a column, in the chart's own units, from the top left."""
+
+    kind: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An entry of the legend: how many came and were sent in the whole time."""
+
+    name: str
+    kind: str
+    received: int
+    sent: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """The numbers of one column, for those who read them; `received` is in the legend's order."""
+
+    at: float
+    received: tuple[int, ...]
+    sent: int
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Columns of what was received, and a line of what was sent."""
+
+    per: Per
+    bars: tuple[Bar, ...]
+    sent: str
+    """The line's points."""
+    top: int
+    """What the chart's full height stands for."""
+    times: tuple[str, ...]
+    legend: tuple[Kind, ...]
+    rows: tuple[Row, ...]
+    """Newest first, without those in which nothing happened."""
+    received_in_all: int
+    sent_in_all: int
+
+
+def starts_at(per: Per, now: float) -> int:
+    """The start of the first column, in seconds since the epoch."""
+    seconds, columns = SPANS[per]
+    return int(now) // seconds * seconds - (columns - 1) * seconds
+
+
+def traffic_to_chart(minutes: Iterable[Minute], per: Per, now: float) -> Chart:
+    """The last 60 minutes, or 48 hours, up to `now` in seconds since the epoch."""
+    seconds, columns = SPANS[per]
+    start = starts_at(per, now)
+    received = [Counter[str]() for _ in range(columns)]
+    sent = [Counter[str]() for _ in range(columns)]
+    for minute in minutes:
+        column = (minute.minute - start) // seconds
+        if 0 <= column < columns:
+            received[column][minute.collection] += minute.received
+            sent[column][minute.collection] += minute.sent
+    top = _round_up(max(counter.total() for counter in (*received, *sent)))
+    return Chart(
+        per=per,
+        bars=tuple(_bars(received, top)),
+        sent=_line([counter.total() for counter in sent], top),
+        top=top,
+        times=tuple(_times(start, seconds, columns)),
+        legend=_legend(received, sent),
+        rows=tuple(_rows(received, sent, start, seconds)),
+        received_in_all=sum(counter.total() for counter in received),
+        sent_in_all=sum(counter.total() for counter in sent),
+    )
+
+
+def _bars(received: Sequence[Counter[str]], top: int) -> Iterable[Bar]:
+    step = WIDTH / len(received)
+    for column, counts in enumerate(received):
+        y = float(HEIGHT)
+        for name, kind in KINDS.items():
+            if counts[name]:
+                height = counts[name] * HEIGHT / top
+                y -= height
+                x = column * step + GAP / 2
+                yield Bar(kind, round(x, 2), round(y, 2), round(step - GAP, 2), round(height, 2))
+
+
+def _line(sent: Sequence[int], top: int) -> str:
+    step = WIDTH / len(sent)
+    points = (
+        f"{round((column + 0.5) * step, 2):g},{round(HEIGHT - count * HEIGHT / top, 2):g}"
+        for column, count in enumerate(sent)
+    )
+    return " ".join(points)
+
+
+def _round_up(most: int) -> int:
+    """To 1, 2 or 5 times a power of ten."""
+    power = 1
+    while True:
+        for step in (1, 2, 5):
+            if most <= step * power:
+                return step * power
+        power *= 10
+
+
+def _times(start: int, seconds: int, columns: int) -> Iterable[str]:
+    for mark in range(MARKS):
+        yield f"{datetime.fromtimestamp(start + mark * columns // MARKS * seconds, UTC):%H:%M}"
+
+
+def _legend(received: Sequence[Counter[str]], sent: Sequence[Counter[str]]) -> tuple[Kind, ...]:
+    came, went = sum(received, Counter[str]()), sum(sent, Counter[str]())
+    return tuple(Kind(name or UNREAD, kind, came[name], went[name]) for name, kind in KINDS.items())
+
+
+def _rows(
+    received: Sequence[Counter[str]], sent: Sequence[Counter[str]], start: int, seconds: int
+) -> Iterable[Row]:
+    for column in reversed(range(len(received))):
+        if received[column] or sent[column]:
+            counts = tuple(received[column][name] for name in KINDS)
+            yield Row(start + column * seconds, counts, sent[column].total())

@@ -1,0 +1,115 @@
+"""Which events a page shows: from a URL's query, into words, and to be looked for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+from app.inspector.shown import printable
+from app.outbox.search import Page, Search, State, Wanted
+from app.source.collections import COLLECTIONS
+
+STATES: tuple[State, ...] = get_args(State)
+COLLECTION_NAMES = tuple(dict.fromkeys(COLLECTIONS.values()))
+
+ROWS = 50
+
+
+@dataclass(frozen=True)
+class Filters:
+    """As they were asked for; "" is any."""
+
+    state: str = ""
+    collection: str = ""
+    account: str = ""
+    since: str = ""
+    """In UTC: 2026-11-02 or 2026-11-02T09:30."""
+    until: str = ""
+    q: str = ""
+    """An address, a message id, a user id, or words of a subject: by its shape."""
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of a URL that leads here."""
+        return {name: value for name, value in vars(self).items() if value}
+
+    @property
+    def names_one(self) -> bool:
+        """Whether `q` is a message id."""
+        return self.q.startswith(("drip-", "raw-"))
+
+    @property
+    def words(self) -> str:
+        """`dead events of account 4417, received since …`."""
+        said = [f"{self.state or 'all'} events"]
+        named = {
+            "collection": "in {}",
+            "account": "of Drip account {}",
+            "since": "received since {} UTC",
+            "until": "received before {} UTC",
+            "q": "with “{}”",
+        }
+        said += [
+            words.format(self.query[name]) for name, words in named.items() if getattr(self, name)
+        ]
+        return printable(", ".join(said))
+
+
+def read_filters(asked: Mapping[str, str]) -> tuple[Filters, list[str]]:
+    """The filters, and a sentence for each that is wrong and left out."""
+    filters = Filters(
+        **{field.name: asked.get(field.name, "").strip() for field in fields(Filters)}
+    )
+    wrong: dict[str, str] = {}
+    if filters.state and filters.state not in STATES:
+        wrong["state"] = f"There is no such state. The states are: {', '.join(STATES)}."
+    if filters.collection and filters.collection not in COLLECTION_NAMES:
+        wrong["collection"] = "There is no such collection."
+    for name in ("since", "until"):
+        try:
+            _to_time(getattr(filters, name))
+        except ValueError:
+            wrong[name] = f"“{name}” is no time: write 2026-11-02 or 2026-11-02T09:30, in UTC."
+    return replace(filters, **dict.fromkeys(wrong, "")), list(wrong.values())
+
+
+def find_page(search: Search, filters: Filters, before: int | None, most: int = ROWS) -> Page:
+    """The newest events that fit, or those older than the one with the id `before`."""
+    if filters.names_one:
+        found = search.one(filters.q)
+        return Page((found,) if found else (), None, None)
+    pages = [search.page(wanted, most, before) for wanted in _to_wanted(filters)]
+    return pages[0] if len(pages) == 1 else _merged(pages)
+
+
+def _merged(pages: list[Page]) -> Page:
+    """One page of several searches, down to where all of them have looked."""
+    older = max((page.older for page in pages if page.older is not None), default=None)
+    found = {event.id: event for page in pages for event in page.events}
+    events = tuple(found[id_] for id_ in sorted(found, reverse=True) if id_ >= (older or 0))
+    back_to = [page.searched_back_to for page in pages if page.searched_back_to is not None]
+    return Page(events, older, max(back_to, default=None))
+
+
+def _to_wanted(filters: Filters) -> list[Wanted]:
+    """A user id may look like anything, so it is looked for beside the words of a subject."""
+    known: dict[str, Any] = {
+        "state": filters.state or None,
+        "collection": filters.collection or None,
+        "account": filters.account or None,
+        "since": _to_time(filters.since),
+        "until": _to_time(filters.until),
+    }
+    if not filters.q:
+        return [Wanted(**known)]
+    if "@" in filters.q:
+        return [Wanted(**known, email=filters.q)]
+    return [Wanted(**known, user_id=filters.q), Wanted(**known, subject=filters.q)]
+
+
+def _to_time(text: str) -> float | None:
+    """Raises `ValueError`."""
+    if not text:
+        return None
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,64 @@
+"""`/sample`: a made-up event goes the whole way, as a webhook does."""
+
+import time
+
+from flask import Blueprint, flash, redirect, url_for
+from flask.typing import ResponseReturnValue
+
+from app.bridge import Bridge
+from app.errors import CannotKeep
+from app.inspector.asking import ask
+from app.inspector.sample import PERSON, build_sample
+from app.outbox.store import Arrival
+from app.source.webhook import body_to_track
+
+
+def register(blueprint: Blueprint, bridge: Bridge) -> None:
+    """`/sample`: asks, since what Segment was sent cannot be taken back; and sends."""
+
+    @blueprint.get("/sample")
+    def ask_to_send_sample() -> ResponseReturnValue:
+        account = sample_account(bridge)
+        goes = (
+            "It is sent to Segment like any other, and Segment keeps it."
+            if bridge.segment.key_for(account)
+            else "No write key is set for it, so it is held until one is."
+        )
+        said = (
+            f"One “Email Opened” of a made-up person, {PERSON}, goes the whole way from webhook to "
+            f"Segment, as Drip account {account}. {goes}"
+        )
+        return ask("Send a sample event?", [said], "Send it")
+
+    @blueprint.post("/sample")
+    def send_sample() -> ResponseReturnValue:
+        arrival = _arrival(sample_account(bridge))
+        try:
+            bridge.outbox.put(arrival)
+        except CannotKeep as error:
+            flash(f"The sample could not be kept: {error}", "bad")
+            return redirect(url_for("inspector.stream"), 303)
+        flash("The sample is kept. What becomes of it is told here.", "good")
+        return redirect(url_for("inspector.event", message_id=arrival.message_id), 303)
+
+
+def sample_account(bridge: Bridge) -> str:
+    """A Drip account whose events have a key, if there is one."""
+    settings = bridge.settings
+    keyed = None if settings.write_key else next(iter(settings.write_keys), None)
+    return keyed or settings.drip_account_id or "9999999"
+
+
+def _arrival(account: str) -> Arrival:
+    now = time.time()
+    body = build_sample(account, now)
+    call = body_to_track(body, now)
+    return Arrival(
+        message_id=call.message_id,
+        account=call.account_id,
+        collection=call.collection,
+        email=call.email,
+        payload=call.payload,
+        raw=body,
+        received_at=now,
+    )

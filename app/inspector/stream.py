@@ -1,0 +1,72 @@
+"""`/`: the overview and the stream of events; `/events.jsonl`: the same view to keep."""
+
+import json
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from flask import Blueprint, Response, render_template, request
+from flask.typing import ResponseReturnValue
+
+from app.bridge import Bridge
+from app.inspector.filters import Filters, find_page, read_filters
+from app.inspector.first_run import first_run_page
+from app.inspector.masking import mask_all
+from app.inspector.moments import iso
+from app.inspector.overview import look
+from app.inspector.view import first_run, read_view, search_of
+from app.outbox.search import Event
+
+MOST = 10_000
+"""Events in a download."""
+
+
+def register(blueprint: Blueprint, bridge: Bridge) -> None:
+    """`/` and `/events.jsonl`."""
+
+    @blueprint.get("/")
+    def stream() -> ResponseReturnValue:
+        if first_run(bridge):
+            return first_run_page(bridge)
+        now = time.time()
+        view = read_view(bridge, request.args, now)
+        return render_template("stream.html", overview=look(bridge, view.per, now), view=view)
+
+    @blueprint.get("/events.jsonl")
+    def download() -> ResponseReturnValue:
+        filters, _ = read_filters(request.args)
+        reveal = request.args.get("reveal") == "1"
+        lines = (event_to_json(event, reveal) + "\n" for event in _events(bridge, filters))
+        response = Response(lines, mimetype="application/x-ndjson")
+        response.headers["Content-Disposition"] = 'attachment; filename="events.jsonl"'
+        return response
+
+
+def event_to_json(event: Event, reveal: bool) -> str:
+    """One line with every field; a body that is no text is in base64, where addresses may be."""
+    values: dict[str, Any] = asdict(event)
+    for name in ("received_at", "due_at", "settled_at"):
+        values[name] = None if values[name] is None else iso(values[name])
+    values["payload"] = event.payload and json.loads(event.payload)
+    try:
+        values["raw"] = event.raw.decode()
+    except UnicodeDecodeError:
+        values["raw"] = None
+    if "\0" in (values["raw"] or "") and not reveal:
+        values["raw"] = None
+    if values["raw"] is None and reveal:
+        values["raw_base64"] = b64encode(event.raw).decode()
+    return json.dumps(values if reveal else mask_all(values))
+
+
+def _events(bridge: Bridge, filters: Filters) -> Iterator[Event]:
+    search, before, left = search_of(bridge), None, MOST
+    while left > 0:
+        page = find_page(search, filters, before, min(left, 100))
+        yield from page.events
+        left -= len(page.events)
+        before = page.older
+        if before is None:
+            return
