@@ -19,16 +19,16 @@ def test_every_collection_has_a_colour() -> None:
 def test_bars_stand_on_one_another_in_the_legends_order() -> None:
     minutes = [Minute(MINUTE, BOUNCED, 1, 0), Minute(MINUTE, OPENED, 3, 2)]
     opened, bounced = traffic_to_chart(minutes, "minute", NOW).bars
-    assert (opened.kind, opened.y, opened.height) == ("opened", HEIGHT * 2 / 5, HEIGHT * 3 / 5)
-    assert (bounced.kind, bounced.y, bounced.height) == ("bounced", HEIGHT / 5, HEIGHT / 5)
+    assert (opened.kind, opened.y, opened.height) == ("opened", HEIGHT / 4, HEIGHT * 3 / 4)
+    assert (bounced.kind, bounced.y, bounced.height) == ("bounced", 0, HEIGHT / 4)
     assert opened.x == bounced.x == WIDTH / 60 * 59 + 1
 
 
 def test_what_was_sent_is_a_line_of_the_same_height() -> None:
     chart = traffic_to_chart([Minute(MINUTE, OPENED, 3, 2)], "minute", NOW)
     points = chart.sent.split()
-    assert (chart.top, len(points)) == (5, 60)
-    assert (points[0], points[-1]) == ("6,160", "714,96")
+    assert (chart.top, len(points)) == (3, 60)
+    assert (points[0], points[-1]) == ("6,110", "714,36.67")
 
 
 def test_the_window_begins_an_hour_or_two_days_ago() -> None:

@@ -27,7 +27,7 @@ UNREAD = "Could not be read"
 SPANS: dict[Per, tuple[int, int]] = {"minute": (60, 60), "hour": (3600, 48)}
 """Seconds of a column, and how many columns."""
 
-WIDTH, HEIGHT = 720, 160
+WIDTH, HEIGHT = 720, 110
 GAP = 2
 MARKS = 4
 """Times told under the chart, beside the last."""
@@ -134,10 +134,10 @@ def _line(sent: Sequence[int], top: int) -> str:
 
 
 def _round_up(most: int) -> int:
-    """To 1, 2 or 5 times a power of ten."""
+    """To a number that is easy to read, and not much more."""
     power = 1
     while True:
-        for step in (1, 2, 5):
+        for step in (1, 2, 3, 4, 5, 6, 8):
             if most <= step * power:
                 return step * power
         power *= 10
