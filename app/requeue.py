@@ -11,8 +11,7 @@ from app.errors import NotAnEmailEvent, Unreadable
 from app.logs import get_logger, where
 from app.outbox.correction import START, Correction, Kept
 from app.outbox.pace import Wait, in_steps
-from app.outbox.store import Arrival
-from app.source.webhook import body_to_track
+from app.source.webhook import body_to_arrival
 
 log = get_logger(__name__)
 
@@ -20,15 +19,17 @@ PAGE = 20
 """Events in memory at once: a body may be 1 MiB."""
 
 Outcome = Literal["requeued", "duplicate", "ignored", "unreadable", "gone", "unknown", "left alone"]
-"""What became of one event.
+"""What became of one event."""
 
-- duplicate: the event is kept already, so the quarantined one went
-- ignored: it is no email event, so it went
-- unreadable: it stays in quarantine, with the reason of today
-- gone: another process was quicker
-- unknown: there is none with this id
-- left alone: it is neither dead nor quarantined
-"""
+WORDS: dict[Outcome, str] = {
+    "requeued": "due now",
+    "duplicate": "kept already, so the quarantined copy went",
+    "ignored": "no email event, so it went",
+    "unreadable": "still cannot be read and stays in quarantine",
+    "gone": "another process was quicker",
+    "unknown": "no event has this id",
+    "left alone": "neither dead nor quarantined, so it was left alone",
+}
 
 
 def requeue_quarantined(correction: Correction, now: float, wait: Wait) -> Counter[Outcome]:
@@ -60,7 +61,7 @@ def requeue_one(correction: Correction, message_id: str, now: float) -> Outcome:
 
 def _translate(correction: Correction, event: Kept, now: float) -> Outcome:
     try:
-        call = body_to_track(event.raw, event.received_at)
+        arrival = body_to_arrival(event.raw, event.received_at)
     except NotAnEmailEvent:
         return "ignored" if correction.discard(event.id) else "gone"
     except Unreadable as error:
@@ -69,15 +70,6 @@ def _translate(correction: Correction, event: Kept, now: float) -> Outcome:
     except Exception as error:  # noqa: BLE001 - one event must not stop the rest
         log.error("fault of the bridge, event left in quarantine", reason=where(error))  # noqa: TRY400
         return "unreadable"
-    arrival = Arrival(
-        message_id=call.message_id,
-        account=call.account_id,
-        collection=call.collection,
-        email=call.email,
-        payload=call.payload,
-        raw=event.raw,
-        received_at=event.received_at,
-    )
     is_new = correction.release(event.id, arrival, now)
     if is_new is None:
         return "gone"

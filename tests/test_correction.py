@@ -233,7 +233,7 @@ def test_a_fault_of_the_bridge_leaves_an_event_where_it_is(
             raise fault
         return body_to_track(raw, received_at)
 
-    monkeypatch.setattr("app.requeue.body_to_track", fail_once)
+    monkeypatch.setattr("app.requeue.body_to_arrival", fail_once)
     assert read_again(correction) == {"unreadable": 1, "requeued": 1}
     assert rows(store)["raw-1"].state == "quarantined"
 

@@ -9,17 +9,7 @@ from flask.cli import with_appcontext
 from app.cli.checked_database import checked_database
 from app.outbox.correction import FORGOTTEN_AFTER, Correction
 from app.outbox.pace import in_steps
-from app.requeue import Outcome, requeue_one, requeue_quarantined
-
-WORDS: dict[Outcome, str] = {
-    "requeued": "due now",
-    "duplicate": "kept already, so the quarantined copy went",
-    "ignored": "no email event, so it went",
-    "unreadable": "still cannot be read and stays in quarantine",
-    "gone": "another process was quicker",
-    "unknown": "no event has this id",
-    "left alone": "neither dead nor quarantined, so it was left alone",
-}
+from app.requeue import WORDS, Outcome, requeue_one, requeue_quarantined
 
 
 @click.command()

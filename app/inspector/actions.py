@@ -15,20 +15,10 @@ from app.bridge import Bridge
 from app.inspector.asking import ask, events_in_words
 from app.outbox.correction import FORGOTTEN_AFTER, Correction
 from app.outbox.pace import Wait, in_steps
-from app.requeue import Outcome, requeue_one, requeue_quarantined
+from app.requeue import WORDS, Outcome, requeue_one, requeue_quarantined
 
 LONGEST = 10.0
 """Seconds that one answer may take; what is left then is told, and done when asked again."""
-
-DONE: dict[Outcome, str] = {
-    "requeued": "due now",
-    "duplicate": "kept already, so the quarantined copy went",
-    "ignored": "no email event, so it went",
-    "unreadable": "still cannot be read and stays in quarantine",
-    "gone": "another process was quicker",
-    "unknown": "no event has this id",
-    "left alone": "neither dead nor quarantined, so it was left alone",
-}
 
 WHERE = {"dead": "dead", "quarantined": "in quarantine"}
 
@@ -64,7 +54,7 @@ def _requeue_event(correction: Correction, message_id: str, now: float) -> Respo
         said = f"It was received more than 24 hours ago. {MAY_COUNT_TWICE}"
         return ask("Send this event again?", [said], "Send it again", back=page)
     outcome = requeue_one(correction, message_id, now)
-    flash(f"The event: {DONE[outcome]}.", "good" if outcome == "requeued" else "bad")
+    flash(f"The event: {WORDS[outcome]}.", "good" if outcome == "requeued" else "bad")
     if correction.find(message_id) is None:  # once it can be read, its id is of what it says
         page = url_for("inspector.stream")
     return redirect(page, 303)
@@ -120,7 +110,7 @@ def _tell(outcomes: Counter[Outcome], which: str, left: int) -> None:
     for outcome, count in outcomes.items():
         if count:
             kind = "good" if outcome == "requeued" else "message"
-            flash(f"{events_in_words(count)}: {DONE[outcome]}.", kind)
+            flash(f"{events_in_words(count)}: {WORDS[outcome]}.", kind)
     if not outcomes.total():
         flash(f"No event was {WHERE[which]}.")
     elif left:

@@ -9,8 +9,7 @@ from app.bridge import Bridge
 from app.errors import CannotKeep
 from app.inspector.asking import ask
 from app.inspector.sample import PERSON, build_sample
-from app.outbox.store import Arrival
-from app.source.webhook import body_to_track
+from app.source.webhook import body_to_arrival
 
 
 def register(blueprint: Blueprint, bridge: Bridge) -> None:
@@ -32,7 +31,8 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
 
     @blueprint.post("/sample")
     def send_sample() -> ResponseReturnValue:
-        arrival = _arrival(sample_account(bridge))
+        now = time.time()
+        arrival = body_to_arrival(build_sample(sample_account(bridge), now), now)
         try:
             bridge.outbox.put(arrival)
         except CannotKeep as error:
@@ -47,18 +47,3 @@ def sample_account(bridge: Bridge) -> str:
     settings = bridge.settings
     keyed = None if settings.write_key else next(iter(settings.write_keys), None)
     return keyed or settings.drip_account_id or "9999999"
-
-
-def _arrival(account: str) -> Arrival:
-    now = time.time()
-    body = build_sample(account, now)
-    call = body_to_track(body, now)
-    return Arrival(
-        message_id=call.message_id,
-        account=call.account_id,
-        collection=call.collection,
-        email=call.email,
-        payload=call.payload,
-        raw=body,
-        received_at=now,
-    )

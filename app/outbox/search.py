@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Engine, func, literal_column, select, text
 
-from app.outbox.conditions import IS_PENDING, IS_SETTLED
+from app.outbox.conditions import IS_PENDING, IS_SETTLED, WAITING_ACCOUNTS
 from app.outbox.tables import events
 from app.outbox.words import ESCAPE, text_to_pattern
 
@@ -95,17 +95,6 @@ _COLUMNS = [events.c[field.name] for field in fields(Event)]
 
 # a sum, not a column: or SQLite goes down the whole table, for it is in this order already
 _ID_TO_SORT: ColumnElement[int] = events.c.id + literal_column("0")
-
-_WAITING_ACCOUNTS = text("""
-    WITH RECURSIVE accounts(account) AS (
-        SELECT (SELECT account FROM events WHERE state = 'pending' ORDER BY account LIMIT 1)
-        UNION ALL
-        SELECT (SELECT account FROM events WHERE state = 'pending' AND account > accounts.account
-                ORDER BY account LIMIT 1)
-        FROM accounts WHERE accounts.account IS NOT NULL
-    )
-    SELECT account FROM accounts WHERE account IS NOT NULL
-""")
 
 
 class Search:
@@ -222,5 +211,5 @@ class Search:
 
     def _accounts_without_key(self) -> list[str]:
         with self._reader.connect() as connection:
-            waiting = list(connection.scalars(_WAITING_ACCOUNTS))
+            waiting = list(connection.scalars(text(WAITING_ACCOUNTS)))
         return [account for account in waiting if self._key_for(account) is None]

@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from app.outbox.conditions import IS_PENDING
+from app.outbox.conditions import IS_PENDING, WAITING_ACCOUNTS
 from app.outbox.engine import dialect_of
 from app.outbox.history import Attempt, attempt_to_line
 from app.outbox.tables import events, pauses
@@ -81,19 +81,13 @@ class Lease:
 
 _CLAIMED = [events.c[field.name] for field in fields(Claimed)]
 
-_DUE_ACCOUNTS = text("""
-    WITH RECURSIVE accounts(account) AS (
-        SELECT (SELECT account FROM events WHERE state = 'pending' ORDER BY account LIMIT 1)
-        UNION ALL
-        SELECT (SELECT account FROM events WHERE state = 'pending' AND account > accounts.account
-                ORDER BY account LIMIT 1)
-        FROM accounts WHERE accounts.account IS NOT NULL
-    )
-    SELECT account FROM accounts
-    WHERE (SELECT due_at FROM events WHERE state = 'pending' AND events.account = accounts.account
-           ORDER BY due_at LIMIT 1) <= :now
-""")
-"""One index look-up an account, however many events wait: neither engine skips along by itself."""
+_DUE_ACCOUNTS = text(
+    WAITING_ACCOUNTS
+    + """
+    AND (SELECT due_at FROM events WHERE state = 'pending' AND events.account = accounts.account
+         ORDER BY due_at LIMIT 1) <= :now
+"""
+)
 
 
 class Store:

@@ -38,6 +38,20 @@ def body_to_track(body: bytes, received_at: float) -> TrackCall:
     return event_to_track(body_to_event(body), received_at)
 
 
+def body_to_arrival(body: bytes, received_at: float) -> Arrival:
+    """The event to keep. Raises as `body_to_track`."""
+    call = body_to_track(body, received_at)
+    return Arrival(
+        message_id=call.message_id,
+        account=call.account_id,
+        collection=call.collection,
+        email=call.email,
+        payload=call.payload,
+        raw=body,
+        received_at=received_at,
+    )
+
+
 def create_webhook(tokens: Sequence[str], outbox: GroupCommit) -> Blueprint:
     """The blueprint that admits callers with one of the tokens and keeps what they post."""
     blueprint = Blueprint("webhook", __name__)
@@ -102,7 +116,7 @@ def _read_body() -> bytes:
 
 def _keep(body: bytes, now: float, outbox: GroupCommit) -> Response:
     try:
-        call = body_to_track(body, now)
+        arrival = body_to_arrival(body, now)
     except NotAnEmailEvent as error:
         return _answer({"status": "ignored", "event": error.event})
     except Unreadable as error:
@@ -110,21 +124,11 @@ def _keep(body: bytes, now: float, outbox: GroupCommit) -> Response:
     except Exception as error:  # noqa: BLE001 - our fault must not cost the sender's event
         log.error("fault of the bridge, event set aside", reason=where(error))  # noqa: TRY400
         return _quarantine(body, now, outbox, {"body": ["A fault of the bridge; see its log."]})
-    fresh = outbox.put(
-        Arrival(
-            message_id=call.message_id,
-            account=call.account_id,
-            collection=call.collection,
-            email=call.email,
-            payload=call.payload,
-            raw=body,
-            received_at=now,
-        )
-    )
-    g.message_id, g.collection = call.message_id, call.collection
+    fresh = outbox.put(arrival)
+    g.message_id, g.collection = arrival.message_id, arrival.collection
     if not fresh:
-        return _answer({"status": "duplicate", "message_id": call.message_id})
-    return _answer({"status": "accepted", "event": call.collection, "message_id": call.message_id})
+        return _answer({"status": "duplicate", "message_id": g.message_id})
+    return _answer({"status": "accepted", "event": g.collection, "message_id": g.message_id})
 
 
 def _quarantine(body: bytes, now: float, outbox: GroupCommit, errors: FieldErrors) -> Response:
