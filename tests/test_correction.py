@@ -21,7 +21,7 @@ from app.outbox.schema import upgrade
 from app.outbox.store import Arrival, Store
 from app.outbox.tables import events
 from app.requeue import Outcome, requeue_one, requeue_quarantined
-from app.source.webhook import body_to_track
+from app.source.webhook import body_to_arrival, body_to_track
 from tests.bridge_process import ROOT
 from tests.test_store import (
     ACCOUNT,
@@ -231,7 +231,7 @@ def test_a_fault_of_the_bridge_leaves_an_event_where_it_is(
     def fail_once(raw: bytes, received_at: float) -> Any:
         for fault in faults:
             raise fault
-        return body_to_track(raw, received_at)
+        return body_to_arrival(raw, received_at)
 
     monkeypatch.setattr("app.requeue.body_to_arrival", fail_once)
     assert read_again(correction) == {"unreadable": 1, "requeued": 1}

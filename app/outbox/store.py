@@ -81,13 +81,10 @@ class Lease:
 
 _CLAIMED = [events.c[field.name] for field in fields(Claimed)]
 
-_DUE_ACCOUNTS = text(
-    WAITING_ACCOUNTS
-    + """
+_IS_DUE = """
     AND (SELECT due_at FROM events WHERE state = 'pending' AND events.account = accounts.account
          ORDER BY due_at LIMIT 1) <= :now
 """
-)
 
 
 class Store:
@@ -118,7 +115,7 @@ class Store:
     def due_accounts(self, now: float) -> list[str]:
         """The accounts that have events to send now."""
         with self._reader.connect() as connection:
-            return list(connection.scalars(_DUE_ACCOUNTS, {"now": now}))
+            return list(connection.scalars(text(WAITING_ACCOUNTS + _IS_DUE), {"now": now}))
 
     def claim(
         self, account: str, now: float, until: float, most_events: int, most_bytes: int
