@@ -263,3 +263,11 @@ def test_a_page_gives_up_on_what_is_rare_and_says_how_far_it_looked(
 def test_events_until_a_time_are_found(store: Store, search: Search) -> None:
     store.put([arrival(str(n), received_at=NOW + n) for n in range(4)])
     assert found(search, since=NOW + 1, until=NOW + 3) == ["2", "1"]
+
+
+def test_what_no_database_takes_is_not_found_and_no_fault(store: Store, search: Search) -> None:
+    store.put([arrival("a")])
+    for odd in ("\0", "\ud800"):
+        assert search.one(odd) is None
+        assert found(search, email=odd) == found(search, account=odd) == []
+        assert found(search, subject=odd) == found(search, user_id=odd) == []

@@ -571,3 +571,14 @@ def test_what_flask_answers_by_itself_is_answered(client: FlaskClient) -> None:
     answer = client.options("/webhooks/drip")
     assert answer.status_code == 200
     assert answer.allow.as_set() == {"options", "post"}
+
+
+@pytest.mark.parametrize("odd", ["\\ud800", "\\u0000", "\\udc00\\ud83d"])
+def test_an_address_that_no_database_takes_is_kept_and_harms_nobody(
+    app_on_each_engine: Flask, odd: str
+) -> None:
+    body = changed(b"ana@example.com", f"{odd}@example.com".encode())
+    answers = post_at_once(app_on_each_engine, [body, CLICKED])
+    assert sorted(answers) == [(200, "accepted")] * 2
+    kept = {row.raw: row.email for row in rows_of(app_on_each_engine)}
+    assert kept[body].endswith("?@example.com")

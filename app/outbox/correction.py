@@ -26,6 +26,7 @@ from app.outbox.engine import dialect_of
 from app.outbox.history import attempt_to_line
 from app.outbox.store import Arrival
 from app.outbox.tables import events
+from app.outbox.words import storable
 
 STEP = 300
 """Events that are due again with one commit."""
@@ -67,7 +68,7 @@ class Correction:
 
     def find(self, message_id: str) -> Kept | None:
         """The event with this id, in whichever state."""
-        statement = select(*_COLUMNS).where(events.c.message_id == message_id)
+        statement = select(*_COLUMNS).where(events.c.message_id == storable(message_id))
         with self._reader.connect() as connection:
             row = connection.execute(statement).mappings().one_or_none()
         return Kept(**row) if row else None
@@ -127,7 +128,7 @@ class Correction:
             "message_id": literal(arrival.message_id),
             "account": literal(arrival.account),
             "collection": literal(arrival.collection, Text),
-            "email": literal(arrival.email and arrival.email.lower(), Text),
+            "email": literal(arrival.email and storable(arrival.email.lower()), Text),
             "state": literal("pending"),
             "payload": literal(arrival.payload, Text),
             "payload_bytes": literal(len(arrival.payload or "")),

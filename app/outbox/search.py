@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Engine, func, literal_column, select, text
 
 from app.outbox.conditions import IS_PENDING, IS_SETTLED, WAITING_ACCOUNTS
 from app.outbox.tables import events
-from app.outbox.words import ESCAPE, text_to_pattern
+from app.outbox.words import ESCAPE, storable, text_to_pattern
 
 PATIENCE = 20_000
 """Ids that a page looks through."""
@@ -106,7 +106,7 @@ class Search:
 
     def one(self, message_id: str) -> Event | None:
         """The event with this id."""
-        found = self._fetch(select(*_COLUMNS).where(events.c.message_id == message_id))
+        found = self._fetch(select(*_COLUMNS).where(events.c.message_id == storable(message_id)))
         return found[0] if found else None
 
     def find(self, wanted: Wanted, limit: int, before: int | None = None) -> Iterator[Event]:
@@ -181,9 +181,9 @@ class Search:
         if wanted.collection is not None:
             yield events.c.collection == wanted.collection
         if wanted.email is not None:
-            yield events.c.email == wanted.email.strip().lower()
+            yield events.c.email == storable(wanted.email.strip().lower())
         if wanted.account is not None:
-            yield events.c.account == wanted.account
+            yield events.c.account == storable(wanted.account)
         if wanted.since is not None:
             yield events.c.received_at >= wanted.since
         if wanted.until is not None:

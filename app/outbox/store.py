@@ -28,6 +28,7 @@ from app.outbox.engine import dialect_of
 from app.outbox.history import Attempt, attempt_to_line
 from app.outbox.tables import events, pauses
 from app.outbox.traffic import Traffic
+from app.outbox.words import storable
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ def _ended(state: str, now: float) -> dict[str, Any]:
 def _failed(failed: Attempt) -> dict[str, Any]:
     line = attempt_to_line(failed.at, failed.reason, failed.words)
     return {
-        "error": f"{failed.reason} {failed.words}".strip(),
+        "error": storable(f"{failed.reason} {failed.words}".strip()),
         "history": func.coalesce(events.c.history, "") + line,
     }
 
@@ -235,7 +236,7 @@ def _to_row(arrival: Arrival) -> dict[str, Any]:
         "message_id": arrival.message_id,
         "account": arrival.account,
         "collection": arrival.collection,
-        "email": arrival.email and arrival.email.lower(),
+        "email": arrival.email and storable(arrival.email.lower()),
         "state": "pending" if is_readable else "quarantined",
         "payload": arrival.payload,
         "payload_bytes": len(arrival.payload or ""),

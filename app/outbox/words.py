@@ -1,4 +1,6 @@
-"""Look for words in kept calls, which are ASCII JSON: `"é"` is six characters there. Pure.
+"""Text as the databases take it, and how to look for it in kept calls. Pure.
+
+A call is ASCII JSON: `"é"` is six characters there.
 
 The engines' own JSON functions will not do: PostgreSQL's fail at a `\\u0000`, and one such event
 would end every search.
@@ -9,6 +11,13 @@ import json
 ESCAPE = "!"
 
 _ANY_ESCAPED = "_" * len(r"\u00e9")
+
+
+def storable(text: str) -> str:
+    """Neither engine takes half a letter (a lone surrogate), PostgreSQL no NUL either: each is a
+    "?" here. For what is to be found and read; the call and the body are kept to the byte.
+    """
+    return text.encode(errors="replace").decode().replace("\0", "?")
 
 
 def text_to_pattern(text: str) -> str:

@@ -93,5 +93,6 @@ def _found(row: sa.Row[Any, Any]) -> dict[str, Any]:
     return {
         "row": row.id,
         "found_collection": call["event"],
-        "found_email": email.lower() if email else None,
+        # half a letter, or a NUL, is what the databases do not take
+        "found_email": email and email.lower().encode(errors="replace").decode().replace("\0", "?"),
     }
