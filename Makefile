@@ -9,9 +9,9 @@ run: .venv/run
 	@$(BIN)/flask --app wsgi url
 	@exec $(BIN)/gunicorn
 
-# two processes, a file each: most tests wait for something
+# four processes, a file each: most tests wait for something
 test: .venv/dev
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 4 --dist loadfile
 
 # the fault tests at full scale, with their table: under 30 minutes
 faults: .venv/dev

@@ -27,7 +27,7 @@ HOSTILE = (
     '"><img src=x onerror=alert(1)>',
     "javascript:alert(1)",
     "</textarea></pre></title>",
-    "{{7*7}}{% raw %}",
+    "{{'7'*7}}{% raw %}",
     "' onmouseover='alert(1)",
     "\u202egnp.exe\x1b[2J",
 )
@@ -206,5 +206,5 @@ def test_what_strangers_wrote_is_only_ever_text(visitor: Visitor, hostile: str) 
         if search not in url:  # a field has to have what was typed into it
             assert "\u202e" not in page, url
             assert "\x1b" not in page, url
-        assert not re.search(r"\b49\b", text_of(page)), url
+        assert "7777777" not in page, url
     assert any(str(escape(printable(hostile)[:8])) in visitor.get(url) for url in urls)

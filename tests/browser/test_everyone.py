@@ -35,7 +35,7 @@ def put_one_of_each(site: BridgeProcess, segment: FakeSegment) -> list[str]:
     return ["/", "/?per=hour&q=nobody", "/erase", "/sample", "/requeue?which=dead", *events]
 
 
-@pytest.mark.parametrize("context_options", [PHONE, NARROW], ids=["phone", "narrow"])
+@pytest.mark.parametrize("context_options", [NARROW], ids=["narrow"])
 def test_no_page_is_wider_than_the_screen(
     page: Page, site: BridgeProcess, segment: FakeSegment
 ) -> None:
