@@ -31,11 +31,12 @@ def _deliver_once(delivery: Delivery) -> None:
 
 
 def _deliver_until_told(bridge: Bridge) -> None:
+    # before there is anything to stop: a batch may be in hand a moment after the start
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: bridge.delivery.stop())
     # in a thread, so that the signal never interrupts a statement of the loop
     running = bridge.start_delivery()
     bridge.start_watch()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: bridge.delivery.stop())
     running.join()
     # Python would give both their default back at its end, and a second one make that a failure
     for signum in (signal.SIGTERM, signal.SIGINT):

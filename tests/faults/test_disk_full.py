@@ -51,7 +51,7 @@ class SmallDisk:
         self._ballast.unlink()
 
     def end(self) -> None:
-        subprocess.run(["umount", str(self.folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
 
 
 class SizeLimit:
