@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, Select, func, insert, select, text
 
 from app.outbox import census
 from app.outbox.census import Census, Pause, take_census
+from app.outbox.last_received import NEWEST
 from app.outbox.store import Store
 from app.outbox.tables import events
 
@@ -134,7 +135,7 @@ STATEMENTS = {
     "waiting": census.WAITING,
     "settled": census.SETTLED,
     "oldest": census.OLDEST,
-    "last webhook": census.LAST_WEBHOOK,
+    "last webhook": NEWEST,
     "last sent": census.LAST_SENT,
     "lately": census._settled_since(NOW - 3600),  # noqa: SLF001 - what it asks is the point
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, Select, func, literal_column, select, text
 
 from app.outbox.conditions import IS_PENDING, IS_SETTLED
+from app.outbox.last_received import NEWEST
 from app.outbox.tables import events, pauses
 
 KeyFor = Callable[[str], str | None]
@@ -58,7 +59,7 @@ def take_census(engine: Engine, now: float, key_for: KeyFor) -> Census:
             states=_count_states(connection, key_for),
             oldest_pending=oldest.received_at if oldest else None,
             oldest_is_held=oldest is not None and key_for(oldest.account) is None,
-            last_webhook=connection.scalar(LAST_WEBHOOK),
+            last_webhook=connection.scalar(NEWEST),
             last_sent=connection.scalar(LAST_SENT),
             died_lately=lately.get("dead", 0),
             quarantined_lately=lately.get("quarantined", 0),
@@ -76,10 +77,6 @@ OLDEST = (
     .where(IS_PENDING)
     .order_by(events.c.received_at)
     .limit(1)
-)
-# by id, which grows with the time: no index is over all times
-LAST_WEBHOOK = select(events.c.received_at).where(
-    events.c.id == select(func.max(events.c.id)).scalar_subquery()
 )
 LAST_SENT = select(func.max(events.c.settled_at)).where(
     IS_SETTLED, events.c.state == literal_column("'sent'")

@@ -4,10 +4,11 @@ from sqlalchemy import Engine, select
 
 from app.outbox.tables import events
 
+# by id, which grows with the time: no index is over all times
+NEWEST = select(events.c.received_at).order_by(events.c.id.desc()).limit(1)
+
 
 def last_received(engine: Engine) -> float | None:
     """Seconds since the epoch; None where nothing is kept. Raises `SQLAlchemyError`."""
-    # by id, which grows with the time: no index is over all times
-    newest = select(events.c.received_at).order_by(events.c.id.desc()).limit(1)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        return connection.scalar(newest)
+        return connection.scalar(NEWEST)
