@@ -1,11 +1,13 @@
 """When the newest event that is still kept came: evidence that somebody still sends."""
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
 from app.outbox.tables import events
 
 # by id, which grows with the time: no index is over all times
-NEWEST = select(events.c.received_at).order_by(events.c.id.desc()).limit(1)
+NEWEST = select(events.c.received_at).where(
+    events.c.id == select(func.max(events.c.id)).scalar_subquery()
+)
 
 
 def last_received(engine: Engine) -> float | None:

@@ -2,7 +2,9 @@
 
 import os
 import resource
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -33,11 +35,13 @@ class Disk(Protocol):
 
 
 class SmallDisk:
-    """A real one, which is really full. Only the superuser may mount it."""
+    """A real one, which is really full. Only the superuser may mount it.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "disk"
-        self.folder.mkdir()
+    Not in a folder of the test: what a killed run leaves mounted, pytest could not clear away.
+    """
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="full-disk-"))
         size = ("-t", "tmpfs", "-o", "size=8m", "tmpfs")
         subprocess.run(["mount", *size, str(self.folder)], check=True)
         self._ballast = self.folder / "ballast"
@@ -52,13 +56,14 @@ class SmallDisk:
 
     def end(self) -> None:
         subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
+        self.folder.rmdir()
 
 
 class SizeLimit:
     """No file may grow beyond what the largest has now."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="full-disk-"))
 
     def fill(self, gunicorn: int) -> None:
         self._limit(gunicorn, max(path.stat().st_size for path in self.folder.glob("bridge.db*")))
@@ -67,7 +72,7 @@ class SizeLimit:
         self._limit(gunicorn, resource.RLIM_INFINITY)
 
     def end(self) -> None:
-        """Nothing is left behind."""
+        shutil.rmtree(self.folder)
 
     def _limit(self, gunicorn: int, size: int) -> None:
         for worker in psutil.Process(gunicorn).children(recursive=True):
@@ -86,10 +91,10 @@ MAY_MOUNT = os.geteuid() == 0
 
 
 @pytest.fixture(params=[SmallDisk, SizeLimit] if FULL else [SmallDisk if MAY_MOUNT else SizeLimit])
-def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
+def disk(request: pytest.FixtureRequest) -> Iterator[Disk]:
     if request.param is SmallDisk and not MAY_MOUNT:
         pytest.skip("only the superuser may mount a disk")
-    disk = request.param(tmp_path)
+    disk = request.param()
     yield disk
     disk.end()
 
