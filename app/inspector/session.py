@@ -5,8 +5,8 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 
-from flask import Flask, request, session
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from app.inspector.proxy import came_over_tls
 
@@ -46,6 +46,10 @@ class InspectorSessions(SecureCookieSessionInterface):
     """
 
     salt = "inspector"
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """None for a webhook: to look for a cookie that is not there takes a tenth of its time."""
+        return None if request.path.startswith("/webhooks/") else super().open_session(app, request)
 
     def get_cookie_name(self, app: Flask) -> str:  # noqa: ARG002 - Flask's signature
         return "__Host-inspector" if came_over_tls(request) else "inspector"
