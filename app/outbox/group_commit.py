@@ -1,10 +1,8 @@
 """Many puts, one commit: requests that wait at the same time share one sync to disk."""
 
 import threading
-from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,9 +21,29 @@ PROBE_WAIT = 1.0
 wait for a thread, behind callers that wait in vain, would be answered much later than either."""
 
 
-class _Waiting(NamedTuple):
-    arrival: Arrival
-    is_new: Future[bool]
+class _Waiting:
+    """A caller and what it waits for. A `Future` would do, and takes as long as the insert."""
+
+    def __init__(self, arrival: Arrival) -> None:
+        self.arrival = arrival
+        self.given_up = False
+        self._is_new: bool | CannotKeep = False
+        self._untold = threading.Lock()
+        self._untold.acquire()
+
+    def tell(self, is_new: bool | CannotKeep) -> None:
+        """Called by the writer, once."""
+        self._is_new = is_new
+        self._untold.release()
+
+    def wait(self, longest: float) -> bool:
+        """Raises `CannotKeep`, and `TimeoutError` where nothing was told by then."""
+        if not self._untold.acquire(timeout=longest):
+            self.given_up = True
+            raise TimeoutError
+        if isinstance(self._is_new, CannotKeep):
+            raise self._is_new
+        return self._is_new
 
 
 class GroupCommit:
@@ -57,13 +75,12 @@ class GroupCommit:
             self._probe.release()
 
     def _put(self, arrival: Arrival, longest: float) -> bool:
-        waiting = _Waiting(arrival, Future())
+        waiting = _Waiting(arrival)
         self._queue.put(waiting)
         self._ensure_writer()
         try:
-            return waiting.is_new.result(timeout=longest)
+            return waiting.wait(longest)
         except TimeoutError:
-            waiting.is_new.cancel()
             self._trouble = f"no commit within {longest:g} s"
             raise CannotKeep(self._trouble) from None
 
@@ -95,13 +112,14 @@ class GroupCommit:
         with suppress(Empty):
             while len(group) < LARGEST_GROUP:
                 group.append(self._queue.get_nowait())
-        return [waiting for waiting in group if waiting.is_new.set_running_or_notify_cancel()]
+        return [waiting for waiting in group if not waiting.given_up]
 
 
 def _tell(group: list[_Waiting], new: set[str]) -> None:
-    for arrival, is_new in group:
-        is_new.set_result(arrival.message_id in new)
-        new.discard(arrival.message_id)  # a copy in the same group is a duplicate
+    for waiting in group:
+        message_id = waiting.arrival.message_id
+        waiting.tell(message_id in new)
+        new.discard(message_id)  # a copy in the same group is a duplicate
 
 
 def _fail(group: list[_Waiting], error: Exception) -> str:
@@ -109,6 +127,6 @@ def _fail(group: list[_Waiting], error: Exception) -> str:
         reason = describe(error)
     else:
         reason = str(error) if isinstance(error, CannotStart) else type(error).__name__
-    for _, is_new in group:
-        is_new.set_exception(CannotKeep(reason))
+    for waiting in group:
+        waiting.tell(CannotKeep(reason))
     return reason

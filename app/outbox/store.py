@@ -26,6 +26,7 @@ from sqlalchemy import (
 from app.outbox.conditions import IS_PENDING, WAITING_ACCOUNTS
 from app.outbox.engine import dialect_of
 from app.outbox.history import Attempt, attempt_to_line
+from app.outbox.prepared import Prepared
 from app.outbox.tables import events, pauses
 from app.outbox.traffic import Traffic
 from app.outbox.words import storable
@@ -96,21 +97,26 @@ class Store:
         # a single SELECT is its own transaction: no BEGIN, so no write lock on SQLite
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._dialect = dialect_of(engine)
-        self._insert = (
-            self._dialect.insert(events)
-            .on_conflict_do_nothing(index_elements=[events.c.message_id])
-            .returning(events.c.message_id)
+        insert = self._dialect.insert(events).on_conflict_do_nothing(
+            index_elements=[events.c.message_id]
         )
+        self._insert_all = Prepared(engine, insert, _COLUMNS)
+        self._insert_each = insert.returning(events.c.message_id)
         self._traffic = Traffic(engine)
 
     def put(self, arrivals: Sequence[Arrival]) -> set[str]:
         """Keep them: on disk on return. Gives the message ids that are new."""
         rows = [_to_row(arrival) for arrival in arrivals]
-        with self.engine.begin() as connection:
-            new = set(connection.scalars(self._insert, rows))
-            counted = {row["message_id"]: row for row in rows if row["message_id"] in new}.values()
-            came = ((row["received_at"], row["collection"]) for row in counted)
+        by_id = {row["message_id"]: row for row in rows}
+        with self.engine.connect() as connection:
+            if self._insert_all.run(connection, rows) == len(rows):
+                new = set(by_id)
+            else:  # repeats among them: which, is only told the slow way
+                connection.rollback()
+                new = set(connection.scalars(self._insert_each, rows))
+            came = ((by_id[name]["received_at"], by_id[name]["collection"]) for name in new)
             self._traffic.count(connection, "received", came)
+            connection.commit()
         return new
 
     def due_accounts(self, now: float) -> list[str]:
@@ -228,6 +234,12 @@ def _failed(failed: Attempt) -> dict[str, Any]:
         "error": storable(f"{failed.reason} {failed.words}".strip()),
         "history": func.coalesce(events.c.history, "") + line,
     }
+
+
+_COLUMNS = (
+    *("message_id", "account", "collection", "email", "state", "payload", "payload_bytes", "raw"),
+    *("received_at", "due_at", "tries", "error", "settled_at"),
+)
 
 
 def _to_row(arrival: Arrival) -> dict[str, Any]:

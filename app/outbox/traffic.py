@@ -11,6 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, delete, select
 
 from app.outbox.engine import dialect_of
+from app.outbox.prepared import Prepared
 from app.outbox.tables import traffic
 
 MINUTE = 60
@@ -32,10 +33,11 @@ class Traffic:
 
     def __init__(self, engine: Engine) -> None:
         insert = dialect_of(engine).insert(traffic)
-        self._upsert = insert.on_conflict_do_update(
+        upsert = insert.on_conflict_do_update(
             index_elements=[traffic.c.minute, traffic.c.collection],
             set_={name: traffic.c[name] + insert.excluded[name] for name in ("received", "sent")},
         )
+        self._upsert = Prepared(engine, upsert, [column.name for column in traffic.c])
 
     def count(
         self,
@@ -52,7 +54,7 @@ class Traffic:
             for (minute, collection), count in sorted(counts.items())
         ]
         if rows:
-            connection.execute(self._upsert, rows)
+            self._upsert.run(connection, rows)
 
 
 def read_traffic(engine: Engine, since: float) -> list[Minute]:

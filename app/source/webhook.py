@@ -10,9 +10,9 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
-from flask import Blueprint, Response, g, jsonify, request
+from flask import Blueprint, Response, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from app import metrics
@@ -52,49 +52,67 @@ def body_to_arrival(body: bytes, received_at: float) -> Arrival:
     )
 
 
+class Answer(NamedTuple):
+    """What the caller is told, and the log."""
+
+    status: str
+    """What became of the webhook, in a word or two."""
+    said: Mapping[str, Any]
+    code: int = 200
+    headers: Mapping[str, str] = {}
+    collection: str = ""
+    about: Mapping[str, Any] = {}
+    """For the log alone."""
+
+    def to_response(self) -> Response:
+        """In JSON."""
+        body = _ENCODER.encode({"status": self.status, **self.said})
+        return Response(f"{body}\n", self.code, self.headers, mimetype="application/json")
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
 def create_webhook(tokens: Sequence[str], outbox: GroupCommit) -> Blueprint:
     """The blueprint that admits callers with one of the tokens and keeps what they post."""
     blueprint = Blueprint("webhook", __name__)
 
-    @blueprint.before_request
-    def begin() -> None:
-        g.began = time.perf_counter()
-
     @blueprint.post("/webhooks/drip")
     def receive() -> Response:
-        if not is_known(offered_token(request), tokens):
-            return _unauthorized()
-        return _keep(_read_body(), time.time(), outbox)
-
-    @blueprint.errorhandler(Exception)
-    def fail(error: Exception) -> Response:
-        if isinstance(error, HTTPException):
-            return _answer({"status": "refused", "error": error.name}, error.code or 400)
-        reason = str(error) if isinstance(error, CannotKeep) else f"fault: {where(error)}"
-        log.error("not kept, asking for it again", reason=reason)
-        response = _answer({"status": "not kept", "error": "Cannot be kept now; send again."}, 429)
-        response.headers["Retry-After"] = RETRY_AFTER
-        return response
-
-    @blueprint.after_request
-    def tell(response: Response) -> Response:
-        if "status" in g:  # Flask answers OPTIONS by itself
-            _tell(time.perf_counter() - g.began)
-        return response
+        began = time.perf_counter()
+        try:
+            answer = _receive(tokens, outbox)
+        except HTTPException as error:
+            answer = Answer("refused", {"error": error.name}, error.code or 400)
+        except Exception as error:  # noqa: BLE001 - nothing here ends in a 5xx
+            answer = _not_kept(error)
+        _tell(answer, time.perf_counter() - began)
+        return answer.to_response()
 
     return blueprint
 
 
-def _tell(seconds: float) -> None:
+def _receive(tokens: Sequence[str], outbox: GroupCommit) -> Answer:
+    if not is_known(offered_token(request), tokens):
+        how = {"WWW-Authenticate": 'Basic realm="bridge"'}
+        return Answer("refused", {"error": "Token missing or wrong."}, 401, how)
+    return _keep(_read_body(), time.time(), outbox)
+
+
+def _not_kept(error: Exception) -> Answer:
+    reason = str(error) if isinstance(error, CannotKeep) else f"fault: {where(error)}"
+    log.error("not kept, asking for it again", reason=reason)
+    said = {"error": "Cannot be kept now; send again."}
+    return Answer("not kept", said, 429, {"Retry-After": RETRY_AFTER})
+
+
+def _tell(answer: Answer, seconds: float) -> None:
     """One line and one count for each answer."""
-    collection = g.get("collection", "")
-    metrics.count_webhook(g.status, collection, seconds)
-    if g.status == "not kept":
+    metrics.count_webhook(answer.status, answer.collection, seconds)
+    if answer.status == "not kept":
         return  # told already, with its reason
-    level = logging.WARNING if g.status == "quarantined" else logging.INFO
-    fields = {name: g.get(name) for name in ("message_id", "collection", "fields")}
-    said = {name: value for name, value in fields.items() if value}
-    log.log(level, g.status, **said, duration=round(seconds, 4))
+    level = logging.WARNING if answer.status == "quarantined" else logging.INFO
+    log.log(level, answer.status, **answer.about, duration=round(seconds, 4))
 
 
 def _read_body() -> bytes:
@@ -114,28 +132,31 @@ def _read_body() -> bytes:
     return body
 
 
-def _keep(body: bytes, now: float, outbox: GroupCommit) -> Response:
+def _keep(body: bytes, now: float, outbox: GroupCommit) -> Answer:
     try:
         arrival = body_to_arrival(body, now)
     except NotAnEmailEvent as error:
-        return _answer({"status": "ignored", "event": error.event})
+        return Answer("ignored", {"event": error.event})
     except Unreadable as error:
         return _quarantine(body, now, outbox, error.errors)
     except Exception as error:  # noqa: BLE001 - our fault must not cost the sender's event
         log.error("fault of the bridge, event set aside", reason=where(error))  # noqa: TRY400
         return _quarantine(body, now, outbox, {"body": ["A fault of the bridge; see its log."]})
-    fresh = outbox.put(arrival)
-    g.message_id, g.collection = arrival.message_id, arrival.collection
-    if not fresh:
-        return _answer({"status": "duplicate", "message_id": g.message_id})
-    return _answer({"status": "accepted", "event": g.collection, "message_id": g.message_id})
+    is_new = outbox.put(arrival)
+    said = {"message_id": arrival.message_id}
+    about = {**said, "collection": arrival.collection}
+    collection = arrival.collection or ""
+    if not is_new:
+        return Answer("duplicate", said, collection=collection, about=about)
+    said["event"] = collection
+    return Answer("accepted", said, collection=collection, about=about)
 
 
-def _quarantine(body: bytes, now: float, outbox: GroupCommit, errors: FieldErrors) -> Response:
-    g.message_id, g.fields = f"raw-{sha256(body).hexdigest()}", ",".join(errors)
+def _quarantine(body: bytes, now: float, outbox: GroupCommit, errors: FieldErrors) -> Answer:
+    message_id = f"raw-{sha256(body).hexdigest()}"
     outbox.put(
         Arrival(
-            message_id=g.message_id,
+            message_id=message_id,
             account="",
             payload=None,
             raw=body,
@@ -143,17 +164,5 @@ def _quarantine(body: bytes, now: float, outbox: GroupCommit, errors: FieldError
             error=json.dumps(errors),
         )
     )
-    return _answer({"status": "quarantined", "errors": errors})
-
-
-def _unauthorized() -> Response:
-    response = _answer({"status": "refused", "error": "Token missing or wrong."}, 401)
-    response.headers["WWW-Authenticate"] = 'Basic realm="bridge"'
-    return response
-
-
-def _answer(fields: Mapping[str, Any], status: int = 200) -> Response:
-    g.status = fields["status"]
-    response = jsonify(fields)
-    response.status_code = status
-    return response
+    about = {"message_id": message_id, "fields": ",".join(errors)}
+    return Answer("quarantined", {"errors": errors}, about=about)
