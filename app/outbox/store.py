@@ -5,19 +5,24 @@ beside it. A deliverer that dies leaves nothing to clean up: its events fall due
 statement of a claim names its token, so one that overslept cannot undo another's work.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from operator import itemgetter
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
     CursorResult,
     Engine,
     Update,
+    any_,
     bindparam,
     delete,
     func,
+    literal,
     select,
     text,
     update,
@@ -46,8 +51,7 @@ class Arrival:
     email: str | None = None
 
 
-@dataclass(frozen=True)
-class Claimed:
+class Claimed(NamedTuple):
     """An event that is ours to send until its lease ends."""
 
     id: int
@@ -81,7 +85,7 @@ class Lease:
         return replace(self, events=tuple(events))
 
 
-_CLAIMED = [events.c[field.name] for field in fields(Claimed)]
+_CLAIMED = [events.c[name] for name in Claimed._fields]
 
 _IS_DUE = """
     AND (SELECT due_at FROM events WHERE state = 'pending' AND events.account = accounts.account
@@ -133,16 +137,11 @@ class Store:
         locked, SQLite's writers take turns.
         """
         lease = uuid4().hex
-        statement = (
-            update(events)
-            .where(events.c.id.in_(_fitting(account, now, most_events, most_bytes)))
-            .values(due_at=until, lease=lease)
-            .returning(*_CLAIMED)
-        )
+        limits = {"most_events": most_events, "most_bytes": most_bytes}
+        values = {"whose": account, "now": now, "until": until, "token": lease, **limits}
         with self.engine.begin() as connection:
-            rows = connection.execute(statement).mappings().all()
-        in_order = sorted(rows, key=itemgetter("id"))
-        return Lease(lease, account, tuple(Claimed(**row) for row in in_order))
+            rows = connection.execute(_CLAIM, values).all()
+        return Lease(lease, account, tuple(sorted(map(Claimed._make, rows))))
 
     def renew(self, lease: Lease, until: float) -> bool:
         """Hold the events longer; False if any of them is no longer this claim's."""
@@ -150,7 +149,7 @@ class Store:
 
     def mark_sent(self, lease: Lease, now: float) -> int:
         """The destination took them. Like all that settle: how many were still this claim's."""
-        statement = _ours(lease).values(_ended("sent", now)).returning(events.c.collection)
+        statement = self._ours(lease).values(_ended("sent", now)).returning(events.c.collection)
         with self.engine.begin() as connection:
             sent = connection.scalars(statement).all()
             self._traffic.count(connection, "sent", ((now, collection) for collection in sent))
@@ -158,7 +157,7 @@ class Store:
 
     def bury(self, lease: Lease, now: float, failed: Attempt) -> int:
         """They will not be tried again."""
-        return self._run(_ours(lease).values({**_ended("dead", now), **_failed(failed)}))
+        return self._run(self._ours(lease).values({**_ended("dead", now), **_failed(failed)}))
 
     def release(self, lease: Lease, now: float) -> int:
         """Give them back untried."""
@@ -188,8 +187,19 @@ class Store:
         with self.engine.begin() as connection:
             connection.execute(delete(pauses).where(pauses.c.account == account))
 
+    def _ours(self, lease: Lease) -> Update:
+        """The ids go as one value: a statement with a place for each is another one each time."""
+        ids = [event.id for event in lease.events]
+        among: ColumnElement[bool]
+        if self.engine.dialect.name == "sqlite":
+            listed = func.json_each(json.dumps(ids)).table_valued("value")
+            among = events.c.id.in_(select(listed.c.value))
+        else:
+            among = events.c.id == any_(literal(ids, ARRAY(BigInteger)))
+        return update(events).where(among, events.c.lease == lease.token, IS_PENDING)
+
     def _settle(self, lease: Lease, values: Mapping[str, Any]) -> int:
-        return self._run(_ours(lease).values(values))
+        return self._run(self._ours(lease).values(values))
 
     def _run(self, statement: Update, rows: list[dict[str, Any]] | None = None) -> int:
         with self.engine.begin() as connection:
@@ -197,25 +207,30 @@ class Store:
             return result.rowcount
 
 
-def _fitting(account: str, now: float, most_events: int, most_bytes: int) -> Any:
+def _fitting() -> Any:
     """Ids of the oldest due events whose payloads together are not over `most_bytes`."""
     due = (
         select(events.c.id, events.c.due_at, events.c.payload_bytes)
-        .where(IS_PENDING, events.c.account == account, events.c.due_at <= now)
+        .where(IS_PENDING, events.c.account == bindparam("whose"))
+        .where(events.c.due_at <= bindparam("now"))
         .order_by(events.c.due_at, events.c.id)
-        .limit(most_events)
+        .limit(bindparam("most_events"))
         .with_for_update(skip_locked=True)  # SQLite has no such clause, and is asked for none
         .cte("due")
         .prefix_with("MATERIALIZED")
     )
     up_to_here = func.sum(due.c.payload_bytes).over(order_by=(due.c.due_at, due.c.id))
     running = select(due.c.id, up_to_here.label("total")).subquery("running")
-    return select(running.c.id).where(running.c.total <= most_bytes)
+    return select(running.c.id).where(running.c.total <= bindparam("most_bytes"))
 
 
-def _ours(lease: Lease) -> Update:
-    ids = [event.id for event in lease.events]
-    return update(events).where(events.c.id.in_(ids), events.c.lease == lease.token, IS_PENDING)
+_CLAIM = (
+    update(events)
+    .where(events.c.id.in_(_fitting()))
+    .values(due_at=bindparam("until"), lease=bindparam("token"))
+    .returning(*_CLAIMED)
+)
+"""Made once: to make it takes as long as to run it."""
 
 
 def _ended(state: str, now: float) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """A `requests` session whose whole exchange ends in time, and which follows no redirect.
 
 A timeout of `requests` is per socket operation: one that drips a byte a second never meets it.
-Neither `requests` nor urllib3 offers a limit for the whole, so a timer cuts the connection.
+Neither `requests` nor urllib3 offers a limit for the whole, so a thread cuts the connection.
 """
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -15,17 +16,27 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+LOOK_EVERY = 0.1
+"""Seconds by which a deadline may be missed. A timer for each exchange would be exact, and its
+thread costs as much as a tenth of the exchange."""
+
 
 class _Watch:
     """Over one exchange: whether its time is up, and the socket to cut then."""
 
-    def __init__(self) -> None:
+    def __init__(self, until: float = float("inf")) -> None:
+        self.until = until
+        """By the monotonic clock."""
         self.over = False
         self._socket: socket.socket | None = None
 
     def see(self, found: socket.socket | None) -> None:
         self._socket = found
         if self.over:
+            self.cut()
+
+    def look(self) -> None:
+        if not self.over and time.monotonic() >= self.until:
             self.cut()
 
     def cut(self) -> None:
@@ -59,6 +70,7 @@ class DeadlineSession(Session):
     def __init__(self) -> None:
         super().__init__()
         self._watch = _Watch()
+        self._watcher: threading.Thread | None = None
         self.auth = _as_it_is  # without any, requests takes ~/.netrc's in place of the write key
         adapter = _WatchedAdapter(self._watched_pools())
         self.mount("https://", adapter)
@@ -73,17 +85,25 @@ class DeadlineSession(Session):
         """Cut the connection after so many seconds. Raises `TimeoutError` where what had come by
         then looked like a whole answer: headers that end early do.
         """
-        self._watch = watch = _Watch()
-        timer = threading.Timer(seconds, watch.cut)
-        timer.daemon = True
-        timer.start()
+        self._ensure_watcher()
+        self._watch = watch = _Watch(time.monotonic() + seconds)
         try:
             yield
         finally:
-            timer.cancel()
             self._watch = _Watch()
         if watch.over:
             raise TimeoutError
+
+    def _ensure_watcher(self) -> None:
+        """With the first exchange: a thread does not survive a fork."""
+        if self._watcher is None:
+            self._watcher = threading.Thread(target=self._look, name="deadline", daemon=True)
+            self._watcher.start()
+
+    def _look(self) -> None:
+        while True:
+            time.sleep(LOOK_EVERY)
+            self._watch.look()
 
     def _watched_pools(self) -> dict[str, type[HTTPConnectionPool]]:
         """Pools whose connections show their socket to the timer before they read an answer."""

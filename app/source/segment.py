@@ -1,6 +1,5 @@
 """One batch over the wire to Segment, and what its answer means. The only file that posts."""
 
-import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -31,7 +30,30 @@ CULPRIT_INSIDE = frozenset({400, 413, 422})
 WORDS_KEPT = 500
 """Characters of Segment's answer that are kept with an event."""
 
-sdk._session = DeadlineSession()  # noqa: SLF001 - the SDK has no other way to hand it one
+_NO_CALLS = '"batch": []'
+"""What the SDK makes of a batch that is empty."""
+
+
+class _Session(DeadlineSession):
+    """Puts the calls into the SDK's envelope as they were kept.
+
+    The SDK would write each of them anew, for which each had to be read: four fifths of what
+    sending takes.
+    """
+
+    payloads: Sequence[str] = ()
+
+    def post(self, url: Any, data: Any = None, json: Any = None, **how: Any) -> requests.Response:
+        """Called by the SDK."""
+        before, empty, behind = data.partition(_NO_CALLS)
+        if not empty:
+            raise ValueError("not the envelope that this version of the SDK makes")
+        batch = f'"batch": [{", ".join(self.payloads)}]'
+        return super().post(url, before + batch + behind, json, **how)
+
+
+_session = _Session()
+sdk._session = _session  # noqa: SLF001 - the SDK has no other way to hand it one
 
 
 class Segment:
@@ -51,10 +73,10 @@ class Segment:
 
         Raises `TryAgain`, `BatchRefused` or `KeyRefused`.
         """
-        batch = [json.loads(payload) for payload in payloads]
+        _session.payloads = payloads
         try:
-            with sdk._session.deadline(WHOLE_EXCHANGE):  # noqa: SLF001
-                sdk.post(key, self._host, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), batch=batch)
+            with _session.deadline(WHOLE_EXCHANGE):
+                sdk.post(key, self._host, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), batch=[])
         except sdk.APIError as error:
             words = _without(key, f"{error.code}: {error.message}")[:WORDS_KEPT]
             raise answer_to_error(error.status, words, error.response.headers) from None
