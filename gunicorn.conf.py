@@ -24,6 +24,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from app import metrics
 from app.bridge import bridge_of, check_database
+from app.deliverer import Deliverer
 from app.errors import CannotStart
 from app.logs import log_config
 from app.settings import Settings, load_settings
@@ -91,7 +92,7 @@ def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's si
 
 
 def post_worker_init(worker: Any) -> None:
-    """Threads do not survive a fork: the deliverer starts in the worker.
+    """Threads do not survive a fork, and the deliverer ends with the worker: both start here.
 
     At SIGTERM it stops along with the requests, not after them.
     """
@@ -101,11 +102,12 @@ def post_worker_init(worker: Any) -> None:
     bridge.start_watch()
     if not bridge.settings.deliver_in_web:
         return
-    worker.delivery = bridge.start_delivery()
+    worker.deliverer = Deliverer(worker.app.app_uri)
+    worker.deliverer.start()
     stop_requests = signal.getsignal(signal.SIGTERM)
 
     def stop(signum: int, frame: Any) -> None:
-        bridge.delivery.stop()
+        worker.deliverer.stop()
         stop_requests(signum, frame)  # type: ignore[operator, misc]
 
     signal.signal(signal.SIGTERM, stop)
@@ -123,9 +125,9 @@ def _counted(refuse: Callable[[bytes], bytes | None]) -> Callable[[bytes], bytes
 
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
     """Let the deliverer settle the batch in hand."""
-    if delivery := getattr(worker, "delivery", None):
-        bridge_of(worker.wsgi).delivery.stop()
-        delivery.join(timeout=15)
+    if deliverer := getattr(worker, "deliverer", None):
+        deliverer.stop()
+        deliverer.join(timeout=15)
 
 
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature

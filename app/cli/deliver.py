@@ -1,6 +1,8 @@
 """`deliver`: the delivery loop as a process of its own."""
 
 import signal
+import sys
+import threading
 
 import click
 from flask.cli import with_appcontext
@@ -12,10 +14,17 @@ from app.delivery import Delivery
 
 @click.command()
 @click.option("--once", is_flag=True, help="Send what is due now, say what became of it, and end.")
+@click.option(
+    "--until-end-of-input",
+    is_flag=True,
+    help="End with standard input too, which tells that whoever started it is gone.",
+)
 @with_appcontext
-def deliver(once: bool) -> None:
+def deliver(once: bool, until_end_of_input: bool) -> None:
     """Send kept events to Segment until told to stop (SIGTERM or Ctrl-C)."""
     with checked_database() as bridge:
+        if until_end_of_input:
+            threading.Thread(target=_wait_for_end, args=(bridge.delivery,), daemon=True).start()
         if once:
             _deliver_once(bridge.delivery)
         else:
@@ -28,6 +37,11 @@ def _deliver_once(delivery: Delivery) -> None:
     click.echo(found or "Nothing was due.")
     if delivery.outcomes.keys() - {"sent"}:
         raise SystemExit(1)
+
+
+def _wait_for_end(delivery: Delivery) -> None:
+    sys.stdin.buffer.read()
+    delivery.stop()
 
 
 def _deliver_until_told(bridge: Bridge) -> None:

@@ -10,12 +10,15 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, ExceptionContext
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from app.errors import CannotStart
 
 BUSY_SECONDS = 5
 """How long to wait for another process's SQLite write, or for PostgreSQL to answer at all."""
+
+LOOK_EVERY = 0.0005
+"""Seconds between looks whether another process's SQLite write is over."""
 
 
 def open_database(url: URL) -> Engine:
@@ -73,12 +76,7 @@ def _open_sqlite(url: URL) -> Engine:
     def _durable(connection: Any, _: Any) -> None:
         _prepare(connection)
 
-    @event.listens_for(engine, "begin")
-    def _write_lock_first(connection: Connection) -> None:
-        # a transaction that reads first and then writes fails at once where another wrote
-        # meanwhile, without waiting for its turn
-        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    event.listen(engine, "begin", _write_lock_first)
 
     @event.listens_for(engine, "handle_error")
     def _not_with_this_connection(context: ExceptionContext) -> None:
@@ -87,6 +85,32 @@ def _open_sqlite(url: URL) -> Engine:
             context.is_disconnect = True
 
     return engine
+
+
+def _write_lock_first(connection: Connection) -> None:
+    """A transaction that reads first and then writes fails at once where another wrote meanwhile,
+    without waiting for its turn.
+
+    SQLite's own waiting sleeps for up to 100 ms between looks: beside a process that commits all
+    the time, a turn would never come.
+    """
+    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        return
+    driver: Any = connection.connection.driver_connection
+    deadline = time.monotonic() + BUSY_SECONDS
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            except OperationalError as error:
+                if "locked" not in str(error.orig) or time.monotonic() > deadline:
+                    raise
+                time.sleep(LOOK_EVERY)
+            else:
+                return
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
 
 def _prepare(connection: Any) -> None:

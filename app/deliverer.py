@@ -1,0 +1,53 @@
+"""The deliverer of a web process: a process beside it, so that sending holds no webhook up.
+
+Python runs one thread at a time. In a thread of the web process, delivery took half of the rate at
+which it accepts and doubled the longest answers (docs/performance.md).
+"""
+
+import subprocess
+import sys
+import threading
+
+from app.logs import get_logger
+
+log = get_logger(__name__)
+
+START_AGAIN_AFTER = 2.0
+"""Seconds."""
+
+
+class Deliverer:
+    """`flask deliver`, for as long as this process lives; started again should it end."""
+
+    def __init__(self, app: str) -> None:
+        """`app` is what gunicorn loads, such as "wsgi:app"."""
+        options = ["--app", app, "deliver", "--until-end-of-input"]
+        self._command = [sys.executable, "-m", "flask", *options]
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._run, name="deliverer", daemon=True)
+
+    def start(self) -> None:
+        """Returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Have it settle the batch in hand, and end. Safe in a signal handler."""
+        self._stopping.set()
+        if self._process is not None:
+            self._process.terminate()
+
+    def join(self, timeout: float) -> None:
+        """Wait for its end, so many seconds at most."""
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            # the pipe ends with this process, however that ends: nobody is left to send alone
+            self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE)  # noqa: S603
+            if self._stopping.is_set():
+                self._process.terminate()
+            code = self._process.wait()
+            if not self._stopping.is_set():
+                log.error("deliverer ended, starting it again", code=code)
+                self._stopping.wait(START_AGAIN_AFTER)
