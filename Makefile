@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: run test faults lint lock
+.PHONY: run test faults bench lint lock
 
 run: .venv/run
 	@$(BIN)/flask --app wsgi url
@@ -16,6 +16,10 @@ test: .venv/dev
 # the fault tests at full scale, with their table: under 30 minutes
 faults: .venv/dev
 	FAULT_SCALE=full $(BIN)/pytest tests/faults --timeout 1500
+
+# how fast, against what, with its table
+bench: .venv/dev
+	$(BIN)/python -m benchmarks
 
 lint: .venv/dev
 	$(BIN)/ruff check

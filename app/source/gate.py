@@ -14,6 +14,9 @@ from werkzeug.wrappers import Request
 from app.source.auth import is_known, offered_token
 
 _WEBHOOK = re.compile(rb"POST /webhooks/drip(?:\?([!\"$-~]*))? HTTP/1\.[01]\r\n")
+_PLAIN = re.compile(rb"POST /webhooks/drip\?token=([A-Za-z0-9_-]+) HTTP/1\.[01]\r\n")
+"""As `flask url` prints it: nothing in it has to be decoded."""
+
 _AUTHORIZATION = re.compile(rb"\r\nauthorization:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 
@@ -25,6 +28,8 @@ def head_to_refusal(head: bytes, tokens: Sequence[str]) -> bytes | None:
     of ours; of others those who send a body in chunks, which no browser does: a million chunks of a
     byte are cheap to send and dear to read.
     """
+    if (plain := _PLAIN.match(head)) and is_known(plain[1].decode(), tokens):
+        return None
     webhook = _WEBHOOK.match(head)
     if webhook is None:
         return _LENGTH_REQUIRED if _CHUNKED.search(head) else None

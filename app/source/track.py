@@ -23,6 +23,10 @@ NOT_BACK_TO_DRIP = {"Drip": False, "Drip (Actions)": False}
 _builder = Client("none", send=False, sync_mode=True)
 """The SDK's own builder: like this it starts no thread and sends nothing (docs/facts.md § 3)."""
 
+# each made once: `json.dumps` would make one for each call
+_ENCODER = json.JSONEncoder(allow_nan=False)
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
 
 @dataclass(frozen=True)
 class TrackCall:
@@ -47,7 +51,7 @@ def event_to_track(event: DripEvent, received_at: float) -> TrackCall:
     try:
         identity = message_id(event)
         call = _build(event, identity, received_at)
-        payload = json.dumps(call, allow_nan=False)
+        payload = _ENCODER.encode(call)
     except ValueError:
         raise Unreadable({"data": ["A number beyond what JSON can carry."]}) from None
     except RecursionError:
@@ -68,7 +72,7 @@ def message_id(event: DripEvent) -> str:
         "occurred_at": event.occurred_at and event.occurred_at.isoformat(timespec="microseconds"),
         "properties": event.properties,
     }
-    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    canonical = _CANONICAL.encode(identity)
     return f"drip-{sha256(canonical.encode()).hexdigest()}"
 
 
