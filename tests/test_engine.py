@@ -3,6 +3,7 @@
 import sqlite3
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -136,6 +137,32 @@ def test_a_writer_waits_for_anothers_write_lock(sqlite: Engine) -> None:
 
     with sqlite.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM events")).scalar_one() == 1
+
+
+def test_a_writer_gets_its_turn_beside_one_that_commits_all_the_time(sqlite: Engine) -> None:
+    holds, stop = threading.Event(), threading.Event()
+
+    def keep_committing() -> None:
+        with closing(connect(sqlite, timeout=BUSY_SECONDS)) as other:
+            while not stop.is_set():
+                other.execute("BEGIN IMMEDIATE")
+                holds.set()
+                time.sleep(0.005)
+                other.execute("COMMIT")
+                time.sleep(0.0003)
+
+    busy = threading.Thread(target=keep_committing)
+    busy.start()
+    assert holds.wait(5)
+    began = time.monotonic()
+    for _ in range(20):
+        with sqlite.begin():
+            holds.clear()
+        assert holds.wait(5)
+    stop.set()
+    busy.join()
+    # each time in one of the first pauses; SQLite's own waiting sleeps through dozens
+    assert time.monotonic() - began < 1.5
 
 
 def test_connecting_waits_for_another_that_is_making_the_file(no_file_yet: Engine) -> None:

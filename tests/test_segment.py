@@ -73,6 +73,14 @@ def test_the_calls_go_out_byte_for_byte_as_they_were_kept(
     assert ", ".join(PAYLOADS).encode() in segment.batches[0].body
 
 
+def test_an_envelope_that_the_sdk_makes_otherwise_is_not_sent(
+    destination: Segment, segment: FakeSegment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.source.segment._NO_CALLS", '"batch":[]')
+    assert isinstance(error_of(destination), TryAgain)
+    assert segment.visits == []
+
+
 def test_each_attempt_is_stamped_with_its_own_time(
     destination: Segment, segment: FakeSegment
 ) -> None:

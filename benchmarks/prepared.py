@@ -1,0 +1,72 @@
+"""Databases in which events wait, as if they had come a moment ago."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.engine import make_url
+
+from app.outbox.engine import open_database
+from app.outbox.schema import upgrade
+from app.outbox.store import Arrival, Store
+from app.outbox.tables import events
+from app.source.webhook import body_to_arrival
+from benchmarks.bodies import body_around
+
+STEP = 1000
+
+
+def prepare(path: Path, count: int) -> Path:
+    """Make the file. The events differ, but only one was translated: a million would take long."""
+    engine = open_database(make_url(f"sqlite:///{path}"))
+    upgrade(engine)
+    store = Store(engine)
+    arrival, began = _template(), time.time() - count / 1000
+    for start in range(0, count, STEP):
+        numbers = range(start, min(start + STEP, count))
+        store.put([arrival(number, began + number / 1000) for number in numbers])
+    engine.dispose()
+    return path
+
+
+def copy(path: Path, to: Path) -> Path:
+    """On disk on return, so that nobody's syncs have to write it."""
+    shutil.copyfile(path, to)
+    os.sync()
+    return to
+
+
+def export_calls(path: Path, to: Path) -> Path:
+    """What Segment would get, a call a line, in the order in which it would."""
+    engine = open_database(make_url(f"sqlite:///{path}"))
+    with engine.connect() as connection, to.open("w") as file:
+        for payload in connection.scalars(select(events.c.payload).order_by(events.c.id)):
+            file.write(f"{payload}\n")
+    engine.dispose()
+    return to
+
+
+def _template() -> Callable[[int, float], Arrival]:
+    before, after = body_around()
+    mark = "mark-00000000"
+    model = body_to_arrival(before + mark.encode() + after, time.time())
+
+    def arrival(number: int, received_at: float) -> Arrival:
+        delivery = f"made-{number:08d}"
+        message_id = f"drip-{sha256(delivery.encode()).hexdigest()}"
+        assert model.payload
+        payload = model.payload.replace(model.message_id, message_id).replace(mark, delivery)
+        return replace(
+            model,
+            message_id=message_id,
+            payload=payload,
+            raw=before + delivery.encode() + after,
+            received_at=received_at,
+        )
+
+    return arrival

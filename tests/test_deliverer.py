@@ -1,0 +1,82 @@
+"""The deliverer beside a web process lives exactly as long as that does."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from sqlalchemy.engine import make_url
+
+from tests.bridge_process import ROOT, BridgeProcess
+from tests.fake_segment import FakeSegment
+
+CLICK = (ROOT / "samples" / "clicked_email.json").read_bytes()
+
+
+@pytest.fixture
+def segment() -> Iterator[FakeSegment]:
+    with FakeSegment() as segment:
+        yield segment
+
+
+@pytest.fixture
+def bridge(segment: FakeSegment, tmp_path: Path) -> Iterator[BridgeProcess]:
+    with BridgeProcess(make_url(f"sqlite:///{tmp_path}/b.db"), segment.url, tmp_path) as bridge:
+        yield bridge
+
+
+def deliverer_of(master: int) -> psutil.Process:
+    """The one below the web worker, once it is there."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        for process in psutil.Process(master).children(recursive=True):
+            if "deliver" in process.cmdline():
+                return process
+        time.sleep(0.02)
+    raise AssertionError("no deliverer")
+
+
+def test_one_that_died_is_started_again_and_sends(
+    bridge: BridgeProcess, segment: FakeSegment
+) -> None:
+    master = bridge.start_web().pid
+    first = deliverer_of(master)
+    first.kill()
+    bridge.wait_for_log("deliverer ended, starting it again")
+
+    assert deliverer_of(master).pid != first.pid
+    assert bridge.post(CLICK).json()["status"] == "accepted"
+    assert len(segment.wait_for(1)) == 1
+
+
+def test_nobody_goes_on_sending_alone(bridge: BridgeProcess) -> None:
+    web = bridge.start_web()
+    deliverer = deliverer_of(web.pid)
+    worker = deliverer.parent()
+    assert worker is not None
+
+    os.kill(web.pid, signal.SIGKILL)
+    os.kill(worker.pid, signal.SIGKILL)
+
+    deliverer.wait(timeout=10)
+
+
+def test_it_ends_with_the_web_process(bridge: BridgeProcess) -> None:
+    web = bridge.start_web()
+    deliverer = deliverer_of(web.pid)
+
+    web.terminate()
+
+    assert web.wait(timeout=10) == 0
+    assert not deliverer.is_running()
+    assert "starting it again" not in bridge.log.read_text()
+
+
+def test_with_deliver_in_web_off_there_is_none(bridge: BridgeProcess) -> None:
+    web = bridge.start_web(DELIVER_IN_WEB="false")
+    time.sleep(0.5)
+    [worker] = psutil.Process(web.pid).children()
+    assert worker.children() == []
