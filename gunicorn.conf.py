@@ -57,6 +57,7 @@ bind = f"0.0.0.0:{os.environ['PORT']}" if "PORT" in os.environ else "127.0.0.1:8
 
 # gthread, but a thread gets a request when it is whole. Threads wait for a commit together and
 # share its sync; a second process would wait for one of its own, and on SQLite for its turn.
+# 8 to 24 threads make no difference that can be measured (docs/performance.md).
 worker_class = "app.patient_worker.PatientWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 threads = 16
@@ -91,12 +92,6 @@ def on_starting(server: Any) -> None:
 def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
     """Called in the worker."""
     metrics.open_after_fork()
-    # together an eighth more webhooks (docs/performance.md): what is loaded by now stays, and need
-    # not be looked through for garbage again and again; and a thread that is about to wait for a
-    # commit anyway need not be interrupted before
-    gc.freeze()
-    gc.set_threshold(10_000)
-    sys.setswitchinterval(0.02)
 
 
 def post_worker_init(worker: Any) -> None:
@@ -104,6 +99,7 @@ def post_worker_init(worker: Any) -> None:
 
     At SIGTERM it stops along with the requests, not after them.
     """
+    _spare_the_interpreter()
     bridge = bridge_of(worker.wsgi)
     tokens = bridge.settings.webhook_tokens
     worker.head_to_refusal = _counted(partial(head_to_refusal, tokens=tokens))
@@ -119,6 +115,17 @@ def post_worker_init(worker: Any) -> None:
         stop_requests(signum, frame)  # type: ignore[operator, misc]
 
     signal.signal(signal.SIGTERM, stop)
+
+
+def _spare_the_interpreter() -> None:
+    """An eighth more webhooks (docs/performance.md).
+
+    What is loaded by now stays, so nobody need look through it for garbage again and again; and a
+    thread that soon waits for a commit need not be interrupted before.
+    """
+    gc.freeze()
+    gc.set_threshold(10_000)
+    sys.setswitchinterval(0.02)
 
 
 def _counted(refuse: Callable[[bytes], bytes | None]) -> Callable[[bytes], bytes | None]:

@@ -44,10 +44,11 @@ class Deliverer:
     def _run(self) -> None:
         while not self._stopping.is_set():
             # the pipe ends with this process, however that ends: nobody is left to send alone
-            self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE)  # noqa: S603
-            if self._stopping.is_set():
-                self._process.terminate()
-            code = self._process.wait()
-            if not self._stopping.is_set():
+            with subprocess.Popen(self._command, stdin=subprocess.PIPE) as process:  # noqa: S603
+                self._process = process
+                if self._stopping.is_set():
+                    process.terminate()
+                code = process.wait()
+            # Ctrl-C ends both, and this one first
+            if not self._stopping.wait(START_AGAIN_AFTER):
                 log.error("deliverer ended, starting it again", code=code)
-                self._stopping.wait(START_AGAIN_AFTER)

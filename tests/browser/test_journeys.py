@@ -29,6 +29,7 @@ def test_nobody_sees_anything_without_the_password(guest: Page, site: BridgeProc
     guest.keyboard.press("Enter")
     expect(guest.get_by_role("heading", level=1)).to_contain_text("Email Opened")
     guest.get_by_role("button", name="Log out").click()
+    expect(guest).to_have_url(re.compile("/login"))
     guest.goto("/")
     expect(guest.get_by_label("Password")).to_be_visible()
 
