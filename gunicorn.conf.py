@@ -56,8 +56,9 @@ wsgi_app = "wsgi:app"
 bind = f"0.0.0.0:{os.environ['PORT']}" if "PORT" in os.environ else "127.0.0.1:8000"
 
 # gthread, but a thread gets a request when it is whole. Threads wait for a commit together and
-# share its sync; a second process would wait for one of its own, and on SQLite for its turn.
-# 8 to 24 threads make no difference that can be measured (docs/performance.md).
+# share its sync; 8 to 24 of them make no difference that can be measured. A second process takes a
+# third more webhooks on 2 cores, also on SQLite, for 100 MB with its deliverer: one does for
+# 1,000/s, which is all that Segment takes (docs/performance.md).
 worker_class = "app.patient_worker.PatientWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 threads = 16

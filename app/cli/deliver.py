@@ -1,5 +1,6 @@
 """`deliver`: the delivery loop as a process of its own."""
 
+import os
 import signal
 import sys
 import threading
@@ -24,6 +25,8 @@ def deliver(once: bool, until_end_of_input: bool) -> None:
     """Send kept events to Segment until told to stop (SIGTERM or Ctrl-C)."""
     with checked_database() as bridge:
         if until_end_of_input:
+            # beside a web process, which goes first: Drip waits for its answer, an event does not
+            os.nice(5)
             threading.Thread(target=_wait_for_end, args=(bridge.delivery,), daemon=True).start()
         if once:
             _deliver_once(bridge.delivery)
