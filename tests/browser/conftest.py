@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 from sqlalchemy.engine import make_url
 
 from tests.bridge_process import BridgeProcess
@@ -98,3 +105,5 @@ def log_in(page: Page, password: str = PASSWORD) -> None:
     page.goto("/login")
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Log in").click()
+    # a click does not wait for the page that it leads to
+    expect(page.get_by_role("button", name="Log out")).to_be_visible()
