@@ -7,6 +7,7 @@ which it accepts and doubled the longest answers (docs/performance.md).
 import subprocess
 import sys
 import threading
+import time
 
 from app.logs import get_logger
 
@@ -23,7 +24,8 @@ class Deliverer:
         """`app` is what gunicorn loads, such as "wsgi:app"."""
         options = ["--app", app, "deliver", "--until-end-of-input"]
         self._command = [sys.executable, "-m", "flask", *options]
-        self._stopping = threading.Event()
+        self._stopping = False
+        """No Event: a signal that interrupts another's `set` would wait for it without end."""
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._run, name="deliverer", daemon=True)
 
@@ -33,7 +35,7 @@ class Deliverer:
 
     def stop(self) -> None:
         """Have it settle the batch in hand, and end. Safe in a signal handler."""
-        self._stopping.set()
+        self._stopping = True
         if self._process is not None:
             self._process.terminate()
 
@@ -42,13 +44,21 @@ class Deliverer:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while not self._is_stopping():
             # the pipe ends with this process, however that ends: nobody is left to send alone
             with subprocess.Popen(self._command, stdin=subprocess.PIPE) as process:  # noqa: S603
                 self._process = process
-                if self._stopping.is_set():
+                if self._is_stopping():
                     process.terminate()
                 code = process.wait()
-            # Ctrl-C ends both, and this one first
-            if not self._stopping.wait(START_AGAIN_AFTER):
+            self._pause()  # Ctrl-C ends both, and this one first
+            if not self._is_stopping():
                 log.error("deliverer ended, starting it again", code=code)
+
+    def _pause(self) -> None:
+        until = time.monotonic() + START_AGAIN_AFTER
+        while not self._is_stopping() and time.monotonic() < until:
+            time.sleep(0.1)
+
+    def _is_stopping(self) -> bool:
+        return self._stopping

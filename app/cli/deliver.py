@@ -12,6 +12,8 @@ from app.bridge import Bridge
 from app.cli.checked_database import checked_database
 from app.delivery import Delivery
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 @click.command()
 @click.option("--once", is_flag=True, help="Send what is due now, say what became of it, and end.")
@@ -43,18 +45,28 @@ def _deliver_once(delivery: Delivery) -> None:
 
 
 def _wait_for_end(delivery: Delivery) -> None:
-    sys.stdin.buffer.read()
+    # not through Python's buffer, whose lock would be held when the process ends
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
     delivery.stop()
 
 
 def _deliver_until_told(bridge: Bridge) -> None:
+    def stop(*_: object) -> None:
+        _ignore_signals()  # a second one would interrupt the first, which holds a lock
+        bridge.delivery.stop()
+
     # before there is anything to stop: a batch may be in hand a moment after the start
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: bridge.delivery.stop())
+    for signum in SIGNALS:
+        signal.signal(signum, stop)
     # in a thread, so that the signal never interrupts a statement of the loop
     running = bridge.start_delivery()
     bridge.start_watch()
     running.join()
     # Python would give both their default back at its end, and a second one make that a failure
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    _ignore_signals()
+
+
+def _ignore_signals() -> None:
+    for signum in SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
