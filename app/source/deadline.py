@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-LOOK_EVERY = 0.1
+LOOK_EVERY = 0.03
 """Seconds by which a deadline may be missed. A timer for each exchange would be exact, and its
 thread costs as much as a tenth of the exchange."""
 
