@@ -80,7 +80,7 @@ class Delivery:
         return thread
 
     def stop(self) -> None:
-        """Finish the batch in hand and end. Safe in a signal handler."""
+        """Finish the batch in hand and end. Safe in a signal handler that no other interrupts."""
         self._stopping.set()
 
     def run(self) -> None:

@@ -106,7 +106,7 @@ class DeadlineSession(Session):
             self._watch.look()
 
     def _watched_pools(self) -> dict[str, type[HTTPConnectionPool]]:
-        """Pools whose connections show their socket to the timer before they read an answer."""
+        """Pools whose connections show their socket to the watcher before they read an answer."""
         session = self
 
         class Plain(HTTPConnection):

@@ -21,6 +21,18 @@ def keep(site: BridgeProcess, body: bytes) -> str:
     return str(answer.get("message_id", ""))
 
 
+def reload_until(page: Page, state: str) -> None:
+    """An event's page does not change by itself, and an event is settled a moment after Segment
+    took it."""
+    badge = page.locator(".badge").first
+    for _ in range(50):
+        if badge.inner_text() == state:
+            return
+        page.wait_for_timeout(100)
+        page.reload()
+    expect(badge).to_have_text(state)
+
+
 def test_nobody_sees_anything_without_the_password(guest: Page, site: BridgeProcess) -> None:
     message_id = keep(site, OPENED)
     guest.goto(f"/events/{message_id}")
@@ -103,14 +115,13 @@ def test_a_dead_event_is_sent_again(page: Page, site: BridgeProcess, segment: Fa
     message_id = keep(site, OPENED)
     site.wait_for_log("event=dead")
     page.goto(f"/events/{message_id}")
-    expect(page.locator(".badge").first).to_have_text("dead")
+    reload_until(page, "dead")
     expect(page.get_by_role("cell", name="not to my taste")).to_be_visible()
     segment.behave = lambda _: OK
     page.get_by_role("button", name="Send it again").click()
     segment.wait_for(1)
     expect(page.get_by_text("The event: due now.")).to_be_visible()
-    page.reload()
-    expect(page.locator(".badge").first).to_have_text("sent")
+    reload_until(page, "sent")
     expect(page.get_by_role("cell", name="requeued")).to_be_visible()
 
 
@@ -135,8 +146,7 @@ def test_a_sample_goes_the_whole_way(page: Page, segment: FakeSegment) -> None:
     page.get_by_role("button", name="Send it").click()
     (call,) = segment.wait_for(1)
     expect(page).to_have_url(re.compile(call["messageId"]))
-    page.reload()
-    expect(page.locator(".badge").first).to_have_text("sent")
+    reload_until(page, "sent")
 
 
 def test_the_view_can_be_kept_as_json_lines(page: Page, site: BridgeProcess) -> None:
