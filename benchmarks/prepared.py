@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from app.outbox.engine import open_database
 from app.outbox.schema import upgrade
 from app.outbox.store import Arrival, Store
-from app.outbox.tables import events
+from app.outbox.tables import bodies
 from app.source.webhook import body_to_arrival
 from benchmarks.bodies import body_around
 
@@ -45,7 +45,7 @@ def export_calls(path: Path, to: Path) -> Path:
     """What Segment would get, a call a line, in the order in which it would."""
     engine = open_database(make_url(f"sqlite:///{path}"))
     with engine.connect() as connection, to.open("w") as file:
-        for payload in connection.scalars(select(events.c.payload).order_by(events.c.id)):
+        for payload in connection.scalars(select(bodies.c.payload).order_by(bodies.c.event)):
             file.write(f"{payload}\n")
     engine.dispose()
     return to

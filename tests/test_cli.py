@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 
 from app import create_app
 from app.outbox.schema import upgrade
-from app.outbox.tables import events
+from app.outbox.tables import bodies, events
 from app.settings import Settings
 from tests.bridge_process import ROOT
 from tests.conftest import TOKEN
@@ -112,7 +112,7 @@ def test_replay_posts_an_array_s_elements_to_the_byte(app: Flask, tmp_path: Path
     (tmp_path / "array.json").write_text(f"[ {element} ]")
     run(app, "replay", str(tmp_path / "array.json"))
     with app.extensions["bridge"].store.engine.connect() as connection:
-        assert connection.scalars(select(events.c.raw)).all() == [element.encode()]
+        assert connection.scalars(select(bodies.c.raw)).all() == [element.encode()]
 
 
 @pytest.mark.parametrize("content", [OPENED, f"[{OPENED}]", json.dumps(json.loads(OPENED))])

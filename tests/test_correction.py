@@ -86,7 +86,7 @@ def test_dead_events_are_due_again_as_on_the_first_day(
     after = rows(store)
     assert same_but(after["m0"]) == same_but(before["m0"], **again, history=history)
     assert after["other"] == before["other"]
-    assert claim(store, now=LATER).events[0].message_id == "m0"
+    assert "m0" in [claimed.message_id for claimed in claim(store, now=LATER).events]
 
 
 def test_dead_events_go_in_steps_until_none_is_left(store: Store, correction: Correction) -> None:
@@ -143,6 +143,7 @@ def test_what_can_be_read_now_is_pending_as_if_it_had_just_come(
     (row,) = rows(store).values()
     assert same_but(row) == {
         "id": row.id,
+        "event": row.id,
         "message_id": call.message_id,
         "account": "4417",
         "state": "pending",
@@ -244,7 +245,7 @@ def test_one_that_was_erased_meanwhile_does_not_come_back(
     store.put([set_aside("raw-1", body())])
     (kept,) = correction.quarantined(START, LATER, 1)
     with store.engine.begin() as connection:
-        connection.execute(update(events).values(state="erased", raw=b""))
+        connection.execute(update(events).values(state="erased"))
     before = rows(store)
 
     assert correction.release(kept.id, arrival("drip-1"), LATER) is None
@@ -267,7 +268,7 @@ def test_one_that_is_erased_while_it_is_released_does_not_come_back(
     def erase_meanwhile(_: Any, __: Any, sql: str, *___: Any) -> None:
         if sql.startswith("DELETE"):
             with other.begin() as connection:
-                connection.execute(update(events).values(state="erased", raw=b""))
+                connection.execute(update(events).values(state="erased"))
 
     event.listen(store.engine, "before_cursor_execute", erase_meanwhile)
     assert read_again(correction) == {"gone": 1}
@@ -537,7 +538,7 @@ def test_a_reader_that_holds_on_to_the_log_is_told_of(
     other = open_database(sqlite_store.engine.url)
     with other.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("BEGIN")
-        connection.exec_driver_sql("SELECT * FROM events").all()
+        connection.exec_driver_sql("SELECT * FROM bodies").all()
         erasure = erasure_of(sqlite_store, clock)
         erasure.erase()
         assert not erasure.overwrite()

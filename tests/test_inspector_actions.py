@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 
 from app.inspector import actions, erasing
 from app.outbox.search import Search
-from app.outbox.tables import events
+from app.outbox.tables import bodies, events
 from app.settings import Settings
 from tests.inspector_app import Visitor, create_inspected, text_of, webhook
 from tests.test_store import claim
@@ -45,7 +45,7 @@ def receive_earlier(visitor: Visitor, seconds: float) -> None:
 def make_readable(visitor: Visitor) -> None:
     """As an upgrade does it to what could not be read."""
     with visitor.bridge.store.engine.begin() as connection:
-        connection.execute(update(events).values(raw=str(webhook()).replace("'", '"').encode()))
+        connection.execute(update(bodies).values(raw=str(webhook()).replace("'", '"').encode()))
 
 
 # requeue

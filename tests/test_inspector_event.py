@@ -77,7 +77,7 @@ def test_a_quarantined_webhook_tells_what_could_not_be_read(visitor: Visitor) ->
 def test_a_call_of_another_version_is_told(visitor: Visitor) -> None:
     message_id = visitor.post_webhook(webhook())
     with visitor.bridge.store.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE events SET payload = replace(payload, '0.1.0', '0.0.9')")
+        connection.exec_driver_sql("UPDATE bodies SET payload = replace(payload, '0.1.0', '0.0.9')")
     assert "another version of the bridge" in visitor.get(f"/events/{message_id}")
 
 

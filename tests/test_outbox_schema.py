@@ -98,18 +98,20 @@ def test_the_migrations_give_the_same_constraints_and_indexes_to_the_letter(
 
 SQLITE_DEFINITIONS = """
     SELECT replace(sql, '"', '') FROM sqlite_schema
-    WHERE tbl_name IN ('events', 'pauses', 'alerts', 'traffic') AND sql IS NOT NULL
+    WHERE tbl_name IN ('events', 'bodies', 'pauses', 'alerts', 'traffic') AND sql IS NOT NULL
 """
 
 POSTGRESQL_DEFINITIONS = """
-    SELECT indexdef FROM pg_indexes WHERE tablename IN ('events', 'pauses', 'alerts', 'traffic')
+    SELECT indexdef FROM pg_indexes
+    WHERE tablename IN ('events', 'bodies', 'pauses', 'alerts', 'traffic')
     UNION ALL
     SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
-    WHERE conrelid IN ('events'::regclass, 'pauses'::regclass, 'alerts'::regclass,
-        'traffic'::regclass)
+    WHERE conrelid IN ('events'::regclass, 'bodies'::regclass, 'pauses'::regclass,
+        'alerts'::regclass, 'traffic'::regclass)
     UNION ALL
     SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default)
-    FROM information_schema.columns WHERE table_name IN ('events', 'pauses', 'alerts', 'traffic')
+    FROM information_schema.columns
+    WHERE table_name IN ('events', 'bodies', 'pauses', 'alerts', 'traffic')
 """
 
 
@@ -215,13 +217,17 @@ def test_an_older_database_is_filled_from_what_it_keeps(empty: Engine) -> None:
 
     with empty.begin() as connection:
         found = connection.execute(
-            text("SELECT message_id, collection, email, settled_at, raw FROM events ORDER BY 1")
+            text(
+                "SELECT message_id, collection, email, settled_at, payload, raw"
+                " FROM events JOIN bodies ON bodies.event = events.id ORDER BY 1"
+            )
         ).all()
     assert [row[:4] for row in found] == [
         ("a", "Email Opened", "ana@example.com", None),
         ("b", "E", None, None),
         ("c", None, None, 7.0),
     ]
+    assert [row.payload for row in found] == [payload for _, _, payload in rows]
     assert {bytes(row.raw) for row in found} == {b"\x00"}
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, insert
+from sqlalchemy import Engine, event, func, select
 
 from app.outbox.pruning import DAY, STEP, Pruning
 from app.outbox.store import Store
-from app.outbox.tables import events
+from app.outbox.tables import bodies
 from tests.test_store import (
     ACCOUNT,
     NOW,
@@ -19,6 +19,7 @@ from tests.test_store import (
     rows_on_postgresql,
     steps_on_sqlite,
 )
+from tests.whole_rows import put_whole
 
 SENT_DAYS, FAILED_DAYS = 7, 30
 
@@ -39,7 +40,7 @@ def put_settled(store: Store, count: int, state: str, settled_at: float | None) 
     }
     names = (f"{state}{settled_at}-{n}" for n in range(count))
     with store.engine.begin() as connection:
-        connection.execute(insert(events), [{**row, "message_id": name} for name in names])
+        put_whole(connection, [{**row, "message_id": name} for name in names])
 
 
 @pytest.fixture
@@ -68,6 +69,8 @@ def test_each_state_is_kept_for_its_days_and_no_longer(
     assert pruning.run(NOW, no_wait) == {state: 2}
     assert [row.settled_at for row in rows(store).values()] == [NOW - days * DAY]
     assert pruning.run(NOW, no_wait) == {}
+    with store.engine.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(bodies)) == 1
 
 
 def test_what_waits_is_never_pruned(store: Store, pruning: Pruning) -> None:

@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert
+from sqlalchemy import event
 
 from app.outbox.history import Attempt
 from app.outbox.search import PAGE, WINDOW, Event, Search, State, Wanted
 from app.outbox.store import Store
-from app.outbox.tables import events
 from tests.test_store import ACCOUNT, NOW, arrival, claim, rows_on_postgresql, steps_on_sqlite
+from tests.whole_rows import put_whole
 
 KEYS = {ACCOUNT: "a-key"}
 
@@ -136,8 +136,8 @@ def put_many(store: Store, count: int) -> None:
         6: {"email": "ana@example.com"},
     }
     with store.engine.begin() as connection:
-        connection.execute(
-            insert(events),
+        put_whole(
+            connection,
             [{"email": None, **row, "message_id": f"m{n}", **few.get(n, {})} for n in range(count)],
         )
 

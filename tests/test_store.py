@@ -13,7 +13,7 @@ from app.outbox.correction import Correction
 from app.outbox.engine import open_database
 from app.outbox.history import Attempt, attempt_to_line, read_history
 from app.outbox.store import Arrival, Lease, Store
-from app.outbox.tables import events
+from app.outbox.tables import events, whole
 
 ACCOUNT = "4417"
 PAYLOAD = '{"type":"track"}'
@@ -48,7 +48,7 @@ def claim(store: Store, account: str = ACCOUNT, now: float = NOW, **limits: int)
 def rows(store: Store) -> dict[str, Row[Any]]:
     """All that is kept, by message id."""
     with store.engine.begin() as connection:
-        return {row.message_id: row for row in connection.execute(select(events))}
+        return {row.message_id: row for row in connection.execute(select(whole))}
 
 
 def names(store: Store, lease: Lease) -> list[str]:
@@ -427,7 +427,7 @@ BATCH = 50
 
 MOST_ROWS: dict[Settle, int] = {
     lambda store, _: store.due_accounts(NOW): 3 * ACCOUNTS,
-    lambda store, _: claim(store, "a9", most_events=BATCH): 2 * BATCH,
+    lambda store, _: claim(store, "a9", most_events=BATCH): 3 * BATCH,  # with bodies, and to take
     renew: BATCH,
     mark_sent: BATCH,
     bury: BATCH,
@@ -449,17 +449,25 @@ def test_no_statement_goes_through_more_rows_than_it_is_about(store: Store) -> N
 
     for number, (act, most_rows) in enumerate(MOST_ROWS.items()):
         lease = claim(store, f"a{number}", most_events=BATCH)
-        statement = statement_of(store, act, lease)
+        statements = statements_of(store, act, lease)
         if sqlite:
-            assert steps_on_sqlite(store.engine, statement) <= most_rows * STEPS_A_ROW, statement
+            steps = sum(steps_on_sqlite(store.engine, statement) for statement in statements)
+            assert steps <= most_rows * STEPS_A_ROW, statements
         else:
-            assert rows_on_postgresql(store.engine, statement) <= most_rows, statement
+            gone = sum(rows_on_postgresql(store.engine, statement) for statement in statements)
+            assert gone <= most_rows, statements
 
 
 Statement = tuple[str, Any]
 
 
 def statement_of(store: Store, act: Settle, lease: Lease) -> Statement:
+    """The one that the driver gets."""
+    (statement,) = statements_of(store, act, lease)
+    return statement
+
+
+def statements_of(store: Store, act: Settle, lease: Lease) -> list[Statement]:
     """What the driver gets, with (one row of) its values."""
     seen: list[Statement] = []
 
@@ -470,8 +478,7 @@ def statement_of(store: Store, act: Settle, lease: Lease) -> Statement:
     event.listen(store.engine, "before_cursor_execute", see)
     act(store, lease)
     event.remove(store.engine, "before_cursor_execute", see)
-    (statement,) = seen
-    return statement
+    return seen
 
 
 def steps_on_sqlite(engine: Engine, statement: Statement) -> int:

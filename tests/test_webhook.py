@@ -22,7 +22,7 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from app.bridge import bridge_of
-from app.outbox.tables import events
+from app.outbox.tables import events, whole
 from app.settings import Settings
 from app.source.webhook import body_to_track
 from tests.bridge_process import ROOT
@@ -117,7 +117,7 @@ def post(client: FlaskClient, body: bytes, token: str = TOKEN, **how: Any) -> Te
 def rows_of(app: Flask) -> list[Row[Any]]:
     reader = bridge_of(app).store.engine.execution_options(isolation_level="AUTOCOMMIT")
     with reader.connect() as connection:
-        return list(connection.execute(select(events).order_by(events.c.id)))
+        return list(connection.execute(select(whole).order_by(events.c.id)))
 
 
 @contextmanager

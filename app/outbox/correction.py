@@ -11,10 +11,12 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Engine,
+    Insert,
     Text,
     Update,
     delete,
     func,
+    insert,
     literal,
     select,
     tuple_,
@@ -25,7 +27,7 @@ from app.outbox.conditions import IS_SETTLED
 from app.outbox.engine import dialect_of
 from app.outbox.history import attempt_to_line
 from app.outbox.store import Arrival
-from app.outbox.tables import events
+from app.outbox.tables import bodies, columns_of, events, whole
 from app.outbox.words import storable
 
 STEP = 300
@@ -55,7 +57,7 @@ Place = tuple[float, int]
 
 START: Place = (0.0, 0)
 
-_COLUMNS = [events.c[field.name] for field in fields(Kept)]
+_KEPT = select(*columns_of(field.name for field in fields(Kept))).select_from(whole)
 
 
 class Correction:
@@ -68,7 +70,7 @@ class Correction:
 
     def find(self, message_id: str) -> Kept | None:
         """The event with this id, in whichever state."""
-        statement = select(*_COLUMNS).where(events.c.message_id == storable(message_id))
+        statement = _KEPT.where(events.c.message_id == storable(message_id))
         with self._reader.connect() as connection:
             row = connection.execute(statement).mappings().one_or_none()
         return Kept(**row) if row else None
@@ -107,8 +109,7 @@ class Correction:
         """The next ones, in the order in which they were set aside."""
         settled_at, id_ = events.c.settled_at, events.c.id
         statement = (
-            select(*_COLUMNS)
-            .where(events.c.state == "quarantined", IS_SETTLED)
+            _KEPT.where(events.c.state == "quarantined", IS_SETTLED)
             .where(tuple_(settled_at, id_) > after, settled_at <= until)
             .order_by(settled_at, id_)
             .limit(most)
@@ -130,9 +131,7 @@ class Correction:
             "collection": literal(arrival.collection, Text),
             "email": literal(arrival.email and storable(arrival.email.lower()), Text),
             "state": literal("pending"),
-            "payload": literal(arrival.payload, Text),
             "payload_bytes": literal(len(arrival.payload or "")),
-            "raw": events.c.raw,
             "received_at": events.c.received_at,
             "due_at": literal(now),
             "tries": literal(0),
@@ -142,7 +141,9 @@ class Correction:
         )
         put = put.on_conflict_do_nothing(index_elements=[events.c.message_id])
         with self._engine.connect() as connection:
-            new = connection.execute(put.returning(events.c.id)).first()
+            new = connection.scalar(put.returning(events.c.id))
+            if new is not None:
+                connection.execute(_take_body(id_, new, arrival.payload))
             if connection.execute(delete(events).where(*here)).rowcount == 0:
                 connection.rollback()
                 return None
@@ -160,6 +161,11 @@ class Correction:
         here = (events.c.id == id_, events.c.state == "quarantined")
         with self._engine.begin() as connection:
             return connection.execute(update(events).where(*here).values(error=error)).rowcount == 1
+
+
+def _take_body(old: int, new: int, payload: str | None) -> Insert:
+    values = (literal(new), literal(payload, Text), bodies.c.raw)
+    return insert(bodies).from_select(list(bodies.c), select(*values).where(bodies.c.event == old))
 
 
 def _again(ids: Sequence[int], now: float) -> Update:

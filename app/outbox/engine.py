@@ -121,6 +121,8 @@ def _prepare(connection: Any) -> None:
     # a log that is synced at each commit: survives power loss, and readers never wait
     _insist(connection, "PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    # an event's body goes with the event
+    connection.execute("PRAGMA foreign_keys = ON")
     # what is deleted is overwritten with zeros: who was erased is not to be read in the file
     connection.execute("PRAGMA secure_delete = ON")
 

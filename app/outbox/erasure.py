@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select, text, update
 
 from app.outbox.mention import Mention
 from app.outbox.pace import Wait, in_steps
-from app.outbox.tables import events
+from app.outbox.tables import bodies, events, whole
 
 PAGE = 50
 """Events looked through at once: a body may be 1 MiB."""
@@ -30,14 +30,13 @@ CHECKPOINT_MILLISECONDS = 100
 
 ERASED = {
     "state": "erased",
-    "payload": None,
     "payload_bytes": 0,
-    "raw": b"",
     "email": None,
     "lease": None,
     "error": None,
     "history": None,
 }
+ERASED_BODY = {"payload": None, "raw": b""}
 
 
 class Erasure:
@@ -111,7 +110,8 @@ class Erasure:
     def _next_page(self) -> Sequence[tuple[Any, ...]]:
         c = events.c
         statement = (
-            select(c.id, c.state, c.email, c.raw, c.payload, c.error, c.history)
+            select(c.id, c.state, c.email, bodies.c.raw, bodies.c.payload, c.error, c.history)
+            .select_from(whole)
             .where(c.id > self._looked_at, c.state != "erased")
             .order_by(c.id)
             .limit(PAGE)
@@ -143,8 +143,10 @@ class Erasure:
         with self._engine.begin() as connection:
             rows = connection.execute(here.with_for_update(skip_locked=True)).all()
             free = [row for row in rows if also_leased or row.lease is None or row.due_at <= now]
-            erase = update(events).where(c.id.in_([row.id for row in free]))
+            ids = [row.id for row in free]
+            erase = update(events).where(c.id.in_(ids))
             connection.execute(erase.values(ERASED | {"settled_at": now}))
+            connection.execute(update(bodies).where(bodies.c.event.in_(ids)).values(ERASED_BODY))
         return [row.state for row in free]
 
     def _not_erased(self, ids: Sequence[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""A statement made into its driver's words once, for the few that run for every webhook.
+"""A statement made into its driver's words once, for the few that run for every event.
 
 Executed SQLAlchemy's way they take four times as long as in the driver, and most of that time is
 not the database's (docs/performance.md). Transactions, errors and reconnecting stay SQLAlchemy's.
@@ -7,19 +7,34 @@ not the database's (docs/performance.md). Transactions, errors and reconnecting 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, UpdateBase
+from sqlalchemy import Connection, CursorResult, Engine
+from sqlalchemy.sql import ClauseElement
+
+Given = Mapping[str, Any]
 
 
 class Prepared:
-    """One statement that changes rows; `columns` are the names of what it is given."""
+    """One statement; `columns` are the names of what an insert is given for each row."""
 
-    def __init__(self, engine: Engine, statement: UpdateBase, columns: Sequence[str]) -> None:
-        compiled = statement.compile(dialect=engine.dialect, column_keys=columns)
+    def __init__(
+        self, engine: Engine, statement: ClauseElement, columns: Sequence[str] = ()
+    ) -> None:
+        compiled: Any = statement.compile(dialect=engine.dialect, column_keys=columns)
         self._words = str(compiled)
-        self._order: Sequence[str] | None = getattr(compiled, "positiontup", None)
+        self._fixed = {
+            name: bind.value for name, bind in compiled.binds.items() if not bind.required
+        }
+        self._order: Sequence[str] | None = compiled.positiontup
         """The names in the order of the question marks, where that is how the driver takes them."""
 
-    def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+    def run(self, connection: Connection, given: Given) -> CursorResult[Any]:
+        """Once. Raises `SQLAlchemyError`."""
+        return connection.exec_driver_sql(self._words, self._values(given))
+
+    def run_each(self, connection: Connection, rows: Sequence[Given]) -> int:
         """Once for each row; how many rows it changed in all. Raises `SQLAlchemyError`."""
-        values = [tuple(row[name] for name in self._order) for row in rows] if self._order else rows
-        return connection.exec_driver_sql(self._words, values).rowcount
+        return connection.exec_driver_sql(self._words, list(map(self._values, rows))).rowcount
+
+    def _values(self, given: Given) -> Any:
+        values = {**self._fixed, **given} if self._fixed else given
+        return tuple(values[name] for name in self._order) if self._order else values

@@ -5,24 +5,22 @@ beside it. A deliverer that dies leaves nothing to clean up: its events fall due
 statement of a claim names its token, so one that overslept cannot undo another's work.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    ColumnElement,
     CursorResult,
     Engine,
+    LargeBinary,
+    Text,
     Update,
-    any_,
     bindparam,
     delete,
     func,
-    literal,
+    insert,
     select,
     text,
     update,
@@ -31,8 +29,9 @@ from sqlalchemy import (
 from app.outbox.conditions import IS_PENDING, WAITING_ACCOUNTS
 from app.outbox.engine import dialect_of
 from app.outbox.history import Attempt, attempt_to_line
+from app.outbox.ids import among, ids_to_value
 from app.outbox.prepared import Prepared
-from app.outbox.tables import events, pauses
+from app.outbox.tables import bodies, columns_of, events, pauses, whole
 from app.outbox.traffic import Traffic
 from app.outbox.words import storable
 
@@ -57,14 +56,14 @@ class Claimed(NamedTuple):
     id: int
     message_id: str
     collection: str | None
-    payload: str
     received_at: float
     tries: int
+    payload: str
 
 
 @dataclass(frozen=True)
 class Lease:
-    """Events of one account, claimed together, oldest first."""
+    """Events of one account, claimed together; the first has been due for longest."""
 
     token: str
     account: str
@@ -85,8 +84,6 @@ class Lease:
         return replace(self, events=tuple(events))
 
 
-_CLAIMED = [events.c[name] for name in Claimed._fields]
-
 _IS_DUE = """
     AND (SELECT due_at FROM events WHERE state = 'pending' AND events.account = accounts.account
          ORDER BY due_at LIMIT 1) <= :now
@@ -101,23 +98,39 @@ class Store:
         # a single SELECT is its own transaction: no BEGIN, so no write lock on SQLite
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._dialect = dialect_of(engine)
-        insert = self._dialect.insert(events).on_conflict_do_nothing(
+        put = self._dialect.insert(events).on_conflict_do_nothing(
             index_elements=[events.c.message_id]
         )
-        self._insert_all = Prepared(engine, insert, _COLUMNS)
-        self._insert_each = insert.returning(events.c.message_id)
+        self._put_all = Prepared(engine, put, _COLUMNS)
+        self._put_each = put.returning(events.c.message_id)
+        self._put_bodies = Prepared(engine, PUT_BODY, ("message_id", "payload", "raw"))
+        self._due = Prepared(engine, _DUE)
+        self._take = Prepared(
+            engine,
+            update(events)
+            .where(among(engine, events.c.id))
+            .values(due_at=bindparam("until"), lease=bindparam("token")),
+        )
+        self._ours = update(events).where(
+            among(engine, events.c.id), events.c.lease == bindparam("token"), IS_PENDING
+        )
+        sent = self._ours.values(_ended("sent", bindparam("now")))
+        self._sent_all = Prepared(engine, sent)
+        self._sent_each = Prepared(engine, sent.returning(events.c.collection))
         self._traffic = Traffic(engine)
 
     def put(self, arrivals: Sequence[Arrival]) -> set[str]:
         """Keep them: on disk on return. Gives the message ids that are new."""
         rows = [_to_row(arrival) for arrival in arrivals]
-        by_id = {row["message_id"]: row for row in rows}
+        by_id = {row["message_id"]: row for row in reversed(rows)}  # of copies the first is kept
         with self.engine.connect() as connection:
-            if self._insert_all.run(connection, rows) == len(rows):
+            if self._put_all.run_each(connection, rows) == len(rows):
                 new = set(by_id)
             else:  # repeats among them: which, is only told the slow way
                 connection.rollback()
-                new = set(connection.scalars(self._insert_each, rows))
+                new = set(connection.scalars(self._put_each, rows))
+            if new:
+                self._put_bodies.run_each(connection, [by_id[name] for name in new])
             came = ((by_id[name]["received_at"], by_id[name]["collection"]) for name in new)
             self._traffic.count(connection, "received", came)
             connection.commit()
@@ -131,17 +144,18 @@ class Store:
     def claim(
         self, account: str, now: float, until: float, most_events: int, most_bytes: int
     ) -> Lease:
-        """Take the account's oldest due events, as many as fit, until the lease ends at `until`.
+        """Take the events that have been due for longest, as many as fit, until the lease ends at
+        `until`.
 
         Claims that run at once take different events: PostgreSQL skips rows that another has
         locked, SQLite's writers take turns.
         """
-        lease = uuid4().hex
-        limits = {"most_events": most_events, "most_bytes": most_bytes}
-        values = {"whose": account, "now": now, "until": until, "token": lease, **limits}
+        wanted = {"whose": account, "now": now, "most_events": most_events}
         with self.engine.begin() as connection:
-            rows = connection.execute(_CLAIM, values).all()
-        return Lease(lease, account, tuple(sorted(map(Claimed._make, rows))))
+            due = list(map(Claimed._make, self._due.run(connection, wanted)))
+            lease = Lease(uuid4().hex, account, _fitting(due, most_bytes))
+            self._take.run(connection, {"until": until, **self._names(lease)})
+        return lease
 
     def renew(self, lease: Lease, until: float) -> bool:
         """Hold the events longer; False if any of them is no longer this claim's."""
@@ -149,15 +163,20 @@ class Store:
 
     def mark_sent(self, lease: Lease, now: float) -> int:
         """The destination took them. Like all that settle: how many were still this claim's."""
-        statement = self._ours(lease).values(_ended("sent", now)).returning(events.c.collection)
-        with self.engine.begin() as connection:
-            sent = connection.scalars(statement).all()
+        given = self._names(lease) | {"now": now}
+        with self.engine.connect() as connection:
+            if self._sent_all.run(connection, given).rowcount == len(lease.events):
+                sent = [event.collection for event in lease.events]
+            else:  # some are another's by now: which, is only told the slow way
+                connection.rollback()
+                sent = [collection for (collection,) in self._sent_each.run(connection, given)]
             self._traffic.count(connection, "sent", ((now, collection) for collection in sent))
+            connection.commit()
         return len(sent)
 
     def bury(self, lease: Lease, now: float, failed: Attempt) -> int:
         """They will not be tried again."""
-        return self._run(self._ours(lease).values({**_ended("dead", now), **_failed(failed)}))
+        return self._settle(lease, {**_ended("dead", now), **_failed(failed)})
 
     def release(self, lease: Lease, now: float) -> int:
         """Give them back untried."""
@@ -187,53 +206,38 @@ class Store:
         with self.engine.begin() as connection:
             connection.execute(delete(pauses).where(pauses.c.account == account))
 
-    def _ours(self, lease: Lease) -> Update:
-        """The ids go as one value: a statement with a place for each is another one each time."""
-        ids = [event.id for event in lease.events]
-        among: ColumnElement[bool]
-        if self.engine.dialect.name == "sqlite":
-            listed = func.json_each(json.dumps(ids)).table_valued("value")
-            among = events.c.id.in_(select(listed.c.value))
-        else:
-            among = events.c.id == any_(literal(ids, ARRAY(BigInteger)))
-        return update(events).where(among, events.c.lease == lease.token, IS_PENDING)
+    def _names(self, lease: Lease) -> dict[str, Any]:
+        ids = ids_to_value(self.engine, [event.id for event in lease.events])
+        return {"ids": ids, "token": lease.token}
 
     def _settle(self, lease: Lease, values: Mapping[str, Any]) -> int:
-        return self._run(self._ours(lease).values(values))
+        return self._run(self._ours.values(values), self._names(lease))
 
-    def _run(self, statement: Update, rows: list[dict[str, Any]] | None = None) -> int:
+    def _run(self, statement: Update, given: dict[str, Any] | list[dict[str, Any]]) -> int:
         with self.engine.begin() as connection:
-            result: CursorResult[Any] = connection.execute(statement, rows)
+            result: CursorResult[Any] = connection.execute(statement, given)
             return result.rowcount
 
 
-def _fitting() -> Any:
-    """Ids of the oldest due events whose payloads together are not over `most_bytes`."""
-    due = (
-        select(events.c.id, events.c.due_at, events.c.payload_bytes)
-        .where(IS_PENDING, events.c.account == bindparam("whose"))
-        .where(events.c.due_at <= bindparam("now"))
-        .order_by(events.c.due_at, events.c.id)
-        .limit(bindparam("most_events"))
-        .with_for_update(skip_locked=True)  # SQLite has no such clause, and is asked for none
-        .cte("due")
-        .prefix_with("MATERIALIZED")
-    )
-    up_to_here = func.sum(due.c.payload_bytes).over(order_by=(due.c.due_at, due.c.id))
-    running = select(due.c.id, up_to_here.label("total")).subquery("running")
-    return select(running.c.id).where(running.c.total <= bindparam("most_bytes"))
-
-
-_CLAIM = (
-    update(events)
-    .where(events.c.id.in_(_fitting()))
-    .values(due_at=bindparam("until"), lease=bindparam("token"))
-    .returning(*_CLAIMED)
+_DUE = (
+    select(*columns_of(Claimed._fields))
+    .select_from(whole)
+    .where(IS_PENDING, events.c.account == bindparam("whose"))
+    .where(events.c.due_at <= bindparam("now"))
+    .order_by(events.c.due_at, events.c.id)
+    .limit(bindparam("most_events"))
+    # SQLite has no such clause, and is asked for none
+    .with_for_update(skip_locked=True, of=events)
 )
-"""Made once: to make it takes as long as to run it."""
 
 
-def _ended(state: str, now: float) -> dict[str, Any]:
+def _fitting(due: Sequence[Claimed], most_bytes: int) -> tuple[Claimed, ...]:
+    """The first of them, whose payloads together are not over `most_bytes`."""
+    totals = accumulate(len(event.payload) for event in due)
+    return tuple(event for event, total in zip(due, totals, strict=True) if total <= most_bytes)
+
+
+def _ended(state: str, now: Any) -> dict[str, Any]:
     return {
         "state": state,
         "settled_at": now,
@@ -252,8 +256,15 @@ def _failed(failed: Attempt) -> dict[str, Any]:
 
 
 _COLUMNS = (
-    *("message_id", "account", "collection", "email", "state", "payload", "payload_bytes", "raw"),
+    *("message_id", "account", "collection", "email", "state", "payload_bytes"),
     *("received_at", "due_at", "tries", "error", "settled_at"),
+)
+
+PUT_BODY = insert(bodies).from_select(
+    ["event", "payload", "raw"],
+    select(
+        events.c.id, bindparam("payload", type_=Text), bindparam("raw", type_=LargeBinary)
+    ).where(events.c.message_id == bindparam("message_id")),
 )
 
 

@@ -1,10 +1,14 @@
 """The outbox's tables. Times are seconds since the epoch."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
     Double,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -26,11 +30,8 @@ events = Table(
     Column("account", Text, nullable=False),
     # pending → sent | dead; quarantined has no payload and is not sent; erased is but its id
     Column("state", Text, nullable=False),
-    # what goes out, in ASCII JSON, and its length
-    Column("payload", Text),
+    # how long its body's payload is
     Column("payload_bytes", Integer, nullable=False),
-    # what came in, to the byte
-    Column("raw", LargeBinary, nullable=False),
     Column("received_at", Double, nullable=False),
     # when it may next be claimed; a claim moves this to the end of its lease
     Column("due_at", Double, nullable=False),
@@ -79,6 +80,26 @@ Index(
 
 Index("events_email", events.c.email)
 
+# apart from the events: an event's row is written anew each time it is claimed or settled, its body
+# is written once
+bodies = Table(
+    "bodies",
+    metadata,
+    Column(
+        "event",
+        BigInteger().with_variant(Integer, "sqlite"),
+        ForeignKey("events.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    # what goes out, in ASCII JSON; none of what could not be read
+    Column("payload", Text),
+    # what came in, to the byte
+    Column("raw", LargeBinary, nullable=False),
+)
+
+whole = events.join(bodies)
+
 pauses = Table(
     "pauses",
     metadata,
@@ -111,3 +132,8 @@ traffic = Table(
     Column("received", Integer, nullable=False),
     Column("sent", Integer, nullable=False),
 )
+
+
+def columns_of(names: Iterable[str]) -> list[Column[Any]]:
+    """The columns of `whole` with these names."""
+    return [bodies.c[name] if name in bodies.c else events.c[name] for name in names]

@@ -54,7 +54,7 @@ class Traffic:
             for (minute, collection), count in sorted(counts.items())
         ]
         if rows:
-            self._upsert.run(connection, rows)
+            self._upsert.run_each(connection, rows)
 
 
 def read_traffic(engine: Engine, since: float) -> list[Minute]:

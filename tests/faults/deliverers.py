@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, Row, select
+from sqlalchemy.exc import OperationalError
 
 from app.delivery import POLL, Delivery
 from app.outbox.store import Arrival, Store
@@ -64,12 +65,31 @@ def wait_until(true: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.01)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """SIGSTOP, and wait until each thread of it stands still: on a busy machine one may go on for
-    a moment, and be stopped in the middle of a write, which holds up all others on SQLite."""
-    process.send_signal(signal.SIGSTOP)
+def stop(process: subprocess.Popen[bytes], engine: Engine) -> None:
+    """SIGSTOP, but not in the middle of a write, such as one of those that prune: that would hold
+    up all others on SQLite."""
     threads = Path(f"/proc/{process.pid}/task")
-    wait_until(lambda: {_state(thread) for thread in threads.iterdir()} == {"T"}, seconds=5)
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: {_state(thread) for thread in threads.iterdir()} == {"T"}, seconds=5)
+        if not _is_being_written(engine):
+            return
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.01)
+
+
+def _is_being_written(engine: Engine) -> bool:
+    """Whether someone holds SQLite's write lock."""
+    if engine.dialect.name != "sqlite":
+        return False
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError:
+            return True
+        connection.exec_driver_sql("ROLLBACK")
+        return False
 
 
 def _state(thread: Path) -> str:

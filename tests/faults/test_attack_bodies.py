@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select
 
-from app.outbox.tables import events
+from app.outbox.tables import whole
 from tests.bridge_process import BridgeProcess
 from tests.faults.attacks import post
 from tests.faults.conftest import scaled
@@ -102,7 +102,7 @@ def test_a_hostile_body_is_judged_by_the_rules_and_kept_as_it_came(
                 verdict = answer["status"].replace("duplicate", "accepted")
                 assert verdict == expected, (name, said)
                 found[verdict] += 1
-    rows = read(engine, select(events.c.message_id, events.c.raw, events.c.state))
+    rows = read(engine, select(whole))
     kept = {bytes(row.raw): row.state for row in rows}
     for name, body, expected in CASES:
         state = {"quarantined": "quarantined", "accepted": "pending", "ignored": None}[expected]

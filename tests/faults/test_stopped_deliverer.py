@@ -46,7 +46,7 @@ def test_who_slept_past_its_lease_cannot_settle_what_another_has_in_hand(
             key: bridge.start_deliverer(SEGMENT_WRITE_KEY="", SEGMENT_WRITE_KEYS=f"{key}={key}")
             for key in ANSWERS
         }
-        segment.behave = put_to_sleep(bridge, sleepers, ids)
+        segment.behave = put_to_sleep(bridge, engine, sleepers, ids)
         answered = segment.answered
         wait_until(lambda: segment.answered == answered + len(sleepers))  # noqa: B023
         with another_deliverer(store, segment.url) as another:
@@ -66,6 +66,7 @@ def test_who_slept_past_its_lease_cannot_settle_what_another_has_in_hand(
 
 def put_to_sleep(
     bridge: BridgeProcess,
+    engine: Engine,
     sleepers: Mapping[str, subprocess.Popen[bytes]],
     ids: Mapping[str, set[str]],
 ) -> Callable[[Batch], Reply]:
@@ -74,7 +75,7 @@ def put_to_sleep(
     def behave(batch: Batch) -> Reply:
         account = next(key for key in ids if batch.calls[0]["messageId"] in ids[key])
         if batch.write_key != ANOTHER:
-            stop(sleepers[account])
+            stop(sleepers[account], engine)
             return ANSWERS[account]
         refused = bridge.log.read_text().count(REFUSED)
         sleepers[account].send_signal(signal.SIGCONT)
