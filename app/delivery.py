@@ -23,6 +23,10 @@ from app.outbox.store import Claimed, Lease, Store
 
 log = get_logger(__name__)
 
+TURN = 0.1
+"""Seconds for which an account's batches follow one another: to ask whose turn it is after each one
+takes a tenth of the time (docs/performance.md), to let others wait longer is not fair."""
+
 POLL = 0.5
 """Seconds between looks at the outbox when there was less to do than a full batch."""
 
@@ -103,17 +107,27 @@ class Delivery:
             pass
 
     def deliver_due(self) -> bool:
-        """Send one batch for each account that has events due; whether any has more waiting."""
+        """Send what fits into a turn for each account that has events due; whether more wait."""
         more = False
         for account in self._store.due_accounts(self._clock()):
             key = self._destination.key_for(account)
             if key is None:
                 self._tell_held(account)
-            elif not self._is_paused(key) and not self._stopping.is_set():
-                lease = self._claim(account)
-                self._send(key, lease)
-                more = more or _is_full(lease)
+            else:
+                more |= self._take_turn(key, account)
         return more
+
+    def _take_turn(self, key: str, account: str) -> bool:
+        """Send full batches for a moment, and one that is not; whether there are more."""
+        ends = time.monotonic() + TURN
+        while not self._is_paused(key) and not self._stopping.is_set():
+            lease = self._claim(account)
+            self._send(key, lease)
+            if not _is_full(lease):
+                return False
+            if time.monotonic() > ends:
+                return True
+        return False
 
     def _claim(self, account: str) -> Lease:
         now = self._clock()

@@ -12,11 +12,11 @@ from sqlalchemy import Row, select, text
 
 from app import delivery as module
 from app.backoff import GIVE_UP_AFTER
-from app.delivery import KEY_PAUSE, LEASE, MOST_BYTES, Delivery
+from app.delivery import KEY_PAUSE, LEASE, MOST_BYTES, MOST_EVENTS, TURN, Delivery
 from app.errors import BatchRefused, KeyRefused, SendError, TryAgain
 from app.logs import configure_logs
 from app.outbox.store import Arrival, Store
-from app.outbox.tables import events, pauses
+from app.outbox.tables import pauses, whole
 from app.source import segment as segment_module
 from app.source.segment import Segment
 from app.source.webhook import body_to_track
@@ -90,7 +90,7 @@ def names(count: int) -> list[str]:
 def rows(store: Store) -> dict[str, Row[Any]]:
     """All events by message id."""
     with store.engine.connect() as connection:
-        return {row.message_id: row for row in connection.execute(select(events))}
+        return {row.message_id: row for row in connection.execute(select(whole))}
 
 
 def states(store: Store) -> Counter[str]:
@@ -375,6 +375,16 @@ def test_the_wait_that_segment_asks_for_is_kept_for_every_event_of_the_key(
     clock.now += 0.1
     delivery.drain()
     assert sorted(segment.message_ids()) == ["drip-1", "drip-2"]
+
+
+def test_a_backlog_lets_another_account_take_its_turn(store: Store, clock: Clock) -> None:
+    destination = Recorder(lambda _: time.sleep(0.6 * TURN))
+    keep(store, *names(5 * MOST_EVENTS), account="1")
+    keep(store, "drip-other", account="2")
+
+    delivery_to(store, destination, clock).drain()
+
+    assert [len(batch) for batch in destination.batches] == [100, 100, 1, 100, 100, 100]
 
 
 def test_a_key_that_rests_does_not_hold_up_another(
