@@ -27,7 +27,7 @@ TURN = 0.1
 """Seconds for which an account's batches follow one another: to ask whose turn it is after each one
 takes a tenth of the time (docs/performance.md), to let others wait longer is not fair."""
 
-POLL = 0.5
+POLL = 0.1
 """Seconds between looks at the outbox when there was less to do than a full batch."""
 
 LEASE = 30.0
