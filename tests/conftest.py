@@ -1,5 +1,6 @@
 """The real things that tests run against: both engines, a Segment on loopback, gunicorn."""
 
+import logging
 import os
 import shutil
 import tempfile
@@ -19,6 +20,7 @@ from app import create_app
 from app.outbox.engine import open_database
 from app.outbox.schema import upgrade
 from app.outbox.store import Store
+from app.repeats import OnceAMinute
 from app.settings import Settings
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import FakeSegment
@@ -42,6 +44,15 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         ):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_said_later() -> Iterator[None]:
+    """Lines that are held back are said while there is somebody to read them."""
+    yield
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, OnceAMinute):
+            handler.close()
 
 
 @pytest.fixture(scope="session")
