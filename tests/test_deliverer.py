@@ -17,12 +17,6 @@ CLICK = (ROOT / "samples" / "clicked_email.json").read_bytes()
 
 
 @pytest.fixture
-def segment() -> Iterator[FakeSegment]:
-    with FakeSegment() as segment:
-        yield segment
-
-
-@pytest.fixture
 def bridge(segment: FakeSegment, tmp_path: Path) -> Iterator[BridgeProcess]:
     with BridgeProcess(make_url(f"sqlite:///{tmp_path}/b.db"), segment.url, tmp_path) as bridge:
         yield bridge

@@ -32,7 +32,8 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
             return first_run_page(bridge)
         now = time.time()
         view = read_view(bridge, request.args, now)
-        return render_template("stream.html", overview=look(bridge, view.per, now), view=view)
+        overview = look(bridge, view.per, now)
+        return render_template("stream.html", overview=overview, view=view, most=MOST)
 
     @blueprint.get("/events.jsonl")
     def download() -> ResponseReturnValue:
