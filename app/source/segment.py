@@ -43,6 +43,17 @@ class _Session(DeadlineSession):
 
     payloads: Sequence[str] = ()
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._environment: dict[Any, Any] = {}
+
+    def merge_environment_settings(self, url: Any, *given: Any) -> Any:
+        """Proxies and certificates of the environment: `requests` would look for them with each
+        batch, a fifth of what sending takes."""
+        if url not in self._environment:
+            self._environment[url] = super().merge_environment_settings(url, *given)
+        return dict(self._environment[url])
+
     def post(self, url: Any, data: Any = None, json: Any = None, **how: Any) -> requests.Response:
         """Called by the SDK."""
         before, empty, behind = data.partition(_NO_CALLS)
