@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, Row, event, select, update
+from sqlalchemy import Engine, Row, event, select, text, update
 from sqlalchemy.engine import URL
 
 from app.outbox.correction import Correction
@@ -415,6 +415,26 @@ def test_eight_that_put_the_same_events_at_once_keep_each_once(
 
     assert sorted(fresh) == sorted(rows(store))
     assert len(fresh) == 50
+
+
+# what the power may take
+
+
+def test_a_put_is_on_disk_on_return_and_only_what_is_done_again_need_not_be(store: Store) -> None:
+    is_sqlite = store.engine.dialect.name == "sqlite"
+    how, synced, later = (
+        ("PRAGMA synchronous", 2, 1) if is_sqlite else ("SHOW synchronous_commit", "on", "off")
+    )
+    seen: list[Any] = []
+    event.listen(
+        store.engine, "commit", lambda connection: seen.append(connection.scalar(text(how)))
+    )
+
+    for number, act in enumerate((renew, postpone, release, bury, mark_sent)):
+        seen.clear()
+        store.put([arrival(f"m{number}")])
+        act(store, claim(store))  # over the same connection
+        assert seen == [synced, later, later], act
 
 
 # how much is gone through to do it

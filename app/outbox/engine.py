@@ -1,4 +1,5 @@
-"""One database, either engine, set so that a commit is on disk before it returns."""
+"""One database, either engine, set so that a commit is on disk before it returns, unless it is said
+that it need not be."""
 
 import time
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, ExceptionContext
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.errors import CannotStart
 
@@ -27,6 +28,21 @@ def open_database(url: URL) -> Engine:
     Raises `CannotStart` where the only SQLite there is could corrupt the file.
     """
     return _open_sqlite(url) if url.get_backend_name() == "sqlite" else _open_postgresql(url)
+
+
+def synced_later(engine: Engine) -> Engine:
+    """The same database, but a commit may return before it is on disk: for what is done again, to
+    the same end, should the power fail within the next seconds. The next commit of the engine
+    itself has it on disk too.
+    """
+    return engine.execution_options(**_LATER)
+
+
+_LATER = {"synced_later": True}
+
+
+def _is_synced_later(connection: Connection) -> bool:
+    return _LATER.items() <= connection.get_execution_options().items()
 
 
 def dialect_of(engine: Engine) -> Any:
@@ -98,17 +114,19 @@ def _write_lock_first(connection: Connection) -> None:
         return
     driver: Any = connection.connection.driver_connection
     deadline = time.monotonic() + BUSY_SECONDS
+    driver.execute(f"PRAGMA synchronous = {'NORMAL' if _is_synced_later(connection) else 'FULL'}")
     driver.execute("PRAGMA busy_timeout = 0")
     try:
-        while True:
+        while time.monotonic() < deadline:
             try:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            except OperationalError as error:
-                if "locked" not in str(error.orig) or time.monotonic() > deadline:
-                    raise
+                driver.execute("BEGIN IMMEDIATE")
+            except driver.OperationalError as error:
+                if "locked" not in str(error):
+                    break
                 time.sleep(LOOK_EVERY)
             else:
                 return
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # to fail in SQLAlchemy's words
     finally:
         driver.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
@@ -142,7 +160,7 @@ def _insist(connection: Any, pragma: str) -> None:
 
 
 def _open_postgresql(url: URL) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url,
         # the writer's and the deliverer's, one to spare: Heroku's small plans allow 20 in all
         pool_size=2,
@@ -160,6 +178,13 @@ def _open_postgresql(url: URL) -> Engine:
         },
         hide_parameters=True,
     )
+
+    @event.listens_for(engine, "begin")
+    def _sync_later(connection: Connection) -> None:
+        if _is_synced_later(connection):
+            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
+    return engine
 
 
 def _sqlite_driver() -> Any:

@@ -5,6 +5,7 @@ beside it. A deliverer that dies leaves nothing to clean up: its events fall due
 statement of a claim names its token, so one that overslept cannot undo another's work.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -27,7 +28,7 @@ from sqlalchemy import (
 )
 
 from app.outbox.conditions import IS_PENDING, WAITING_ACCOUNTS
-from app.outbox.engine import dialect_of
+from app.outbox.engine import dialect_of, synced_later
 from app.outbox.history import Attempt, attempt_to_line
 from app.outbox.ids import among, ids_to_value
 from app.outbox.prepared import Prepared
@@ -97,6 +98,8 @@ class Store:
         self.engine = engine
         # a single SELECT is its own transaction: no BEGIN, so no write lock on SQLite
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        # a claim or a settlement that is lost with the power is made again, and nothing else is
+        self._settling = synced_later(engine)
         self._dialect = dialect_of(engine)
         put = self._dialect.insert(events).on_conflict_do_nothing(
             index_elements=[events.c.message_id]
@@ -131,7 +134,7 @@ class Store:
                 new = set(connection.scalars(self._put_each, rows))
             if new:
                 self._put_bodies.run_each(connection, [by_id[name] for name in new])
-            came = ((by_id[name]["received_at"], by_id[name]["collection"]) for name in new)
+            came = Counter((by_id[name]["received_at"], by_id[name]["collection"]) for name in new)
             self._traffic.count(connection, "received", came)
             connection.commit()
         return new
@@ -151,7 +154,7 @@ class Store:
         locked, SQLite's writers take turns.
         """
         wanted = {"whose": account, "now": now, "most_events": most_events}
-        with self.engine.begin() as connection:
+        with self._settling.begin() as connection:
             due = list(map(Claimed._make, self._due.run(connection, wanted)))
             lease = Lease(uuid4().hex, account, _fitting(due, most_bytes))
             self._take.run(connection, {"until": until, **self._names(lease)})
@@ -164,15 +167,16 @@ class Store:
     def mark_sent(self, lease: Lease, now: float) -> int:
         """The destination took them. Like all that settle: how many were still this claim's."""
         given = self._names(lease) | {"now": now}
-        with self.engine.connect() as connection:
+        with self._settling.connect() as connection:
             if self._sent_all.run(connection, given).rowcount == len(lease.events):
-                sent = [event.collection for event in lease.events]
+                sent = Counter(event.collection for event in lease.events)
             else:  # some are another's by now: which, is only told the slow way
                 connection.rollback()
-                sent = [collection for (collection,) in self._sent_each.run(connection, given)]
-            self._traffic.count(connection, "sent", ((now, collection) for collection in sent))
+                sent = Counter(name for (name,) in self._sent_each.run(connection, given))
+            went = {(now, collection): count for collection, count in sent.items()}
+            self._traffic.count(connection, "sent", went)
             connection.commit()
-        return len(sent)
+        return sent.total()
 
     def bury(self, lease: Lease, now: float, failed: Attempt) -> int:
         """They will not be tried again."""
@@ -214,7 +218,7 @@ class Store:
         return self._run(self._ours.values(values), self._names(lease))
 
     def _run(self, statement: Update, given: dict[str, Any] | list[dict[str, Any]]) -> int:
-        with self.engine.begin() as connection:
+        with self._settling.begin() as connection:
             result: CursorResult[Any] = connection.execute(statement, given)
             return result.rowcount
 

@@ -4,7 +4,7 @@ Written in the transaction that keeps or settles the events, so that the two nev
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -43,10 +43,12 @@ class Traffic:
         self,
         connection: Connection,
         way: Literal["received", "sent"],
-        events: Iterable[tuple[float, str | None]],
+        events: Mapping[tuple[float, str | None], int],
     ) -> None:
-        """Count events, each by its time and collection."""
-        counts = Counter((int(at) // MINUTE * MINUTE, name or "") for at, name in events)
+        """Count events: so many by time and collection."""
+        counts: Counter[tuple[int, str]] = Counter()
+        for (at, name), count in events.items():
+            counts[int(at) // MINUTE * MINUTE, name or ""] += count
         nothing = {"received": 0, "sent": 0}
         rows: list[dict[str, Any]] = [
             {"minute": minute, "collection": collection, **nothing, way: count}
