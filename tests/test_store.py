@@ -423,7 +423,7 @@ def test_eight_that_put_the_same_events_at_once_keep_each_once(
 def test_a_put_is_on_disk_on_return_and_only_what_is_done_again_need_not_be(store: Store) -> None:
     is_sqlite = store.engine.dialect.name == "sqlite"
     how, synced, later = (
-        ("PRAGMA synchronous", 2, 1) if is_sqlite else ("SHOW synchronous_commit", "on", "off")
+        ("PRAGMA synchronous", 2, 1) if is_sqlite else ("SHOW synchronous_commit", "on", "on")
     )
     seen: list[Any] = []
     event.listen(

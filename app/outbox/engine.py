@@ -31,9 +31,10 @@ def open_database(url: URL) -> Engine:
 
 
 def synced_later(engine: Engine) -> Engine:
-    """The same database, but a commit may return before it is on disk: for what is done again, to
-    the same end, should the power fail within the next seconds. The next commit of the engine
-    itself has it on disk too.
+    """The same database, but on SQLite a commit may return before it is on disk: for what is done
+    again, to the same end, should the power fail within the next seconds. The next commit of the
+    engine itself has it on disk too. PostgreSQL would have to be asked each time, which takes as
+    long as it saves.
     """
     return engine.execution_options(**_LATER)
 
@@ -160,7 +161,7 @@ def _insist(connection: Any, pragma: str) -> None:
 
 
 def _open_postgresql(url: URL) -> Engine:
-    engine = create_engine(
+    return create_engine(
         url,
         # the writer's and the deliverer's, one to spare: Heroku's small plans allow 20 in all
         pool_size=2,
@@ -178,13 +179,6 @@ def _open_postgresql(url: URL) -> Engine:
         },
         hide_parameters=True,
     )
-
-    @event.listens_for(engine, "begin")
-    def _sync_later(connection: Connection) -> None:
-        if _is_synced_later(connection):
-            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-
-    return engine
 
 
 def _sqlite_driver() -> Any:
