@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -343,8 +344,8 @@ def test_what_was_accepted_before_a_restart_is_sent_after_it(
     wait_until(lambda: len(segment.batches) == 1)
     waiting = [post(dynos.ports[0], number) for number in range(1, 6)]
     dynos.tell_to_stop()
-    # it has its last callers to wait for: the worker, told at the same time, knows long since
-    wait_until(lambda: "web.1 stopped" in dynos.log)
+    wait_until(lambda: "Handling signal: term" in dynos.log)
+    time.sleep(0.5)  # the worker, told at the same time, knows by now
     gate.open.set()
     dynos.wait_until_stopped()
     assert segment.message_ids() == [in_hand]
