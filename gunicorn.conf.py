@@ -29,8 +29,9 @@ from app.bridge import bridge_of, check_database
 from app.deliverer import Deliverer
 from app.errors import CannotStart
 from app.logs import log_config
+from app.request_end import Verdict
 from app.settings import Settings, load_settings
-from app.source.gate import head_to_refusal
+from app.source.gate import head_to_verdict
 
 
 def _settings() -> Settings:
@@ -55,10 +56,10 @@ _set = _settings()
 wsgi_app = "wsgi:app"
 bind = f"0.0.0.0:{os.environ['PORT']}" if "PORT" in os.environ else "127.0.0.1:8000"
 
-# gthread, but a thread gets a request when it is whole. Threads wait for a commit together and
-# share its sync; 8 to 24 of them make no difference that can be measured. A second process takes a
-# third more webhooks on 2 cores, also on SQLite, for 100 MB with its deliverer: one does for
-# 1,000/s, which is all that Segment takes (docs/performance.md).
+# gthread, but a request is served when it is whole, and a webhook by the event loop itself, which
+# goes on with others while one waits for its commit; 8 to 24 threads for the rest make no
+# difference. A second process takes a third more webhooks on 2 cores, also on SQLite, for 100 MB
+# with its deliverer: one does for 1,000/s, which is all that Segment takes (docs/performance.md).
 worker_class = "app.patient_worker.PatientWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 threads = 16
@@ -103,7 +104,7 @@ def post_worker_init(worker: Any) -> None:
     _spare_the_interpreter()
     bridge = bridge_of(worker.wsgi)
     tokens = bridge.settings.webhook_tokens
-    worker.head_to_refusal = _counted(partial(head_to_refusal, tokens=tokens))
+    worker.head_to_verdict = _counted(partial(head_to_verdict, tokens=tokens))
     bridge.start_watch()
     if not bridge.settings.deliver_in_web:
         return
@@ -122,21 +123,21 @@ def _spare_the_interpreter() -> None:
     """An eighth more webhooks (docs/performance.md).
 
     What is loaded by now stays, so nobody need look through it for garbage again and again; and a
-    thread that soon waits for a commit need not be interrupted before.
+    thread that soon waits by itself need not be interrupted before.
     """
     gc.freeze()
     gc.set_threshold(10_000)
     sys.setswitchinterval(0.02)
 
 
-def _counted(refuse: Callable[[bytes], bytes | None]) -> Callable[[bytes], bytes | None]:
-    def refuse_and_count(head: bytes) -> bytes | None:
-        refusal = refuse(head)
-        if refusal is not None:
+def _counted(judge: Callable[[bytes], Verdict]) -> Callable[[bytes], Verdict]:
+    def judge_and_count(head: bytes) -> Verdict:
+        verdict = judge(head)
+        if verdict.refusal:
             metrics.count_refusal()
-        return refusal
+        return verdict
 
-    return refuse_and_count
+    return judge_and_count
 
 
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature

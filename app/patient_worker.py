@@ -2,8 +2,11 @@
 
 gunicorn's own hands a connection to a thread with its first byte, and the thread then waits,
 without limit, for the rest: 16 senders of a byte a second stop the service for everyone. Here the
-event loop gathers a request, and a thread gets it when it is whole. A buffering proxy in front
-would do the same; a bridge on a laptop or a dyno has none.
+event loop gathers a request, and it is served when it is whole. A buffering proxy in front would
+do the same; a bridge on a laptop or a dyno has none.
+
+A webhook is served by the loop itself, which goes on with others while it waits for its commit;
+whatever else there is, such as the inspector's pages, by a thread.
 """
 
 import selectors
@@ -12,16 +15,19 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from gunicorn.http.errors import ParseException
+from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.util import write_error
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from app.gathered_unreader import GatheredUnreader
 from app.logs import where
-from app.request_end import ArrivingRequest
+from app.request_end import ArrivingRequest, Verdict
+from app.turns import Turns
 
 WHOLE_REQUEST_SECONDS = 10.0
 """A request that is not whole by then is dropped: nothing of it was accepted."""
@@ -39,6 +45,10 @@ LINGER_SECONDS = 2.0
 MOST_BYTES = (1 << 20) + (1 << 16)
 """A request larger than any we take; gunicorn and the app refuse it from here on."""
 
+MOST_IN_TURN = 1 << 16
+"""A larger request takes a thread, whatever it is: to read it takes longer than others like to
+wait. Twice what can become a track call."""
+
 MOST_GATHERED = 64 << 20
 """Bytes of all unfinished requests together; beyond it the largest is dropped."""
 
@@ -47,6 +57,10 @@ THREAD_SECONDS = 5
 up after so long without a byte."""
 
 _PIECE = 65536
+
+_KEPT_ALIVE: Future[bool] = Future()
+"""How gunicorn is told that a connection goes on."""
+_KEPT_ALIVE.set_result(True)
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
@@ -59,11 +73,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._gathering: deque[TConn] = deque()
         self._lingering: deque[TConn] = deque()
-        self.head_to_refusal: Callable[[bytes], bytes | None] = lambda _: None
-        """The head of a request → the answer to it, where no thread need be asked."""
+        self._turns = Turns(self.method_queue.defer)
+        self.head_to_verdict: Callable[[bytes], Verdict] = lambda _: Verdict()
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Every way to a thread leads through here: new, kept-alive and pipelined connections."""
+        """Every request comes through here, of a new, a kept-alive or a pipelined connection."""
         if self.cfg.is_ssl:  # a handshake would hold up the loop
             super().enqueue_req(conn)
             return
@@ -72,7 +86,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             conn.parser.unreader = GatheredUnreader(conn.sock)
             _limit_waits(conn.sock)
         conn.sock.setblocking(False)
-        conn.arriving = ArrivingRequest(self.head_to_refusal)
+        conn.arriving = ArrivingRequest(self.head_to_verdict)
         if conn.arriving.feed(conn.parser.unreader.take_buffered()) or self._gather(conn):
             self._hand_over(conn)
         else:
@@ -80,16 +94,24 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._watch(conn, self._gathering, self._on_more)
 
     def finish_request(self, conn: TConn, fs: Any) -> None:
-        """gunicorn's own waits on the event loop for each client to close its connection."""
+        """A thread is done with it."""
         if self.cfg.is_ssl:
             super().finish_request(conn, fs)
+        else:
+            self._finish(conn, not fs.cancelled() and not fs.exception() and fs.result())
+
+    def _finish(self, conn: TConn, is_kept_alive: bool) -> None:
+        """gunicorn's own waits on the event loop for each client to close its connection."""
+        if not is_kept_alive:
+            self._linger(conn)
             return
-        if not fs.cancelled() and not fs.exception() and fs.result():
-            unreader = conn.parser.unreader
-            unreader.unread(unreader.take_buffered())  # where gunicorn looks for a next request
-            super().finish_request(conn, fs)
-            return
-        self._linger(conn)
+        unreader = conn.parser.unreader
+        next_request = unreader.take_buffered()
+        if next_request:
+            unreader.unread(next_request)
+            self.method_queue.defer(self.enqueue_req, conn)  # others first
+        else:
+            super().finish_request(conn, _KEPT_ALIVE)
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Called with False when the worker is told to stop, or has as many callers as it takes."""
@@ -113,6 +135,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def murder_pending(self) -> None:
         """Called on each turn of the loop: drop those whose time, or our memory, is up."""
         super().murder_pending()
+        self._turns.give_up()
         if not self.alive:
             latest = time.monotonic() + STOPPING_SECONDS
             for conn in self._gathering:
@@ -164,13 +187,30 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _hand_over(self, conn: TConn) -> None:
-        if refusal := conn.arriving.refusal:
+        request = conn.arriving
+        if request.verdict.refusal:
             with suppress(OSError):  # so short that it goes as a whole
-                conn.sock.send(refusal)
+                conn.sock.send(request.verdict.refusal)
             self._linger(conn)
             return
-        conn.parser.unreader.hand_over(conn.arriving.received)
-        super().enqueue_req(conn)
+        takes_turns = request.verdict.takes_turns and len(request.received) <= MOST_IN_TURN
+        conn.parser.unreader.hand_over(request.received)
+        if takes_turns:
+            self._turns.run(partial(self._answer, conn), partial(self._finish, conn))
+        else:
+            super().enqueue_req(conn)
+
+    def _answer(self, conn: TConn) -> bool:
+        """What gunicorn's `handle` does in a thread, but with a socket that is not waited for:
+        whether the connection is kept alive."""
+        try:
+            request = next(conn.parser)
+            return bool(request) and bool(self.handle_request(request, conn))
+        except (StopIteration, NoMoreData, OSError):  # ended, not whole after all, or not read
+            return False
+        except Exception as error:  # noqa: BLE001 - one request's fault is not another's
+            self.handle_error(None, conn.sock, conn.client, error)
+            return False
 
     def _linger(self, conn: TConn) -> None:
         """The answer was the last one of its connection."""

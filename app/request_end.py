@@ -6,6 +6,7 @@ waiting for the sender.
 
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 HEAD_END = b"\r\n\r\n"
 
@@ -21,16 +22,26 @@ _MOST_DIGITS = 15
 """A length of more is one that never comes; Python counts no further than 63 bits in bytes."""
 
 
+class Verdict(NamedTuple):
+    """What is known of a request by its head."""
+
+    refusal: bytes | None = None
+    """The whole answer to it, for which no body is waited."""
+
+    takes_turns: bool = False
+    """It waits for nothing but what lets others take their turns (app/turns.py)."""
+
+
 class ArrivingRequest:
     """The bytes of one request so far. `feed` is called with each piece, in order.
 
-    `head_to_refusal` is asked once, with the head; where it gives an answer, no body is waited for.
+    `head_to_verdict` is asked once, with the head up to its empty line.
     """
 
-    def __init__(self, head_to_refusal: Callable[[bytes], bytes | None]) -> None:
+    def __init__(self, head_to_verdict: Callable[[bytes], Verdict]) -> None:
         self.received = bytearray()
-        self.refusal: bytes | None = None
-        self._head_to_refusal = head_to_refusal
+        self.verdict = Verdict()
+        self._head_to_verdict = head_to_verdict
         self.expects_continue = False
         """The sender waits for a "100 Continue" before it sends the body."""
         self._body_start: int | None = None
@@ -44,7 +55,7 @@ class ArrivingRequest:
         self.received += data
         if self._body_start is None and not self._read_head(searched):
             return False
-        if self.refusal:
+        if self.verdict.refusal:
             return True
         if self._body_length is not None:
             return len(self.received) - (self._body_start or 0) >= self._body_length
@@ -56,8 +67,8 @@ class ArrivingRequest:
             return False
         head = bytes(self.received[: end + 2])
         self._body_start = self._next_chunk = end + len(HEAD_END)
-        self.refusal = self._head_to_refusal(head)
-        self.expects_continue = not self.refusal and bool(_EXPECTS.search(head))
+        self.verdict = self._head_to_verdict(head)
+        self.expects_continue = not self.verdict.refusal and bool(_EXPECTS.search(head))
         if not _CHUNKED.search(head):
             length = _CONTENT_LENGTH.search(head)
             self._body_length = _to_length(length[1], 10) if length else 0

@@ -7,17 +7,22 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.request_end import Verdict
 from app.source.auth import is_known, offered_token
-from app.source.gate import head_to_refusal
+from app.source.gate import head_to_verdict
 from tests.test_auth import OTHER, TOKEN, basic, request
 
 TOKENS = (TOKEN, OTHER)
 LINE = f"POST /webhooks/drip?token={TOKEN} HTTP/1.1"
 
 
-def status(line: str, *fields: str) -> int | None:
+def verdict(line: str, *fields: str) -> Verdict:
     head = "".join(f"{text}\r\n" for text in (line, "Host: example.com", *fields))
-    refusal = head_to_refusal(head.encode("latin-1"), TOKENS)
+    return head_to_verdict(head.encode("latin-1"), TOKENS)
+
+
+def status(line: str, *fields: str) -> int | None:
+    refusal = verdict(line, *fields).refusal
     return int(refusal.split()[1]) if refusal else None
 
 
@@ -30,6 +35,15 @@ def status(line: str, *fields: str) -> int | None:
         (LINE.replace("?", "?a=b&"), []),
         ("POST /webhooks/drip HTTP/1.1", [f"Authorization: {basic(f'drip:{TOKEN}'.encode())}"]),
         ("POST /webhooks/drip HTTP/1.0", [f"AUTHORIZATION:\t{basic(f':{TOKEN}'.encode())} "]),
+    ],
+)
+def test_a_caller_of_the_webhook_with_a_token_takes_turns(line: str, fields: list[str]) -> None:
+    assert verdict(line, *fields) == Verdict(takes_turns=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "fields"),
+    [
         # not plain: the webhook itself decides
         ("POST /webhooks/drip?token=wrong#x HTTP/1.1", []),
         ("POST http://example.com/webhooks/drip?token=wrong HTTP/1.1", []),
@@ -43,8 +57,10 @@ def status(line: str, *fields: str) -> int | None:
         ("POST /webhooks/drip HTTP/1.1x", []),
     ],
 )
-def test_a_caller_with_a_token_or_another_errand_may_go_on(line: str, fields: list[str]) -> None:
-    assert status(line, *fields) is None
+def test_a_caller_who_may_have_one_or_has_another_errand_may_go_on_in_a_thread(
+    line: str, fields: list[str]
+) -> None:
+    assert verdict(line, *fields) == Verdict()
 
 
 @pytest.mark.parametrize(
@@ -73,7 +89,7 @@ def test_chunks_are_for_the_webhook_alone(path: str) -> None:
 
 
 def test_the_answer_says_the_same_as_the_webhooks_own(client: FlaskClient) -> None:
-    refusal = head_to_refusal(b"POST /webhooks/drip HTTP/1.1\r\n", TOKENS) or b""
+    refusal = head_to_verdict(b"POST /webhooks/drip HTTP/1.1\r\n", TOKENS).refusal or b""
     head, _, body = refusal.partition(b"\r\n\r\n")
     own = client.post("/webhooks/drip")
     assert json.loads(body) == own.json
@@ -99,17 +115,17 @@ CREDENTIALS = st.none() | st.binary(max_size=12).map(basic) | st.just(basic(f":{
 
 
 @given(QUERIES, CREDENTIALS)
-def test_nobody_is_refused_whom_the_webhook_would_let_in(
-    query: str, credentials: str | None
-) -> None:
+def test_who_takes_turns_is_whom_the_webhook_lets_in(query: str, credentials: str | None) -> None:
     fields = [] if credentials is None else [f"Authorization: {credentials}"]
-    if status(f"POST /webhooks/drip?{query} HTTP/1.1", *fields) is not None:
-        assert not is_known(offered_token(request(query, credentials)), TOKENS)
+    found = verdict(f"POST /webhooks/drip?{query} HTTP/1.1", *fields)
+    if found != Verdict():
+        is_let_in = is_known(offered_token(request(query, credentials)), TOKENS)
+        assert found.takes_turns == is_let_in == (not found.refusal)
 
 
 @given(st.binary(max_size=30), st.binary(max_size=30))
 def test_no_head_is_a_fault_of_the_gate(query: bytes, credentials: bytes) -> None:
     line = b"POST /webhooks/drip?token=%s HTTP/1.1\r\n" % query
     for prefix in (b"", b"Basic ", b"Digest ", b"Bearer "):
-        head_to_refusal(line + b"Authorization: %s%s\r\n" % (prefix, credentials), TOKENS)
-        head_to_refusal(b"POST /webhooks/drip HTTP/1.1\r\nAuthorization: " + credentials, TOKENS)
+        head_to_verdict(line + b"Authorization: %s%s\r\n" % (prefix, credentials), TOKENS)
+        head_to_verdict(b"POST /webhooks/drip HTTP/1.1\r\nAuthorization: " + credentials, TOKENS)

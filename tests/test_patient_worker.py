@@ -30,16 +30,32 @@ keepalive = 5
 graceful_timeout = 20
 control_socket_disable = True
 
-def post_worker_init(worker):
-    refusal = b"HTTP/1.1 401 Unauthorized\\r\\nContent-Length: 2\\r\\n\\r\\nno"
-    worker.head_to_refusal = lambda head: refusal if b"refuse" in head else None
+def post_worker_init(server):
+    import os
+    from app.request_end import Verdict
+    refused = Verdict(b"HTTP/1.1 401 Unauthorized\\r\\nContent-Length: 2\\r\\n\\r\\nno")
+    others = Verdict(takes_turns=os.environ["SERVED"] == "in turn")
+    server.head_to_verdict = lambda head: refused if b"refuse" in head else others
 """
 
 ECHO = f"""
+import threading
+from app.turns import held_lock
+
 def app(environ, start_response):
     body = environ["wsgi.input"].read(1 << 20)
     if environ["PATH_INFO"] == "/large":
         body = bytes({LARGE_ANSWER})
+    if environ["PATH_INFO"] == "/wait":
+        lock = held_lock()
+        threading.Timer(0.5, lock.release).start()
+        body = b"told" if lock.acquire(timeout=5) else b"not told"
+    if environ["PATH_INFO"] == "/wait-in-vain":
+        body = b"told" if held_lock().acquire(timeout=0.1) else b"not told"
+    if environ["PATH_INFO"] == "/thread":
+        body = threading.current_thread().name.encode()
+    if environ["PATH_INFO"] == "/fault":
+        raise RuntimeError("canary")
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
 """
@@ -49,6 +65,10 @@ HEAD = b"POST /echo?token=canary HTTP/1.1\r\nHost: example.com\r\n"
 
 def request(body: bytes, fields: bytes = b"") -> bytes:
     return HEAD + fields + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def get(path: bytes) -> bytes:
+    return b"GET %s HTTP/1.1\r\nHost: example.com\r\n\r\n" % path
 
 
 @dataclass
@@ -82,7 +102,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(folder: Path) -> Iterator[Server]:
+def start(folder: Path, served: str) -> Iterator[Server]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     log = folder / f"{port}.log"
@@ -90,7 +110,7 @@ def start(folder: Path) -> Iterator[Server]:
         process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}"],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "SERVED": served},
             stderr=file,
             start_new_session=True,
         )
@@ -104,9 +124,14 @@ def start(folder: Path) -> Iterator[Server]:
     process.wait()
 
 
+@pytest.fixture(scope="module", params=["by threads", "in turn"])
+def served(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def shared_server(folder: Path) -> Iterator[Server]:
-    yield from start(folder)
+def shared_server(folder: Path, served: str) -> Iterator[Server]:
+    yield from start(folder, served)
 
 
 @pytest.fixture
@@ -116,9 +141,15 @@ def server(shared_server: Server) -> Iterator[Server]:
 
 
 @pytest.fixture
-def own_server(folder: Path) -> Iterator[Server]:
+def own_server(folder: Path, served: str) -> Iterator[Server]:
     """One that the test may stop."""
-    yield from start(folder)
+    yield from start(folder, served)
+
+
+@pytest.fixture(scope="module")
+def turns(folder: Path) -> Iterator[Server]:
+    """All its requests take turns."""
+    yield from start(folder, "in turn")
 
 
 def test_a_connection_serves_one_request_after_another(server: Server) -> None:
@@ -132,6 +163,13 @@ def test_two_requests_in_one_packet_are_both_answered(server: Server) -> None:
     with server.wire() as wire:
         wire.send(request(b"one") + request(b"two"))
         assert [wire.answer().body, wire.answer().body] == [b"one", b"two"]
+
+
+def test_many_requests_in_one_packet_are_all_answered(server: Server) -> None:
+    with server.wire() as wire:
+        for number in range(1000):
+            wire.send(request(b"%d" % number))
+        assert [int(wire.answer().body) for _ in range(1000)] == list(range(1000))
 
 
 def test_a_request_cut_in_the_middle_behind_another_is_gathered_too(server: Server) -> None:
@@ -201,7 +239,7 @@ def test_who_does_not_close_a_connection_that_ended_holds_nobody_up(server: Serv
 def test_who_does_not_read_the_answer_keeps_no_thread(server: Server) -> None:
     wires = server.wires(2)
     for wire in wires:
-        wire.send(b"GET /large HTTP/1.1\r\nHost: example.com\r\n\r\n")
+        wire.send(get(b"/large"))
     with server.wire() as wire:
         wire.send(request(b"one"))
         assert wire.answer().body == b"one"
@@ -287,3 +325,75 @@ def test_a_worker_told_to_stop_still_answers_what_becomes_whole(own_server: Serv
         time.sleep(0.3)
         wire.send(b"e")
         assert wire.answer().body == b"one"
+
+
+WAITING = get(b"/wait")
+"""For half a second."""
+
+
+def test_more_wait_at_once_than_there_are_threads_and_nobody_waits_for_them(turns: Server) -> None:
+    started = time.monotonic()
+    with turns.opened:
+        wires = turns.wires(20)
+        for wire in wires:
+            wire.send(WAITING)
+        assert turns.answers_at_once()
+        assert [wire.answer().body for wire in wires] == [b"told"] * 20
+    assert 0.5 <= time.monotonic() - started < 2
+
+
+def test_who_is_not_told_in_time_goes_on(turns: Server) -> None:
+    with turns.wire() as wire:
+        wire.send(get(b"/wait-in-vain"))
+        assert wire.answer().body == b"not told"  # a turn of the loop takes a second at most
+
+
+def test_a_large_request_takes_a_thread(turns: Server) -> None:
+    with turns.wire() as wire:
+        wire.send(get(b"/thread"))
+        assert wire.answer().body == b"MainThread"
+        wire.send(request(bytes(70_000)).replace(b"/echo", b"/thread", 1))
+        assert wire.answer().body.startswith(b"ThreadPool")
+
+
+def test_a_client_that_leaves_while_its_request_waits_harms_nobody(turns: Server) -> None:
+    with turns.wire() as wire:
+        wire.send(WAITING)
+    time.sleep(0.6)
+    assert turns.answers_at_once()
+    assert turns.log.read_text().count("Booting worker") == 1
+
+
+@pytest.mark.parametrize(
+    "fields", [b"Content-Length: +9\r\n", b"Content-Length: 1_0\r\n", b"Content-Length: 9,9\r\n"]
+)
+def test_a_request_that_only_seems_whole_is_not_waited_for(turns: Server, fields: bytes) -> None:
+    with turns.wire() as wire, turns.wire() as other:
+        wire.send(HEAD + fields + b"\r\n")
+        other.send(request(b"one"))
+        assert other.answer().body == b"one"
+        assert wire.ends_within(3)
+
+
+def test_who_reads_no_answers_is_cut_off_and_holds_nobody_up(turns: Server) -> None:
+    with turns.wire() as wire:
+        wire.send(get(b"/large"))
+        assert turns.answers_at_once()
+        assert wire.ends_within(5)
+
+
+def test_a_fault_of_the_app_is_told_by_its_kind_alone(server: Server) -> None:
+    with server.wire() as wire:
+        wire.send(get(b"/fault"))
+        assert wire.answer().status == 429
+    assert "RuntimeError" in server.log.read_text()
+    assert "canary" not in server.log.read_text()
+
+
+def test_a_worker_told_to_stop_still_answers_who_waits(own_server: Server) -> None:
+    with own_server.wire() as wire:
+        wire.send(WAITING)
+        time.sleep(0.1)
+        own_server.process.send_signal(signal.SIGTERM)
+        assert wire.answer().body == b"told"
+    assert own_server.process.wait(timeout=6) == 0

@@ -10,14 +10,15 @@ from gunicorn.http.parser import RequestParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.request_end import LONGEST_CHUNK_LINE, ArrivingRequest
+from app.request_end import LONGEST_CHUNK_LINE, ArrivingRequest, Verdict
 
 HEAD = b"POST /webhooks/drip?token=t HTTP/1.1\r\nHost: example.com\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
-def welcome(_: bytes) -> None:
+def welcome(_: bytes) -> Verdict:
     """No head is refused."""
+    return Verdict()
 
 
 FIELDS = [b"Accept: */*\r\n", b"x-content-length: 7\r\n", b"X: Transfer-Encoding: y\r\n"]

@@ -10,6 +10,7 @@ from app.errors import CannotKeep, CannotStart
 from app.outbox.engine import describe
 from app.outbox.schema import make_ready
 from app.outbox.store import Arrival, Store
+from app.turns import held_lock
 
 LARGEST_GROUP = 200
 
@@ -28,8 +29,7 @@ class _Waiting:
         self.arrival = arrival
         self.given_up = False
         self._is_new: bool | CannotKeep = False
-        self._untold = threading.Lock()
-        self._untold.acquire()
+        self._untold = held_lock()
 
     def tell(self, is_new: bool | CannotKeep) -> None:
         """Called by the writer, once."""
