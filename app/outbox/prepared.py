@@ -31,6 +31,13 @@ class Prepared:
         """Once. Raises `SQLAlchemyError`."""
         return connection.exec_driver_sql(self._words, self._values(given))
 
+    def rows(self, connection: Connection, given: Given) -> list[tuple[Any, ...]]:
+        """What it finds, as the driver has it: to make rows of SQLAlchemy's takes half as long
+        again as to find them. Raises `SQLAlchemyError`, and while it reads the driver's own."""
+        cursor: Any = self.run(connection, given).cursor
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
+
     def run_each(self, connection: Connection, rows: Sequence[Given]) -> int:
         """Once for each row; how many rows it changed in all. Raises `SQLAlchemyError`."""
         return connection.exec_driver_sql(self._words, list(map(self._values, rows))).rowcount

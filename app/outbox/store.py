@@ -155,7 +155,7 @@ class Store:
         """
         wanted = {"whose": account, "now": now, "most_events": most_events}
         with self._settling.begin() as connection:
-            due = list(map(Claimed._make, self._due.run(connection, wanted)))
+            due = list(map(Claimed._make, self._due.rows(connection, wanted)))
             lease = Lease(uuid4().hex, account, _fitting(due, most_bytes))
             self._take.run(connection, {"until": until, **self._names(lease)})
         return lease
