@@ -93,7 +93,19 @@ def on_starting(server: Any) -> None:
 
 def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
     """Called in the worker."""
+    _heed_stop(server)
     metrics.open_after_fork()
+
+
+def _heed_stop(server: Any) -> None:
+    """A worker begins with the master's handlers, which put a signal aside for the master: one that
+    is told to stop before it has its own would go on until it is killed."""
+    told = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
+    for signum in told:
+        signal.signal(signum, lambda *_: sys.exit(0))
+    while not server.SIG_QUEUE.empty():
+        if server.SIG_QUEUE.get() in told:
+            sys.exit(0)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +64,44 @@ def test_a_body_that_breaks_off_is_not_taken_for_a_whole_one(
         assert half.recv(65536).startswith(b"HTTP/1.1 400 ")
     assert bridge.flask("deliver", "--once").stdout == "Nothing was due.\n"
     assert "quarantined" not in bridge.log.read_text()
+
+
+TOLD_AT_BIRTH = f"""
+import os, signal, time
+from pathlib import Path
+
+exec(compile(Path("{ROOT}/gunicorn.conf.py").read_text(), "gunicorn.conf.py", "exec"))
+as_shipped = post_fork
+
+def tell():
+    os.kill(os.getppid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.5)  # and the master, too, has told it
+
+def post_fork(server, worker):
+    %s
+"""
+
+
+@pytest.mark.parametrize(
+    "order", ["tell(); as_shipped(server, worker)", "as_shipped(server, worker); tell()"]
+)
+def test_a_worker_that_is_told_to_stop_before_it_has_handlers_does_not_go_on(
+    bridge: BridgeProcess, order: str
+) -> None:
+    config = bridge.folder / "told_at_birth.py"
+    config.write_text(TOLD_AT_BIRTH % order)
+    process = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "-c", str(config)],
+        cwd=bridge.folder,
+        env=bridge.environ,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=15,
+    )
+    assert process.returncode == 0, process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_a_connection_is_kept_for_the_next_webhook(bridge: BridgeProcess) -> None:
