@@ -49,6 +49,9 @@ MOST_IN_TURN = 1 << 16
 """A larger request takes a thread, whatever it is: to read it takes longer than others like to
 wait. Twice what can become a track call."""
 
+LOOK_EVERY = 0.1
+"""Seconds between looks for those who have waited long enough for their commit."""
+
 MOST_GATHERED = 64 << 20
 """Bytes of all unfinished requests together; beyond it the largest is dropped."""
 
@@ -131,6 +134,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
                 self.accept(listener)
             listener.close()
         self.sockets = []
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """One turn of the loop; without an event, it takes `timeout` seconds at most."""
+        longest = LOOK_EVERY if self._turns.somebody_waits else timeout
+        super().wait_for_and_dispatch_events(min(timeout, longest))
 
     def murder_pending(self) -> None:
         """Called on each turn of the loop: drop those whose time, or our memory, is up."""

@@ -45,6 +45,11 @@ class Turns:
         self._told: deque[_TurnLock] = deque()
         self._telling = threading.Lock()
 
+    @property
+    def somebody_waits(self) -> bool:
+        """Then `give_up` is to be called soon, also where nothing else happens."""
+        return bool(self._deadlines)
+
     def run(self, work: Callable[[], Answer], then: Callable[[Answer], object]) -> None:
         """Work until it waits; `then` is called with what it returns, be it now or later."""
         _Request(self, work, then).go_on()
