@@ -57,9 +57,9 @@ wsgi_app = "wsgi:app"
 bind = f"0.0.0.0:{os.environ['PORT']}" if "PORT" in os.environ else "127.0.0.1:8000"
 
 # gthread, but a request is served when it is whole, and a webhook by the event loop itself, which
-# goes on with others while one waits for its commit; 8 to 24 threads for the rest make no
-# difference. A second process takes a third more webhooks on 2 cores, also on SQLite, for 100 MB
-# with its deliverer: one does for 1,000/s, which is all that Segment takes (docs/performance.md).
+# goes on with others while one waits for its commit; the threads are for the rest. A second process
+# takes a third more webhooks on 2 cores, also on SQLite, for 100 MB with its deliverer: one does
+# for 1,000/s, which is all that Segment takes (docs/performance.md).
 worker_class = "app.patient_worker.PatientWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 threads = 16

@@ -67,7 +67,8 @@ _KEPT_ALIVE.set_result(True)
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
-    """Gathers whole requests on the event loop, in front of gthread's pool of threads."""
+    """Gathers whole requests on the event loop, and serves there what takes turns; the rest goes to
+    gthread's pool of threads."""
 
     sockets: list[socket.socket]
     """The listeners, of gunicorn's base class."""

@@ -30,12 +30,12 @@ keepalive = 5
 graceful_timeout = 20
 control_socket_disable = True
 
-def post_worker_init(server):
+def post_worker_init(worker):
     import os
     from app.request_end import Verdict
     refused = Verdict(b"HTTP/1.1 401 Unauthorized\\r\\nContent-Length: 2\\r\\n\\r\\nno")
     others = Verdict(takes_turns=os.environ["SERVED"] == "in turn")
-    server.head_to_verdict = lambda head: refused if b"refuse" in head else others
+    worker.head_to_verdict = lambda head: refused if b"refuse" in head else others
 """
 
 ECHO = f"""
