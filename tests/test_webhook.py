@@ -1,7 +1,6 @@
 """Each row of the webhook's table of answers, over a real database."""
 
 import json
-import logging
 import threading
 import time
 from base64 import b64encode
@@ -26,7 +25,7 @@ from app.outbox.tables import events, whole
 from app.settings import Settings
 from app.source.webhook import body_to_track
 from tests.bridge_process import ROOT
-from tests.conftest import TOKEN
+from tests.conftest import TOKEN, Said
 
 MIB = 1024 * 1024
 
@@ -157,10 +156,8 @@ def write_lock_of(app: Flask) -> Iterator[None]:
         yield
 
 
-def assert_logged_without_canary(
-    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
-) -> None:
-    lines = caplog.text + "".join(capfd.readouterr())
+def assert_logged_without_canary(said: Said, capfd: pytest.CaptureFixture[str]) -> None:
+    lines = said.text + "".join(capfd.readouterr())
     assert "app.source.webhook" in lines
     assert "canary" not in lines
 
@@ -457,13 +454,12 @@ def test_a_database_that_comes_back_is_used_again(settings: Settings, tmp_path: 
 
 
 def test_a_postgresql_without_the_schema_is_not_written_to(
-    postgres_url: str, settings: Settings, caplog: pytest.LogCaptureFixture
+    postgres_url: str, settings: Settings, said: Said
 ) -> None:
     url = make_url(postgres_url).set(drivername="postgresql+psycopg")
     with app_over(replace(settings, database_url=url)) as app:
-        logging.getLogger().addHandler(caplog.handler)
         assert_not_kept(post(app.test_client(), OPENED))
-    assert "flask --app wsgi db upgrade" in caplog.text
+    assert "flask --app wsgi db upgrade" in said.text
 
 
 @pytest.mark.parametrize(
@@ -497,7 +493,7 @@ def test_a_fault_of_the_bridge_costs_no_event_and_tells_nothing_of_it(
     app: Flask,
     client: FlaskClient,
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    said: Said,
 ) -> None:
     def fault(body: bytes, _: float) -> None:
         raise KeyError(body)
@@ -510,26 +506,24 @@ def test_a_fault_of_the_bridge_costs_no_event_and_tells_nothing_of_it(
         "errors": {"body": ["A fault of the bridge; see its log."]},
     }
     assert [row.raw for row in rows_of(app)] == [OPENED]
-    assert "KeyError at " in caplog.text
-    assert "ana@example.com" not in caplog.text
+    assert "KeyError at " in said.text
+    assert "ana@example.com" not in said.text
 
 
 def test_no_answer_and_no_log_line_says_to_whom(
-    client: FlaskClient, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    client: FlaskClient, said: Said, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    caplog.set_level(logging.DEBUG)
     responses = {name: post(client, body) for name, (body, _) in SAID_TO.items()}
     told = {name: response.get_json()["status"] for name, response in responses.items()}
     assert told == {name: status for name, (_, status) in SAID_TO.items()}
     for response in responses.values():
         assert CANARY not in response.get_data()
-    assert_logged_without_canary(caplog, capfd)
+    assert_logged_without_canary(said, capfd)
 
 
 def test_no_refusal_says_with_which_token(
-    client: FlaskClient, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    client: FlaskClient, said: Said, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    caplog.set_level(logging.DEBUG)
     responses = [
         post(client, SECRETIVE, "canary"),
         post(client, SECRETIVE, query_string="", auth=("canary", "canary")),
@@ -540,7 +534,7 @@ def test_no_refusal_says_with_which_token(
     for response in responses:
         assert CANARY not in response.get_data()
         assert "canary" not in str(response.headers)
-    assert "canary" not in caplog.text + "".join(capfd.readouterr())
+    assert "canary" not in said.text + "".join(capfd.readouterr())
 
 
 @contextmanager
@@ -555,16 +549,15 @@ def test_what_cannot_be_kept_is_not_told_either(
     hindrance: Callable[[Flask], AbstractContextManager[None]],
     app: Flask,
     client: FlaskClient,
-    caplog: pytest.LogCaptureFixture,
+    said: Said,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    caplog.set_level(logging.DEBUG)
     post(client, OPENED)
     with hindrance(app):
         response = post(client, SECRETIVE)
     assert_not_kept(response)
     assert CANARY not in response.get_data()
-    assert_logged_without_canary(caplog, capfd)
+    assert_logged_without_canary(said, capfd)
 
 
 def test_what_flask_answers_by_itself_is_answered(client: FlaskClient) -> None:

@@ -1,0 +1,134 @@
+"""A warning that repeats is said once, then once a minute with a count; nothing is forgotten."""
+
+import logging
+import time
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from structlog.processors import KeyValueRenderer
+from structlog.stdlib import add_log_level, add_logger_name
+from structlog.types import EventDict
+
+from app import log_lines
+from app.log_lines import LineHandler, OnceAMinute
+
+
+def without_traceback(_: object, __: str, line: EventDict) -> EventDict:
+    del line["exc_info"]
+    return line
+
+
+FIELDS = (add_logger_name, add_log_level, without_traceback)
+RENDER = KeyValueRenderer(drop_missing=True, repr_native_str=False)
+
+
+class Said:
+    """A handler with a library's logger, and the lines that were let through."""
+
+    def __init__(self) -> None:
+        self.stream = StringIO()
+        self.handler = OnceAMinute(FIELDS, RENDER)
+        self.handler.setStream(self.stream)
+        self.library = logging.Logger("a.library")  # noqa: LOG001 - of this test alone
+        self.library.addHandler(self.handler)
+
+    def own(self, level: str, event: str, **fields: object) -> None:
+        """What the bridge itself says."""
+        self.handler.say({"event": event, "level": level, **fields}, event)
+
+    @property
+    def lines(self) -> list[str]:
+        return self.stream.getvalue().splitlines()
+
+
+@pytest.fixture
+def said() -> Iterator[Said]:
+    said = Said()
+    yield said
+    said.handler.close()
+
+
+def wait_for(said: Said, count: int) -> None:
+    deadline = time.monotonic() + 5
+    while len(said.lines) < count:
+        assert time.monotonic() < deadline, said.lines
+        time.sleep(0.01)
+
+
+def test_the_first_is_said_at_once_and_the_next_are_held_back(said: Said) -> None:
+    for number in range(5):
+        said.library.warning("lost %d", number)
+        said.own("warning", "not taken", events=number)
+    assert said.lines == [
+        "event=lost 0 logger=a.library level=warning",
+        "event=not taken level=warning events=0",
+    ]
+
+
+def test_what_says_something_else_is_not_a_repeat(said: Said) -> None:
+    said.own("warning", "not taken", reason="HTTP 500", events=3)
+    said.own("warning", "not taken", reason="HTTP 503", events=3)
+    said.own("warning", "not taken", reason="HTTP 503", events=4)
+    said.own("error", "dead", reason="HTTP 503")
+    said.own("error", "dead", reason="HTTP 503", logger="app.other")
+    assert len(said.lines) == 4
+
+
+def test_what_is_no_warning_is_always_said(said: Said) -> None:
+    for _ in range(5):
+        said.own("info", "sent")
+        said.library.info("met")
+    assert len(said.lines) == 10
+
+
+def test_the_count_is_said_after_a_minute_though_nothing_more_comes(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_lines, "MINUTE", 0.1)
+    for number in range(5):
+        said.own("warning", "quarantined", message_id=number)
+    said.library.error("lost %d", 1)
+    said.library.error("lost %d", 2)
+    wait_for(said, 4)
+    assert sorted(said.lines[2:]) == [
+        "event=lost 2 logger=a.library level=error repeated=1",
+        "event=quarantined level=warning message_id=4 repeated=4",
+    ]
+
+
+def test_it_goes_on_once_a_minute_and_begins_anew_after_a_quiet_one(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_lines, "MINUTE", 0.15)
+    said.own("error", "lost")
+    said.own("error", "lost")
+    wait_for(said, 2)
+    said.own("error", "lost")
+    assert len(said.lines) == 2
+    wait_for(said, 3)
+    time.sleep(0.4)
+    said.own("error", "lost")
+    assert said.lines[3:] == ["event=lost level=error"]
+
+
+def test_at_the_end_of_the_process_the_counts_are_said(said: Said) -> None:
+    for _ in range(3):
+        said.own("error", "lost")
+    said.handler.close()
+    assert said.lines == ["event=lost level=error", "event=lost level=error repeated=2"]
+
+
+def test_a_line_that_cannot_be_written_or_read_costs_nothing(
+    said: Said, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = LineHandler(FIELDS, RENDER)
+    with Path("/dev/full").open("w") as full:
+        handler.setStream(full)
+        handler.say({"event": "accepted"}, "accepted")
+        with pytest.raises(OSError, match="No space left"):
+            full.close()
+    handler.say({"event": "into a file that is closed"}, "")
+    said.library.error("lost %d", "canary")
+    assert (said.lines, capsys.readouterr()) == ([], ("", ""))
