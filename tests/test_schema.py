@@ -134,6 +134,12 @@ def test_of_duplicate_keys_the_last_counts() -> None:
     assert body_to_event(with_value(b'"u-81"', b'"u-1", "user_id": "u-81"')) == EVENT
 
 
+@pytest.mark.parametrize("name", [b"data.subscriber.user_id", b"subscriber.user_id"])
+@pytest.mark.parametrize("place", [b'"event"', b'"account_id"', b'"id"'])
+def test_a_name_with_dots_in_it_is_no_path(name: bytes, place: bytes) -> None:
+    assert body_to_event(with_value(place, b'"%b": "u-0", %b' % (name, place))) == EVENT
+
+
 @pytest.mark.parametrize("text", ["\x00", "\ud800", "a\ud83d", "\x1f\x7f", "\U0010ffff"])
 def test_any_text_that_json_can_escape_is_text(text: str) -> None:
     event = body_to_event(with_value(b'"e7"', json.dumps(text).encode()))
