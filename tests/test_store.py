@@ -104,9 +104,18 @@ def test_copies_within_one_put_are_one_event(store: Store) -> None:
     assert [row.raw for row in rows(store).values()] == [b"first"]
 
 
-def test_a_thousand_at_once_are_put(store: Store) -> None:
-    assert store.put(arrivals(1_500)) == {f"m{n}" for n in range(1_500)}
-    assert len(rows(store)) == 1_500
+@pytest.mark.parametrize("known", [(), (0, 31, 32, 500)])
+def test_a_thousand_at_once_are_put_each_with_its_own_body(
+    store: Store, known: tuple[int, ...]
+) -> None:
+    before = {f"m{n}" for n in known}
+    store.put([arrival(name, raw=b"the first") for name in before])
+
+    new = store.put(arrivals(1000))
+
+    assert new == {f"m{n}" for n in range(1000)} - before
+    kept = {name: row.raw for name, row in rows(store).items()}
+    assert kept == {name: name.encode() for name in new} | dict.fromkeys(before, b"the first")
 
 
 def test_what_is_quarantined_is_never_claimed(store: Store) -> None:

@@ -4,13 +4,16 @@ Executed SQLAlchemy's way they take four times as long as in the driver, and mos
 not the database's (docs/performance.md). Transactions, errors and reconnecting stay SQLAlchemy's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine
 from sqlalchemy.sql import ClauseElement
 
 Given = Mapping[str, Any]
+
+MOST_ROWS = 32
+"""Rows of one insert: each number of rows is a statement of its own, which the driver keeps."""
 
 
 class Prepared:
@@ -19,17 +22,17 @@ class Prepared:
     def __init__(
         self, engine: Engine, statement: ClauseElement, columns: Sequence[str] = ()
     ) -> None:
-        compiled: Any = statement.compile(dialect=engine.dialect, column_keys=columns)
+        compiled: Any = statement.compile(dialect=_by_position(engine), column_keys=columns)
         self._words = str(compiled)
         self._fixed = {
             name: bind.value for name, bind in compiled.binds.items() if not bind.required
         }
-        self._order: Sequence[str] | None = compiled.positiontup
-        """The names in the order of the question marks, where that is how the driver takes them."""
+        self._order: Sequence[str] = compiled.positiontup
+        """The names in the order of the question marks."""
 
     def run(self, connection: Connection, given: Given) -> CursorResult[Any]:
         """Once. Raises `SQLAlchemyError`."""
-        return connection.exec_driver_sql(self._words, self._values(given))
+        return connection.exec_driver_sql(self._words, tuple(self._values([given])))
 
     def rows(self, connection: Connection, given: Given) -> list[tuple[Any, ...]]:
         """What it finds, as the driver has it: to make rows of SQLAlchemy's takes half as long
@@ -38,10 +41,33 @@ class Prepared:
         found: list[tuple[Any, ...]] = cursor.fetchall()
         return found
 
-    def run_each(self, connection: Connection, rows: Sequence[Given]) -> int:
-        """Once for each row; how many rows it changed in all. Raises `SQLAlchemyError`."""
-        return connection.exec_driver_sql(self._words, list(map(self._values, rows))).rowcount
+    def _values(self, rows: Iterable[Given]) -> Iterable[Any]:
+        for row in rows:
+            values = {**self._fixed, **row}
+            for name in self._order:
+                yield values[name]
 
-    def _values(self, given: Given) -> Any:
-        values = {**self._fixed, **given} if self._fixed else given
-        return tuple(values[name] for name in self._order) if self._order else values
+
+class PreparedInsert(Prepared):
+    """One statement for many rows: the thread that runs it gives the interpreter away with each,
+    and has to wait for it again."""
+
+    def insert(self, connection: Connection, rows: Sequence[Given]) -> int:
+        """How many rows are new. Raises `SQLAlchemyError`."""
+        return sum(
+            self._insert(connection, rows[first : first + MOST_ROWS])
+            for first in range(0, len(rows), MOST_ROWS)
+        )
+
+    def _insert(self, connection: Connection, rows: Sequence[Given]) -> int:
+        before, values, after = self._words.partition(" VALUES ")
+        row, on_conflict, after = after.partition(" ON CONFLICT ")
+        words = f"{before}{values}{', '.join([row] * len(rows))}{on_conflict}{after}"
+        return connection.exec_driver_sql(words, tuple(self._values(rows))).rowcount
+
+
+def _by_position(engine: Engine) -> Any:
+    """The engine's dialect, but one whose values have places in place of names: names would have
+    to be other ones in each row."""
+    dialect: Any = type(engine.dialect)
+    return dialect(paramstyle="qmark" if engine.dialect.paramstyle == "qmark" else "format")

@@ -31,7 +31,7 @@ from app.outbox.conditions import IS_PENDING, WAITING_ACCOUNTS
 from app.outbox.engine import dialect_of, synced_later
 from app.outbox.history import Attempt, attempt_to_line
 from app.outbox.ids import among, ids_to_value
-from app.outbox.prepared import Prepared
+from app.outbox.prepared import Prepared, PreparedInsert
 from app.outbox.tables import bodies, columns_of, events, pauses, whole
 from app.outbox.traffic import Traffic
 from app.outbox.words import storable
@@ -101,12 +101,14 @@ class Store:
         # a claim or a settlement that is lost with the power is made again, and nothing else is
         self._settling = synced_later(engine)
         self._dialect = dialect_of(engine)
-        put = self._dialect.insert(events).on_conflict_do_nothing(
-            index_elements=[events.c.message_id]
+        put = (
+            self._dialect.insert(events)
+            .inline()
+            .on_conflict_do_nothing(index_elements=[events.c.message_id])
         )
-        self._put_all = Prepared(engine, put, _COLUMNS)
+        self._put_all = PreparedInsert(engine, put, _COLUMNS)
         self._put_each = put.returning(events.c.message_id)
-        self._put_bodies = Prepared(engine, PUT_BODY, ("message_id", "payload", "raw"))
+        self._put_bodies = PreparedInsert(engine, PUT_BODY, ("message_id", "payload", "raw"))
         self._due = Prepared(engine, _DUE)
         self._take = Prepared(
             engine,
@@ -127,13 +129,13 @@ class Store:
         rows = [_to_row(arrival) for arrival in arrivals]
         by_id = {row["message_id"]: row for row in reversed(rows)}  # of copies the first is kept
         with self.engine.connect() as connection:
-            if self._put_all.run_each(connection, rows) == len(rows):
+            if self._put_all.insert(connection, rows) == len(rows):
                 new = set(by_id)
             else:  # repeats among them: which, is only told the slow way
                 connection.rollback()
                 new = set(connection.scalars(self._put_each, rows))
             if new:
-                self._put_bodies.run_each(connection, [by_id[name] for name in new])
+                self._put_bodies.insert(connection, [by_id[name] for name in new])
             came = Counter((by_id[name]["received_at"], by_id[name]["collection"]) for name in new)
             self._traffic.count(connection, "received", came)
             connection.commit()
@@ -264,11 +266,16 @@ _COLUMNS = (
     *("received_at", "due_at", "tries", "error", "settled_at"),
 )
 
-PUT_BODY = insert(bodies).from_select(
-    ["event", "payload", "raw"],
-    select(
-        events.c.id, bindparam("payload", type_=Text), bindparam("raw", type_=LargeBinary)
-    ).where(events.c.message_id == bindparam("message_id")),
+PUT_BODY = (
+    insert(bodies)
+    .inline()
+    .values(
+        event=select(events.c.id)
+        .where(events.c.message_id == bindparam("message_id"))
+        .scalar_subquery(),
+        payload=bindparam("payload", type_=Text),
+        raw=bindparam("raw", type_=LargeBinary),
+    )
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, delete, select
 
 from app.outbox.engine import dialect_of
-from app.outbox.prepared import Prepared
+from app.outbox.prepared import PreparedInsert
 from app.outbox.tables import traffic
 
 MINUTE = 60
@@ -37,7 +37,7 @@ class Traffic:
             index_elements=[traffic.c.minute, traffic.c.collection],
             set_={name: traffic.c[name] + insert.excluded[name] for name in ("received", "sent")},
         )
-        self._upsert = Prepared(engine, upsert, [column.name for column in traffic.c])
+        self._upsert = PreparedInsert(engine, upsert, [column.name for column in traffic.c])
 
     def count(
         self,
@@ -56,7 +56,7 @@ class Traffic:
             for (minute, collection), count in sorted(counts.items())
         ]
         if rows:
-            self._upsert.run_each(connection, rows)
+            self._upsert.insert(connection, rows)
 
 
 def read_traffic(engine: Engine, since: float) -> list[Minute]:

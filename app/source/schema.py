@@ -110,8 +110,10 @@ class _AccountId(_Text):
     def _deserialize(self, value: Any, *rest: Any, **more: Any) -> str | None:
         text = super()._deserialize(value, *rest, **more)
         if text is not None:
-            validate.Regexp(r"[!-~]{1,64}\Z", error="Not an account id.")(text)
+            self._check(text)
         return text
+
+    _check = validate.Regexp(r"[!-~]{1,64}\Z", error="Not an account id.")
 
 
 class _TextOrNothing(_Text):

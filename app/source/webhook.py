@@ -117,8 +117,11 @@ def _tell(answer: Answer, seconds: float) -> None:
 
 def _read_body() -> bytes:
     """The whole body or an error: half of one, kept, would stand in quarantine for nothing."""
-    # one more than we take: at its limit werkzeug ends a chunked body without a word
-    request.max_content_length = LARGEST_BODY + 1
+    length = request.content_length
+    if length is None:  # one more than we take: werkzeug ends a body at its limit without a word
+        request.max_content_length = LARGEST_BODY + 1
+    elif length > LARGEST_BODY:
+        raise RequestEntityTooLarge
     try:
         body = request.get_data(cache=False)
     except HTTPException:
@@ -127,7 +130,7 @@ def _read_body() -> bytes:
         raise ClientDisconnected from None
     if len(body) > LARGEST_BODY:
         raise RequestEntityTooLarge
-    if request.content_length not in (None, len(body)):
+    if length not in (None, len(body)):
         raise ClientDisconnected
     return body
 
