@@ -24,6 +24,7 @@ from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.util import write_error
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from app.gathered_answer import GatheredAnswer
 from app.gathered_unreader import GatheredUnreader
 from app.logs import where
 from app.request_end import ArrivingRequest, Verdict
@@ -214,12 +215,17 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         whether the connection is kept alive."""
         try:
             request = next(conn.parser)
-            return bool(request) and bool(self.handle_request(request, conn))
+            if not request:
+                return False
+            answer = GatheredAnswer(conn)
+            is_kept_alive = bool(self.handle_request(request, answer))
+            answer.leave()
         except (StopIteration, NoMoreData, OSError):  # ended, not whole after all, or not read
             return False
         except Exception as error:  # noqa: BLE001 - one request's fault is not another's
             self.handle_error(None, conn.sock, conn.client, error)
             return False
+        return is_kept_alive
 
     def _linger(self, conn: TConn) -> None:
         """The answer was the last one of its connection."""

@@ -159,6 +159,13 @@ def test_a_connection_serves_one_request_after_another(server: Server) -> None:
             assert wire.answer().body == body
 
 
+def test_an_answer_in_turn_leaves_in_one_piece(turns: Server) -> None:
+    with turns.wire() as wire:
+        for _ in range(50):
+            wire.send(request(b"whole"))
+            assert wire.socket.recv(65536).endswith(b"\r\n\r\nwhole")
+
+
 def test_two_requests_in_one_packet_are_both_answered(server: Server) -> None:
     with server.wire() as wire:
         wire.send(request(b"one") + request(b"two"))
