@@ -4,7 +4,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -61,8 +60,7 @@ def _template() -> Callable[[int, float], Arrival]:
         message_id = f"drip-{sha256(delivery.encode()).hexdigest()}"
         assert model.payload
         payload = model.payload.replace(model.message_id, message_id).replace(mark, delivery)
-        return replace(
-            model,
+        return model._replace(
             message_id=message_id,
             payload=payload,
             raw=before + delivery.encode() + after,

@@ -37,8 +37,7 @@ from app.outbox.traffic import Traffic
 from app.outbox.words import storable
 
 
-@dataclass(frozen=True)
-class Arrival:
+class Arrival(NamedTuple):
     """An event to keep. Without a payload it goes to quarantine, and `error` says why."""
 
     message_id: str

@@ -6,10 +6,9 @@ call is an error: whose event it is, what happened, and when.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, validate
 
@@ -17,8 +16,7 @@ from app.errors import NotAnEmailEvent, Unreadable
 from app.source.collections import COLLECTIONS
 
 
-@dataclass(frozen=True)
-class DripEvent:
+class DripEvent(NamedTuple):
     """One email event as Drip told it; what Drip left out, or left blank, is None."""
 
     name: str

@@ -3,10 +3,9 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from segment.analytics.client import MAX_MSG_SIZE, Client
 
@@ -28,8 +27,7 @@ _ENCODER = json.JSONEncoder(allow_nan=False)
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-@dataclass(frozen=True)
-class TrackCall:
+class TrackCall(NamedTuple):
     """A call that Segment will take, ready to be kept."""
 
     message_id: str
