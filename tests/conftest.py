@@ -59,7 +59,7 @@ def _nothing_is_said_later() -> Iterator[None]:
 
 
 class Said:
-    """What was logged in one test, at any level: the bridge's own lines and those of libraries."""
+    """What one test logged: the own lines of every level, and the warnings of libraries."""
 
     def __init__(self, own: list[EventDict], others: pytest.LogCaptureFixture) -> None:
         self._own = own
@@ -74,7 +74,6 @@ class Said:
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture) -> Iterator[Said]:
     """What is said meanwhile, and then nowhere else."""
-    caplog.set_level(logging.DEBUG)
     add_fields = structlog.get_config()["processors"][1:-1]  # neither the level's nor the end
     with capture_logs(add_fields) as own:
         yield Said(own, caplog)
