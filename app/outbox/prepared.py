@@ -49,21 +49,23 @@ class Prepared:
 
 
 class PreparedInsert(Prepared):
-    """One statement for many rows: the thread that runs it gives the interpreter away with each,
-    and has to wait for it again."""
+    """`INSERT … VALUES (…)` for many rows at once: with every statement the thread that runs it
+    gives the interpreter away, and has to wait until it gets it back."""
+
+    def __init__(self, engine: Engine, statement: ClauseElement, columns: Sequence[str]) -> None:
+        super().__init__(engine, statement, columns)
+        self._insert, _, rest = self._words.partition(" VALUES ")
+        self._row, self._on, self._conflict = rest.partition(" ON CONFLICT ")
 
     def insert(self, connection: Connection, rows: Sequence[Given]) -> int:
-        """How many rows are new. Raises `SQLAlchemyError`."""
-        return sum(
-            self._insert(connection, rows[first : first + MOST_ROWS])
-            for first in range(0, len(rows), MOST_ROWS)
-        )
-
-    def _insert(self, connection: Connection, rows: Sequence[Given]) -> int:
-        before, values, after = self._words.partition(" VALUES ")
-        row, on_conflict, after = after.partition(" ON CONFLICT ")
-        words = f"{before}{values}{', '.join([row] * len(rows))}{on_conflict}{after}"
-        return connection.exec_driver_sql(words, tuple(self._values(rows))).rowcount
+        """How many rows were new. Raises `SQLAlchemyError`."""
+        new = 0
+        for first in range(0, len(rows), MOST_ROWS):
+            some = rows[first : first + MOST_ROWS]
+            places = ", ".join([self._row] * len(some))
+            words = f"{self._insert} VALUES {places}{self._on}{self._conflict}"
+            new += connection.exec_driver_sql(words, tuple(self._values(some))).rowcount
+        return new
 
 
 def _by_position(engine: Engine) -> Any:
