@@ -3,6 +3,10 @@
 from gunicorn.workers.gthread import TConn
 
 
+class BrokenOff(Exception):
+    """The app failed in the middle of its answer: nothing has left, so the client gets another."""
+
+
 class GatheredAnswer:
     """Stands for a connection and for its socket. gunicorn sends the head of an answer and its body
     one after the other: two calls of the system, and two packets."""
@@ -19,6 +23,13 @@ class GatheredAnswer:
         self._pieces.append(piece)
 
     send = sendall
+
+    def shutdown(self, _: int) -> None:
+        """How gunicorn ends an answer that breaks off. Raises `BrokenOff`."""
+        raise BrokenOff
+
+    def close(self) -> None:
+        """Called after `shutdown`; it is the worker that ends the connection."""
 
     def leave(self) -> None:
         """Raises `OSError`, also where the client would have to be waited for."""

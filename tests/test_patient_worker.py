@@ -57,7 +57,11 @@ def app(environ, start_response):
     if environ["PATH_INFO"] == "/fault":
         raise RuntimeError("canary")
     start_response("200 OK", [("Content-Length", str(len(body)))])
-    return [body]
+    return broken_off() if environ["PATH_INFO"] == "/broken-off" else [body]
+
+def broken_off():
+    yield b"a piece"
+    raise RuntimeError("canary")
 """
 
 HEAD = b"POST /echo?token=canary HTTP/1.1\r\nHost: example.com\r\n"
@@ -164,6 +168,16 @@ def test_an_answer_in_turn_leaves_in_one_piece(turns: Server) -> None:
         for _ in range(50):
             wire.send(request(b"whole"))
             assert wire.socket.recv(65536).endswith(b"\r\n\r\nwhole")
+
+
+def test_an_answer_in_turn_that_breaks_off_is_none_at_all_and_asks_for_it_again(
+    turns: Server,
+) -> None:
+    with turns.wire() as wire:
+        wire.send(get(b"/broken-off"))
+        assert wire.answer().status == 429
+    assert "fault of the bridge: BrokenOff" in turns.log.read_text()
+    assert turns.answers_at_once()
 
 
 def test_two_requests_in_one_packet_are_both_answered(server: Server) -> None:

@@ -81,9 +81,7 @@ class _Text(fields.Field[str | None]):
 
     def deserialize(self, value: Any, *rest: Any, **more: Any) -> str | None:
         """marshmallow's own takes longer over what is not there than over what is."""
-        return (
-            None if value is None or value is missing else self._deserialize(value, *rest, **more)
-        )
+        return None if value is None else self._deserialize(value, *rest, **more)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str | None:
         if not isinstance(value, str | int | float) or isinstance(value, bool):
@@ -164,10 +162,10 @@ class _Envelope(Schema):
             "required": "Missing. A workflow's own HTTP post? The bridge reads account webhooks."
         },
     )
-    occurred_at = _Instant(default_timezone=UTC, load_default=None, allow_none=True)
+    occurred_at = _Instant(default_timezone=UTC, allow_none=True)
     data = _Object(required=True)
     account_id = _AccountId(data_key="data.account_id")
-    properties = fields.Dict(data_key="data.properties", load_default=dict, allow_none=True)
+    properties = fields.Dict(data_key="data.properties", allow_none=True)
     subscriber = _Somebody(data_key="data.subscriber", required=True)
     subscriber_id = _Text(data_key="data.subscriber.id")
     email = _Email(data_key="data.subscriber.email")
