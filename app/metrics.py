@@ -91,11 +91,6 @@ def count_webhook(outcome: str, collection: str, seconds: float) -> None:
         _accept_seconds.observe(seconds)
 
 
-def count_refusal() -> None:
-    """One answer given before the app was asked."""
-    _webhooks.labels("refused", "").inc()
-
-
 def count_batch(result: str) -> None:
     """One answer of the destination: "Sent", "Fault", or the name of a `SendError`."""
     _batches.labels(RESULTS.get(result, "fault")).inc()

@@ -229,12 +229,11 @@ def test_what_alerts_are_about_is_there_before_it_happens(bridge: BridgeProcess)
             assert served[f"bridge_{name}_total", labels] == 0
 
 
-def test_refusals_at_the_gate_are_counted(bridge: BridgeProcess) -> None:
+def test_refusals_are_counted(bridge: BridgeProcess) -> None:
     bridge.start_web()
     bridge.post(OPENED, params={"token": "a-wrong-token"})
     assert bridge.post(iter([b"body"]), params={}).status_code == 401
-    assert requests.post(bridge.base, data=iter([b"body"]), timeout=10).status_code == 411
-    assert figure(scrape(bridge), "webhooks_total", outcome="refused", collection="") == 3
+    assert figure(scrape(bridge), "webhooks_total", outcome="refused", collection="") == 2
 
 
 def test_the_folder_of_the_counts_outlives_a_reload_and_goes_with_the_master(

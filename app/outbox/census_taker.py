@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from queue import SimpleQueue
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -32,7 +33,8 @@ class NoCensus(Exception):
 
 
 class CensusTaker:
-    """The latest census, for any number of threads. Its own thread starts after any fork."""
+    """The latest census, for any number of threads. Its own starts after any fork, and stays: under
+    the worker, a thread that ends leaves what its database driver waited with."""
 
     def __init__(self, take: Callable[[], Census]) -> None:
         """`take` may raise `CannotStart` and `SQLAlchemyError`."""
@@ -41,6 +43,8 @@ class CensusTaker:
         self._asked_at = 0.0
         self._kept_until = 0.0
         self._taking: Future[Census] | None = None
+        self._wanted: SimpleQueue[Future[Census]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
 
     def latest(self) -> Census:
         """Raises `NoCensus`: at the latest when the one in hand has taken `PATIENCE` seconds."""
@@ -57,16 +61,21 @@ class CensusTaker:
             if self._taking is None or self._is_over(self._taking):
                 self._taking = Future()
                 self._asked_at = time.monotonic()
-                threading.Thread(
-                    target=self._run, args=(self._taking,), name="census", daemon=True
-                ).start()
+                self._wanted.put(self._taking)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="census", daemon=True)
+                self._thread.start()
             return self._taking, self._asked_at
 
     def _is_over(self, taking: Future[Census]) -> bool:
         """A failure is not kept: the next caller may find the database back."""
         return taking.done() and time.monotonic() > self._kept_until
 
-    def _run(self, taking: Future[Census]) -> None:
+    def _run(self) -> None:
+        while True:
+            self._count(self._wanted.get())
+
+    def _count(self, taking: Future[Census]) -> None:
         began = time.monotonic()
         try:
             census = self._take()

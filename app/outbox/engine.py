@@ -2,7 +2,7 @@
 that it need not be."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from sqlite3 import dbapi2 as system
@@ -40,6 +40,11 @@ def synced_later(engine: Engine) -> Engine:
 
 
 _LATER = {"synced_later": True}
+
+
+def sleeping_by(engine: Engine, sleep: Callable[[float], None]) -> Engine:
+    """The same database, but who waits for SQLite's write lock sleeps by this function."""
+    return engine.execution_options(sleep=sleep)
 
 
 def _is_synced_later(connection: Connection) -> bool:
@@ -114,6 +119,7 @@ def _write_lock_first(connection: Connection) -> None:
     if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
         return
     driver: Any = connection.connection.driver_connection
+    sleep = connection.get_execution_options().get("sleep", time.sleep)
     deadline = time.monotonic() + BUSY_SECONDS
     driver.execute(f"PRAGMA synchronous = {'NORMAL' if _is_synced_later(connection) else 'FULL'}")
     driver.execute("PRAGMA busy_timeout = 0")
@@ -124,7 +130,7 @@ def _write_lock_first(connection: Connection) -> None:
             except driver.OperationalError as error:
                 if "locked" not in str(error):
                     break
-                time.sleep(LOOK_EVERY)
+                sleep(LOOK_EVERY)
             else:
                 return
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # to fail in SQLAlchemy's words

@@ -1,16 +1,16 @@
 """Many puts, one commit: requests that wait at the same time share one sync to disk."""
 
 import threading
-from contextlib import suppress
-from queue import Empty, SimpleQueue
+from collections import deque
+from collections.abc import Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.concurrency import THREADS, Concurrency
 from app.errors import CannotKeep, CannotStart
-from app.outbox.engine import describe
+from app.outbox.engine import describe, sleeping_by
 from app.outbox.schema import make_ready
 from app.outbox.store import Arrival, Store
-from app.turns import held_lock
 
 LARGEST_GROUP = 200
 
@@ -18,27 +18,26 @@ LONGEST_WAIT = 8.0
 """Seconds a caller waits for its commit, longer than a database that still answers makes it."""
 
 PROBE_WAIT = 1.0
-"""The same while commits fail, for one caller at a time; the others are told at once. Or those that
-wait for a thread, behind callers that wait in vain, would be answered much later than either."""
+"""The same while commits fail, for one caller at a time; the others are told at once."""
 
 
 class _Waiting:
-    """A caller and what it waits for. A `Future` would do, and takes as long as the insert."""
+    """A caller, and what it waits for."""
 
-    def __init__(self, arrival: Arrival) -> None:
+    def __init__(self, arrival: Arrival, concurrency: Concurrency) -> None:
         self.arrival = arrival
         self.given_up = False
         self._is_new: bool | CannotKeep = False
-        self._untold = held_lock()
+        self._told = concurrency.make_event()
 
     def tell(self, is_new: bool | CannotKeep) -> None:
         """Called by the writer, once."""
         self._is_new = is_new
-        self._untold.release()
+        self._told.set()
 
     def wait(self, longest: float) -> bool:
         """Raises `CannotKeep`, and `TimeoutError` where nothing was told by then."""
-        if not self._untold.acquire(timeout=longest):
+        if not self._told.wait(longest):
             self.given_up = True
             raise TimeoutError
         if isinstance(self._is_new, CannotKeep):
@@ -47,16 +46,24 @@ class _Waiting:
 
 
 class GroupCommit:
-    """Puts arrivals through one writer thread, started by the first put: after any fork."""
+    """Puts arrivals through one writer, started by the first put: after any fork."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._queue: SimpleQueue[_Waiting] = SimpleQueue()
-        self._start = threading.Lock()
-        self._writer: threading.Thread | None = None
+        self._queue: deque[_Waiting] = deque()
         self._trouble: str | None = None
         """Why nothing can be kept, from the first failure to the next commit."""
+        self._is_ready = False
+        """Whether the database has this version's schema."""
+        self._writer_started = threading.Lock()
         self._probe = threading.Lock()
+        self.use(THREADS)
+
+    def use(self, concurrency: Concurrency) -> None:
+        """Say how callers and the writer wait, before the first put."""
+        self._concurrency = concurrency
+        self._store = Store(sleeping_by(self._store.engine, concurrency.sleep))
+        self._somebody_waits = concurrency.make_event()
 
     def put(self, arrival: Arrival) -> bool:
         """Keep it: on disk on return. False if it was kept before.
@@ -75,58 +82,61 @@ class GroupCommit:
             self._probe.release()
 
     def _put(self, arrival: Arrival, longest: float) -> bool:
-        waiting = _Waiting(arrival)
-        self._queue.put(waiting)
-        self._ensure_writer()
+        waiting = _Waiting(arrival, self._concurrency)
+        self._queue.append(waiting)
+        self._somebody_waits.set()
+        if self._writer_started.acquire(blocking=False):
+            self._concurrency.start(self._write)
         try:
             return waiting.wait(longest)
         except TimeoutError:
             self._trouble = f"no commit within {longest:g} s"
             raise CannotKeep(self._trouble) from None
 
-    def _ensure_writer(self) -> None:
-        if self._writer is None:
-            with self._start:
-                if self._writer is None:
-                    self._writer = threading.Thread(target=self._write, name="writer", daemon=True)
-                    self._writer.start()
-
     def _write(self) -> None:
-        ready = False
         while True:
-            group = self._next_group()
-            try:
-                if not ready:
-                    make_ready(self._store.engine)
-                    ready = True
-                new = self._store.put([waiting.arrival for waiting in group])
-            except Exception as error:  # noqa: BLE001 - whoever waits has to be told
-                self._trouble = _fail(group, error)
-            else:
-                self._trouble = None
-                _tell(group, new)
+            self._somebody_waits.wait()
+            self._somebody_waits.clear()
+            while group := self._next_group():
+                _tell(group, self._keep([waiting.arrival for waiting in group]))
 
     def _next_group(self) -> list[_Waiting]:
         """All that wait now, but for those whose caller has given up."""
-        group = [self._queue.get()]
-        with suppress(Empty):
-            while len(group) < LARGEST_GROUP:
-                group.append(self._queue.get_nowait())
+        group = [self._queue.popleft() for _ in range(min(len(self._queue), LARGEST_GROUP))]
         return [waiting for waiting in group if not waiting.given_up]
 
+    def _keep(self, arrivals: Sequence[Arrival]) -> set[str] | CannotKeep:
+        """The message ids that are new, or why none could be kept."""
+        if self._is_ready and self._trouble is None:
+            return self._commit(arrivals)
+        # a database in trouble may hang, and even an answer that says so must not wait for it
+        kept: set[str] | CannotKeep = self._concurrency.call_apart(lambda: self._commit(arrivals))
+        return kept
 
-def _tell(group: list[_Waiting], new: set[str]) -> None:
+    def _commit(self, arrivals: Sequence[Arrival]) -> set[str] | CannotKeep:
+        try:
+            if not self._is_ready:
+                make_ready(self._store.engine)
+                self._is_ready = True
+            new = self._store.put(arrivals)
+        except Exception as error:  # noqa: BLE001 - whoever waits has to be told
+            self._trouble = _describe(error)
+            return CannotKeep(self._trouble)
+        self._trouble = None
+        return new
+
+
+def _tell(group: Sequence[_Waiting], kept: set[str] | CannotKeep) -> None:
     for waiting in group:
-        message_id = waiting.arrival.message_id
-        waiting.tell(message_id in new)
-        new.discard(message_id)  # a copy in the same group is a duplicate
+        if isinstance(kept, CannotKeep):
+            waiting.tell(kept)
+        else:
+            message_id = waiting.arrival.message_id
+            waiting.tell(message_id in kept)
+            kept.discard(message_id)  # a copy in the same group is a duplicate
 
 
-def _fail(group: list[_Waiting], error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, SQLAlchemyError):
-        reason = describe(error)
-    else:
-        reason = str(error) if isinstance(error, CannotStart) else type(error).__name__
-    for waiting in group:
-        waiting.tell(CannotKeep(reason))
-    return reason
+        return describe(error)
+    return str(error) if isinstance(error, CannotStart) else type(error).__name__

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException
 
 from app import metrics
 from app.errors import CannotKeep, FieldErrors, NotAnEmailEvent, Unreadable
@@ -21,13 +21,11 @@ from app.logs import get_logger, where
 from app.outbox.group_commit import GroupCommit
 from app.outbox.store import Arrival
 from app.source.auth import is_known, offered_token
+from app.source.body import Room, read_body
 from app.source.schema import body_to_event
 from app.source.track import TrackCall, event_to_track
 
 log = get_logger(__name__)
-
-LARGEST_BODY = 1 << 20
-"""Bytes. Drip's events are a few kB; a track call cannot be over 32 KB."""
 
 RETRY_AFTER = "30"
 """Seconds, for a sender that reads it. Drip documents only that it re-sends for up to 3 days."""
@@ -76,12 +74,13 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 def create_webhook(tokens: Sequence[str], outbox: GroupCommit) -> Blueprint:
     """The blueprint that admits callers with one of the tokens and keeps what they post."""
     blueprint = Blueprint("webhook", __name__)
+    room = Room()
 
     @blueprint.post("/webhooks/drip")
     def receive() -> Response:
         began = time.perf_counter()
         try:
-            answer = _receive(tokens, outbox)
+            answer = _receive(tokens, outbox, room)
         except HTTPException as error:
             answer = Answer("refused", {"error": error.name}, error.code or 400)
         except Exception as error:  # noqa: BLE001 - nothing here ends in a 5xx
@@ -92,11 +91,12 @@ def create_webhook(tokens: Sequence[str], outbox: GroupCommit) -> Blueprint:
     return blueprint
 
 
-def _receive(tokens: Sequence[str], outbox: GroupCommit) -> Answer:
+def _receive(tokens: Sequence[str], outbox: GroupCommit, room: Room) -> Answer:
     if not is_known(offered_token(request), tokens):
         how = {"WWW-Authenticate": 'Basic realm="bridge"'}
         return Answer("refused", {"error": "Token missing or wrong."}, 401, how)
-    return _keep(_read_body(), time.time(), outbox)
+    with room.held(request):
+        return _keep(read_body(request), time.time(), outbox)
 
 
 def _not_kept(error: Exception) -> Answer:
@@ -113,26 +113,6 @@ def _tell(answer: Answer, seconds: float) -> None:
         return  # told already, with its reason
     level = logging.WARNING if answer.status == "quarantined" else logging.INFO
     log.log(level, answer.status, **answer.about, duration=round(seconds, 4))
-
-
-def _read_body() -> bytes:
-    """The whole body or an error: half of one, kept, would stand in quarantine for nothing."""
-    length = request.content_length
-    if length is None:  # one more than we take: werkzeug ends a body at its limit without a word
-        request.max_content_length = LARGEST_BODY + 1
-    elif length > LARGEST_BODY:
-        raise RequestEntityTooLarge
-    try:
-        body = request.get_data(cache=False)
-    except HTTPException:
-        raise
-    except Exception:  # noqa: BLE001 - how broken framing is told is the server's own affair
-        raise ClientDisconnected from None
-    if len(body) > LARGEST_BODY:
-        raise RequestEntityTooLarge
-    if length not in (None, len(body)):
-        raise ClientDisconnected
-    return body
 
 
 def _keep(body: bytes, now: float, outbox: GroupCommit) -> Answer:

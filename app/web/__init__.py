@@ -1,0 +1,1 @@
+"""Serving over HTTP: gunicorn's gevent worker, made safe against whoever may connect."""
