@@ -49,6 +49,8 @@ class Connection:
 
     def recv(self, size: int) -> bytes:
         """What has come of a request; empty if the client, or its time, is at an end."""
+        if not self.is_resting:
+            gevent.sleep(0)  # a large body that is there already would hold up all others
         self.until = self._request_until
         data: bytes = self._socket.recv(min(size, PIECE))
         self.until = math.inf

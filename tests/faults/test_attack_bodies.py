@@ -92,16 +92,16 @@ def test_a_hostile_body_is_judged_by_the_rules_and_kept_as_it_came(
     bridge.start_web(DELIVER_IN_WEB="false")
     found: Counter[str] = Counter()
     for _ in range(scaled(1, 20)):
-        with Wire(bridge.port) as wire:
-            for name, body, expected in CASES:
-                fields = b"Content-Encoding: gzip\r\n" if name == "gzip" else b""
+        for name, body, expected in CASES:
+            fields = b"Content-Encoding: gzip\r\n" if name == "gzip" else b""
+            with Wire(bridge.port) as wire:
                 wire.send(post(body, fields=fields))
                 status, _, said = wire.answer()
-                answer = json.loads(said)
-                assert status == 200, (name, said)
-                verdict = answer["status"].replace("duplicate", "accepted")
-                assert verdict == expected, (name, said)
-                found[verdict] += 1
+            answer = json.loads(said)
+            assert status == 200, (name, said)
+            verdict = answer["status"].replace("duplicate", "accepted")
+            assert verdict == expected, (name, said)
+            found[verdict] += 1
     rows = read(engine, select(whole))
     kept = {bytes(row.raw): row.state for row in rows}
     for name, body, expected in CASES:

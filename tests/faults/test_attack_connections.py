@@ -1,0 +1,216 @@
+"""Attacks by connections: more than there is room or files for, and readers that do not read."""
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+from sqlalchemy import make_url
+
+from tests.bridge_process import ROOT, TOKEN, BridgeProcess
+from tests.faults.attacks import ValidTraffic
+from tests.faults.conftest import scaled
+from tests.wire import Wire
+
+MB = 1_000_000
+
+CROWD = """
+import resource, socket, sys, time
+files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+first, rest, every = {first!r}, bytes({rest}), {every}
+opened = []
+for _ in range({count}):
+    connection = socket.socket()
+    connection.settimeout(30)
+    if {window}:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, {window})
+    try:
+        connection.connect(("127.0.0.1", {port}))
+        connection.sendall(first)
+    except OSError:
+        continue
+    connection.setblocking(False)
+    opened.append([connection, 0])
+print(len(opened), flush=True)
+while True:  # until it is killed
+    for entry in opened:
+        connection, sent = entry
+        try:
+            if rest:
+                entry[1] += connection.send(rest[sent : sent + {step}])
+            if {window}:
+                connection.recv(4096)
+        except OSError:
+            pass
+    time.sleep(every)
+"""
+"""So many connections that each send something, and then a step of so many bytes every so often;
+with a window they also read 4 kB each time."""
+
+
+@contextmanager
+def crowd(
+    bridge: BridgeProcess,
+    count: int,
+    first: bytes,
+    rest: int = 0,
+    *,
+    step: int = 1,
+    every: float = 0.5,
+    window: int = 0,
+) -> Iterator[int]:
+    """Once all are there, or were turned away: how many are."""
+    code = CROWD.format(
+        count=count,
+        port=bridge.port,
+        first=first,
+        rest=rest,
+        step=step,
+        every=every,
+        window=window,
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def memory_of_all(bridge: BridgeProcess) -> float:
+    """MB of all its processes; what they share is counted once."""
+    (parent,) = map(psutil.Process, bridge.pids())
+    processes = [parent, *parent.children(recursive=True)]
+    return sum(float(each.memory_full_info().pss) for each in processes) / MB
+
+
+def answers_within(bridge: BridgeProcess, seconds: float) -> float:
+    """How long `/healthz` takes on a new connection; fails if longer than that."""
+    began = time.monotonic()
+    assert requests.get(f"{bridge.base}/healthz", timeout=seconds).status_code == 200
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def bridge(tmp_path: Path) -> Iterator[BridgeProcess]:
+    url = make_url(f"sqlite:///{tmp_path}/bridge.db")
+    with BridgeProcess(url, "http://127.0.0.1:9", tmp_path) as process:
+        yield process
+
+
+HALF_HEAD = b"POST /webhooks/drip HTTP/1.1\r\nHost: example.com\r\n"
+
+
+@pytest.mark.fault(23, "one peer holds connections with half a head each")
+@pytest.mark.parametrize("count", [1500, 4500])
+def test_half_heads_leave_room_for_valid_senders(
+    bridge: BridgeProcess, count: int, seen: Callable[[str], None]
+) -> None:
+    bridge.start_web(DELIVER_IN_WEB="false")
+    with crowd(bridge, count, HALF_HEAD) as opened:
+        began = time.monotonic()
+        with ValidTraffic(bridge, connections=2, pause=0.02) as traffic:
+            time.sleep(scaled(2, 30))
+        slowest_start = max(traffic.seconds[:2])
+    assert traffic.others == []
+    assert traffic.p99() < (1 if count == 1500 else 10), time.monotonic() - began
+    seen(f"{opened:,} opened: valid p99 {traffic.p99():.3f} s, first answers {slowest_start:.3f} s")
+
+
+@pytest.mark.fault(24, "fewer files than connections")
+@pytest.mark.parametrize(("files", "count"), [(256, 400), (1024, 1500)])
+def test_too_few_files_end_no_worker(
+    bridge: BridgeProcess, files: int, count: int, seen: Callable[[str], None]
+) -> None:
+    limit = str(files)
+    bridge.prefix = ("prlimit", f"--nofile={limit}:{limit}")
+    bridge.start_web()
+    with crowd(bridge, count, HALF_HEAD) as opened:
+        with ValidTraffic(bridge, pause=0.02) as traffic:
+            time.sleep(scaled(2, 20))
+        took = answers_within(bridge, 10)
+    log = bridge.log.read_text()
+    assert traffic.others == []
+    assert traffic.seconds
+    assert log.count("Booting worker") == 1
+    assert "Too many open files" not in log
+    seen(f"{files} files, {opened} connections: p99 {traffic.p99():.3f} s, /healthz {took:.3f} s")
+
+
+def large(target: str, size: int = MB) -> bytes:
+    return b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (target.encode(), size)
+
+
+STRANGERS = large("/nothing")
+HOLDERS = large(f"/webhooks/drip?token={TOKEN}")
+READERS = b"GET /inspector-static/inspector.css HTTP/1.1\r\nHost: a\r\n\r\n" * 50
+
+
+@pytest.mark.fault(25, "large bodies and slow readers")
+@pytest.mark.parametrize(
+    ("count", "first", "rest", "window"),
+    [
+        (scaled(300, 900), STRANGERS, MB, 0),
+        (200, HOLDERS, MB - 1, 0),
+        (300, READERS, 0, 4096),
+    ],
+    ids=["strangers", "token holders", "slow readers"],
+)
+def test_large_bodies_and_slow_readers_take_bounded_memory_and_hold_up_nobody(
+    bridge: BridgeProcess,
+    count: int,
+    first: bytes,
+    rest: int,
+    window: int,
+    seen: Callable[[str], None],
+) -> None:
+    bridge.start_web()
+    most = 0.0
+    every = 3.0 if window else 0.2
+    with (
+        crowd(bridge, count, first, rest, step=1 << 17, every=every, window=window) as opened,
+        ValidTraffic(bridge, connections=2, pause=0.02) as traffic,
+    ):
+        for _ in range(scaled(8, 60)):
+            most = max(most, memory_of_all(bridge))
+            took = answers_within(bridge, 1)
+            time.sleep(0.3)
+    assert traffic.others == []
+    assert traffic.p99() < 1
+    assert most < 300
+    seen(
+        f"{opened} opened: at most {most:.0f} MB in all, valid p99 {traffic.p99():.3f} s, "
+        f"/healthz {took:.3f} s"
+    )
+
+
+@pytest.mark.fault(26, "a router keeps its connection")
+def test_a_connection_that_rests_longer_than_a_router_keeps_it_is_still_served(
+    bridge: BridgeProcess, seen: Callable[[str], None]
+) -> None:
+    bridge.start_web(DELIVER_IN_WEB="false")
+    rest = scaled(12, 92)  # longer than a request may take; longer than Heroku's router waits
+    with Wire(bridge.port) as wire:
+        for _ in range(2):
+            wire.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert wire.answer().status == 200
+            time.sleep(rest)
+        wire.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert wire.answer().status == 200
+    seen(f"rested {rest} s twice, served")
+
+
+def test_the_crowd_may_open_enough_files() -> None:
+    """Or the tests above would try less than they say."""
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] >= 5000
