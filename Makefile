@@ -6,8 +6,8 @@ BIN = .venv/bin
 .PHONY: run test faults bench lint lock
 
 run: .venv/run
-	@$(BIN)/flask --app wsgi url
-	@exec $(BIN)/gunicorn
+	@FLASK_SKIP_DOTENV=1 $(BIN)/flask --app wsgi url
+	@WEB_CONCURRENCY=$${WEB_CONCURRENCY:-1} exec $(BIN)/gunicorn
 
 # three processes, a file each: many tests wait for something, but more processes get in one another's
 # way. In the order of the folders, or the slow ones come together at the end

@@ -39,12 +39,12 @@ except CannotStart as error:
     raise SystemExit(str(error)) from None
 
 wsgi_app = "wsgi:app"
-bind = f"0.0.0.0:{os.environ['PORT']}" if "PORT" in os.environ else "127.0.0.1:8000"
+bind = list(settings.bind)
 backlog = 4096
 
 # One worker does for 1,000/s, which is all that Segment takes (docs/performance.md).
 worker_class = "app.web.worker.Worker"
-workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+workers = settings.workers
 worker_connections = hooks.most_connections()
 sendfile = False  # it would go past the connection, which gathers an answer
 

@@ -8,6 +8,7 @@ from app import cli
 from app.bridge import build_bridge
 from app.health import create_health
 from app.inspector import create_inspector
+from app.listening import Unmapped
 from app.logs import configure_logs
 from app.settings import Settings, load_settings
 from app.source.webhook import create_webhook
@@ -20,6 +21,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     bridge = build_bridge(settings)
 
     app = Flask(__name__)
+    app.wsgi_app = Unmapped(app.wsgi_app)  # type: ignore[method-assign]
     app.extensions["bridge"] = bridge
     app.register_blueprint(create_webhook(bridge.settings.webhook_tokens, bridge.outbox))
     app.register_blueprint(create_health(bridge))

@@ -4,6 +4,7 @@ Python runs one thread at a time. In a thread of the web process, delivery took 
 which it accepts and doubled the longest answers (docs/performance.md).
 """
 
+import os
 import subprocess
 import sys
 import threading
@@ -44,9 +45,10 @@ class Deliverer:
         self._thread.join(timeout)
 
     def _run(self) -> None:
+        environ = {**os.environ, "FLASK_SKIP_DOTENV": "1"}  # app/environment.py reads that file
         while not self._is_stopping():
             # the pipe ends with this process, however that ends: nobody is left to send alone
-            with subprocess.Popen(self._command, stdin=subprocess.PIPE) as process:  # noqa: S603
+            with subprocess.Popen(self._command, env=environ, stdin=subprocess.PIPE) as process:  # noqa: S603
                 self._process = process
                 if self._is_stopping():
                     process.terminate()

@@ -43,6 +43,12 @@ class Database(fields.Field[URL]):
 
 
 class Host(fields.Field[str]):
+    """Scheme and host; whether http is private enough may be left to the caller."""
+
+    def __init__(self, *, may_be_http: bool = False, **how: Any) -> None:
+        super().__init__(**how)
+        self._may_be_http = may_be_http
+
     def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
         try:
             parts = urlsplit(value.strip())
@@ -55,7 +61,8 @@ class Host(fields.Field[str]):
             raise ValidationError("must be scheme and host alone, as in the example.")
         if parts.username is not None:
             raise ValidationError("must not carry a user name: the write key is sent by itself.")
-        _must_be_private(parts.scheme, hostname)
+        if not (self._may_be_http and parts.scheme == "http"):
+            _must_be_private(parts.scheme, hostname)
         return f"{parts.scheme}://{parts.netloc}"
 
 
@@ -119,13 +126,33 @@ class Number(fields.Field[float]):
         return number
 
 
+class Whole(fields.Field[int]):
+    """A whole number, and its bounds."""
+
+    def __init__(self, least: int, most: int, **how: Any) -> None:
+        super().__init__(**how)
+        self._least, self._most = least, most
+
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> int:
+        text = value.strip()
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not self._least <= int(text) <= self._most:
+            raise ValidationError(f"must be a whole number from {self._least} to {self._most}.")
+        return int(text)
+
+
 class Secret(fields.Field[str]):
-    """What goes into an HTTP header."""
+    """What goes into an HTTP header, and how long it must be at least."""
+
+    def __init__(self, shortest: int = 1, **how: Any) -> None:
+        super().__init__(**how)
+        self._shortest = shortest
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
         secret = value.strip()
         if not re.fullmatch(r"[!-~]+", secret):
             raise ValidationError("holds a blank, or a letter that is not ASCII.")
+        if len(secret) < self._shortest:
+            raise ValidationError(f"needs at least {self._shortest} characters.")
         return secret
 
 
@@ -167,6 +194,12 @@ class YesNo(fields.Boolean):
             return bool(super()._deserialize(value.strip().lower(), *rest, **more))
         except ValidationError:
             raise ValidationError("must be true or false.") from None
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or _loopback(parts.hostname or "")
 
 
 def _must_be_private(scheme: str, hostname: str) -> None:

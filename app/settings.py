@@ -1,6 +1,7 @@
 """Environment → frozen `Settings`; every fault is told at once, each with its variable."""
 
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Mapping
@@ -9,13 +10,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dotenv import dotenv_values
 from marshmallow import EXCLUDE, Schema, ValidationError, validates_schema
 from sqlalchemy.engine import URL, make_url
 
+from app.environment import read_environment
 from app.errors import CannotStart
+from app.listening import DEFAULT_PORT, everywhere, on_this_machine
 from app.setting_fields import (
     REGION_HOSTS,
+    SHORTEST_TOKEN,
     AccountId,
     Choice,
     Database,
@@ -25,13 +28,25 @@ from app.setting_fields import (
     Secret,
     SecretUrl,
     Tokens,
+    Whole,
     WriteKey,
     WriteKeys,
     YesNo,
+    is_private,
 )
 
 TOKEN_FILE = "bridge.token"  # noqa: S105 - a file's name
 PASSWORD_FILE = "inspector.password"  # noqa: S105 - a file's name
+
+PLATFORM = frozenset({"DYNO", "PORT"})
+"""In the process's own environment they say that a platform runs us. A `.env` may hold PORT too, as
+whoever runs us on a machine of their own writes it: that makes no platform."""
+
+PREFIXES = ("SEGMENT_", "DRIP_", "INSPECTOR_", "ALERT_", "METRICS_")
+"""A variable that begins so is meant for the bridge."""
+
+NOBODY_FILLED_IN = re.compile(r"\$\(.+\)|\$\{.+\}|^`.+`$|openssl rand|^your-[a-z-]+$")
+"""A command as it was written, or a word of the docs. (Segment answers 200 to any write key.)"""
 
 LEAST_DAYS = 4
 """Drip sends an event again for up to 3 days: so long it has to be known (docs/facts.md § 1)."""
@@ -41,7 +56,7 @@ LEAST_DAYS = 4
 class Settings:
     """What an operator can set, read and checked."""
 
-    database_url: URL
+    database_url: URL = field(repr=False)
     webhook_tokens: tuple[str, ...] = field(repr=False)
     segment_host: str
     write_key: str | None = field(default=None, repr=False)
@@ -64,6 +79,13 @@ class Settings:
     """None: the inspector is off."""
     inspector_link: bool = False
     """Whether the password was made up here, and so may stand in a link."""
+    metrics_token: str | None = field(default=None, repr=False)
+    bind: tuple[str, ...] = on_this_machine(DEFAULT_PORT)
+    """Where gunicorn listens."""
+    workers: int = 1
+    """How many web processes gunicorn has."""
+    unknown: tuple[str, ...] = ()
+    """Variables that look like settings of the bridge, and are none."""
 
 
 def load_settings() -> Settings:
@@ -71,14 +93,48 @@ def load_settings() -> Settings:
 
     Raises `CannotStart`, naming every variable at fault.
     """
-    environ = {**dotenv_values(".env"), **os.environ}
-    given = {name: value for name, value in environ.items() if value and value.strip()}
-    if not given.keys() & {"DRIP_WEBHOOK_TOKEN", "DYNO", "PORT"}:
-        given["DRIP_WEBHOOK_TOKEN"] = local_secret(Path(TOKEN_FILE))
-    made_up = not given.keys() & {"INSPECTOR_PASSWORD", "DYNO", "PORT"}
-    if made_up:
-        given["INSPECTOR_PASSWORD"] = local_secret(Path(PASSWORD_FILE))
-    return replace(environ_to_settings(given), inspector_link=made_up)
+    environment = read_environment(KNOWN | PLATFORM)
+    given = environment.all
+    by_platform = PLATFORM & environment.process.keys()
+    if "DYNO" not in by_platform:
+        given.pop("DYNO", None)  # a `.env` makes no dyno
+    if not by_platform:
+        _make_up(given, "DRIP_WEBHOOK_TOKEN", Path(TOKEN_FILE))
+    made_up = not by_platform and _make_up(given, "INSPECTOR_PASSWORD", Path(PASSWORD_FILE))
+    settings = environ_to_settings(given)
+    _must_keep_its_log(settings.database_url)
+    if "PORT" in by_platform:
+        settings = replace(settings, bind=everywhere(int(given["PORT"])))
+    return replace(settings, inspector_link=made_up)
+
+
+def _make_up(given: dict[str, str], variable: str, path: Path) -> bool:
+    """Give the variable the secret in the file if it has no value. Whether it had none."""
+    if variable in given:
+        return False
+    try:
+        given[variable] = local_secret(path)
+    except UnicodeDecodeError:
+        problem = "it is not text"
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    else:
+        return True
+    raise CannotStart(
+        f"{variable} is not set, and the one in {path} cannot be read, or made up and "
+        f"kept there: {problem}. Mend that, or set {variable}."
+    )
+
+
+def _must_keep_its_log(database: URL) -> None:
+    """Raises `CannotStart` for an SQLite file without a folder that lasts as long as itself."""
+    file = database.database or ""
+    if database.drivername == "sqlite" and os.path.ismount(file):
+        raise CannotStart(
+            f"DATABASE_URL names a file that is mounted alone. Its newest events are in "
+            f"{Path(file).name}-wal beside it, and would be lost with the container. Mount the "
+            "folder of the file."
+        )
 
 
 def environ_to_settings(environ: Mapping[str, str]) -> Settings:
@@ -103,6 +159,10 @@ def environ_to_settings(environ: Mapping[str, str]) -> Settings:
         drip_api_token=found["DRIP_API_TOKEN"],
         drip_account_id=found["DRIP_ACCOUNT_ID"],
         inspector_password=found["INSPECTOR_PASSWORD"],
+        metrics_token=found["METRICS_TOKEN"],
+        bind=on_this_machine(found["PORT"]),
+        workers=found["WEB_CONCURRENCY"],
+        unknown=_unknown(environ),
     )
 
 
@@ -124,8 +184,9 @@ class _Environ(Schema):
     SEGMENT_WRITE_KEY = WriteKey(load_default=None, metadata={"example": "h1XJ…"})
     SEGMENT_WRITE_KEYS = WriteKeys(load_default=dict, metadata={"example": "4417=h1XJ…,5150=Qz0e…"})
     SEGMENT_REGION = Choice(*REGION_HOSTS, load_default="us", metadata={"example": "eu"})
-    SEGMENT_HOST = Host(metadata={"example": REGION_HOSTS["eu"]})
-    DRIP_WEBHOOK_TOKEN = Tokens(metadata={"example": "$(openssl rand -hex 24)"})
+    SEGMENT_HOST = Host(may_be_http=True, metadata={"example": REGION_HOSTS["eu"]})
+    SEGMENT_HOST_INSECURE = YesNo(load_default=False, metadata={"example": "true"})
+    DRIP_WEBHOOK_TOKEN = Tokens(metadata={"example": "(what this prints: openssl rand -hex 24)"})
     DATABASE_URL = Database(
         load_default=make_url("sqlite:///bridge.db"),
         metadata={"example": "postgres://user:password@db.example.com:5432/bridge"},
@@ -146,8 +207,35 @@ class _Environ(Schema):
     DRIP_API_TOKEN = Secret(load_default=None, metadata={"example": "0a1b2c…"})
     DRIP_ACCOUNT_ID = AccountId(load_default=None, metadata={"example": "9999999"})
     INSPECTOR_PASSWORD = Password(
-        load_default=None, metadata={"example": "$(openssl rand -hex 16)"}
+        load_default=None, metadata={"example": "(what this prints: openssl rand -hex 16)"}
     )
+    METRICS_TOKEN = Secret(
+        SHORTEST_TOKEN,
+        load_default=None,
+        metadata={"example": "(what this prints: openssl rand -hex 24)"},
+    )
+    PORT = Whole(1, 65535, load_default=DEFAULT_PORT, metadata={"example": "8000"})
+    WEB_CONCURRENCY = Whole(1, 100, load_default=1, metadata={"example": "2"})
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _are_filled_in(self, _: Any, given: Mapping[str, str], **__: Any) -> None:
+        faults = {
+            name: ["is still to be filled in. (A .env file runs no commands.)"]
+            for name in self.fields.keys() & given.keys()
+            if NOBODY_FILLED_IN.search(given[name].strip())
+        }
+        if faults:
+            raise ValidationError(faults)
+
+    @validates_schema(skip_on_field_errors=False)
+    def _keep_it_private(self, found: Any, **_: Any) -> None:
+        host = found.get("SEGMENT_HOST")
+        if host and not is_private(host) and not found.get("SEGMENT_HOST_INSECURE"):
+            raise ValidationError(
+                "must start with https:// (http:// on loopback only). In a private network, if "
+                "everybody in it may read the events: SEGMENT_HOST_INSECURE=true.",
+                "SEGMENT_HOST",
+            )
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def _fit_the_platform(self, found: Any, given: Mapping[str, str], **_: Any) -> None:
@@ -165,6 +253,14 @@ class _Environ(Schema):
             ]
         if faults:
             raise ValidationError(faults)
+
+
+KNOWN = frozenset(_Environ().fields)
+"""What can be set."""
+
+
+def _unknown(environ: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in environ.keys() - KNOWN if name.startswith(PREFIXES)))
 
 
 def _faults_to_text(faults: Mapping[str, Any]) -> str:

@@ -36,7 +36,16 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     """Neither this machine's variables nor a developer's .env reach a test."""
     for name in list(os.environ):
         if name.startswith(
-            ("SEGMENT_", "DRIP_", "DATABASE_", "ALERT_", "LOG_", "PROMETHEUS_", "INSPECTOR_")
+            (
+                "SEGMENT_",
+                "DRIP_",
+                "DATABASE_",
+                "ALERT_",
+                "LOG_",
+                "METRICS_",
+                "PROMETHEUS_",
+                "INSPECTOR_",
+            )
         ) or name in (
             "DYNO",
             "PORT",

@@ -1,8 +1,11 @@
 """The environment → `Settings`, or every fault at once in words that an operator can act on."""
 
+import os
+import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +90,9 @@ def test_a_token_is_all_that_has_to_be_set() -> None:
         ("DRIP_API_TOKEN", " 0a1b ", "drip_api_token", "0a1b"),
         ("DRIP_ACCOUNT_ID", "9999999", "drip_account_id", "9999999"),
         ("INSPECTOR_PASSWORD", " twelve chars ", "inspector_password", "twelve chars"),
+        ("METRICS_TOKEN", TOKEN, "metrics_token", TOKEN),
+        ("PORT", " 9000 ", "bind", ("127.0.0.1:9000",)),
+        ("WEB_CONCURRENCY", "3", "workers", 3),
     ],
 )
 def test_a_good_value_is_read(variable: str, text: str, field: str, value: object) -> None:
@@ -107,6 +113,42 @@ def test_sqlite_is_a_file(path: str) -> None:
     url = read(DATABASE_URL=f"sqlite:///{path}").database_url
 
     assert (url.drivername, url.database) == ("sqlite", path)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "$(openssl rand -hex 24)",
+        "'$(openssl rand -hex 24)'",
+        "`openssl rand -hex 24`",
+        "${A_TOKEN_OF_SOMEWHERE}",
+        "(what this prints: openssl rand -hex 24)",
+        "your-token-for-the-bridge",
+    ],
+)
+def test_what_nobody_has_filled_in_is_no_value(value: str) -> None:
+    assert "still to be filled in" in faults({"DRIP_WEBHOOK_TOKEN": value})["DRIP_WEBHOOK_TOKEN"]
+
+
+def test_the_write_key_of_the_readme_is_none() -> None:
+    """Segment would answer 200 to it, and keep nothing."""
+    found = faults({"DRIP_WEBHOOK_TOKEN": TOKEN, "SEGMENT_WRITE_KEY": "your-write-key"})
+
+    assert "still to be filled in" in found["SEGMENT_WRITE_KEY"]
+
+
+def test_http_in_a_private_network_takes_somebody_who_says_so() -> None:
+    host = "http://proxy.internal:8080"
+
+    found = faults({"DRIP_WEBHOOK_TOKEN": TOKEN, "SEGMENT_HOST": host})
+    assert "SEGMENT_HOST_INSECURE=true" in found["SEGMENT_HOST"]
+    assert read(SEGMENT_HOST=host, SEGMENT_HOST_INSECURE="true").segment_host == host
+
+
+def test_variables_that_look_like_ours_are_told_from_ours_and_others() -> None:
+    settings = read(SEGMENT_WRITEKEY="x", DRIP_TOKEN="x", HOME="/", SEGMENT_REGION="eu")
+
+    assert settings.unknown == ("DRIP_TOKEN", "SEGMENT_WRITEKEY")
 
 
 def test_the_host_counts_over_the_region() -> None:
@@ -187,6 +229,17 @@ IN_MEMORY = "events kept in memory only would be lost"
         ("DRIP_API_TOKEN", "clé", "not ASCII"),
         ("DRIP_ACCOUNT_ID", "acme", "must be digits"),
         ("INSPECTOR_PASSWORD", "eleven char ", "needs at least 12 characters"),
+        ("METRICS_TOKEN", "fifteen-letters", "needs at least 16 characters"),
+        ("METRICS_TOKEN", "sixteen letters!", "holds a blank"),
+        ("SEGMENT_HOST_INSECURE", "perhaps", "must be true or false"),
+        ("PORT", "99999", "must be a whole number from 1 to 65535"),
+        ("PORT", "0", "must be a whole number from 1 to 65535"),
+        ("PORT", "http", "must be a whole number from 1 to 65535"),
+        ("PORT", "8000.5", "must be a whole number from 1 to 65535"),
+        ("WEB_CONCURRENCY", "0", "must be a whole number from 1 to 100"),
+        ("WEB_CONCURRENCY", "-1", "must be a whole number from 1 to 100"),
+        ("WEB_CONCURRENCY", "8000", "must be a whole number from 1 to 100"),
+        ("WEB_CONCURRENCY", "٣", "must be a whole number from 1 to 100"),
     ],
 )
 def test_a_bad_value_is_told_with_its_variable_and_an_example(
@@ -206,7 +259,7 @@ def test_a_bad_value_is_told_with_its_variable_and_an_example(
         ("SEGMENT_WRITE_KEYS", "4417=h1XJ,5150=Qz0e"),
         ("SEGMENT_REGION", "eu"),
         ("SEGMENT_HOST", "https://events.eu1.segmentapis.com"),
-        ("DRIP_WEBHOOK_TOKEN", "$(openssl rand -hex 24)"),
+        ("DRIP_WEBHOOK_TOKEN", "(what this prints: openssl rand -hex 24)"),
         ("DATABASE_URL", "postgres://user:password@db.example.com:5432/bridge"),
         ("DELIVER_IN_WEB", "false"),
         ("SENT_RETENTION_DAYS", "7"),
@@ -217,14 +270,18 @@ def test_a_bad_value_is_told_with_its_variable_and_an_example(
         ("ALERT_SILENCE_HOURS", "24"),
         ("DRIP_API_TOKEN", "0a1b2c"),
         ("DRIP_ACCOUNT_ID", "9999999"),
-        ("INSPECTOR_PASSWORD", "$(openssl rand -hex 16)"),
+        ("INSPECTOR_PASSWORD", "(what this prints: openssl rand -hex 16)"),
+        ("METRICS_TOKEN", "(what this prints: openssl rand -hex 24)"),
+        ("SEGMENT_HOST_INSECURE", "true"),
+        ("PORT", "8000"),
+        ("WEB_CONCURRENCY", "2"),
     ],
 )
 def test_an_example_is_one_that_can_be_followed(variable: str, example: str) -> None:
     line = faults({"DRIP_WEBHOOK_TOKEN": TOKEN, variable: "?,? ?"})[variable]
 
     assert line.replace("…", "").endswith(f"Example: {variable}={example}")
-    if not example.startswith("$("):
+    if not example.startswith("("):
         read(**{variable: example})
 
 
@@ -266,6 +323,8 @@ def test_all_faults_are_told_at_once() -> None:
         {"DRIP_API_TOKEN": "canary canary"},
         {"ALERT_WEBHOOK_URL": "http://hooks.example.com/canary"},
         {"INSPECTOR_PASSWORD": "canary"},
+        {"METRICS_TOKEN": "canary"},
+        {"SEGMENT_WRITE_KEY": "$(cat canary)"},
     ],
 )
 def test_no_secret_is_in_the_text_of_a_fault(environ: dict[str, str]) -> None:
@@ -280,10 +339,11 @@ def test_no_secret_is_in_the_repr() -> None:
         SEGMENT_WRITE_KEY="canary-1",
         SEGMENT_WRITE_KEYS="4417=canary-2",
         DRIP_WEBHOOK_TOKEN="canary-token-of-the-bridge",
-        DATABASE_URL="postgres://bridge:canary-3@db.example.com/bridge",
+        DATABASE_URL="postgres://bridge:canary-3@db.example.com/bridge?sslpassword=canary-6",
         DRIP_API_TOKEN="canary-4",
         ALERT_WEBHOOK_URL="https://hooks.example.com/canary-5",
         INSPECTOR_PASSWORD="canary-of-the-inspector",
+        METRICS_TOKEN="canary-of-the-metrics",
     )
 
     assert settings.write_key == "canary-1"
@@ -371,6 +431,53 @@ def test_the_local_secrets_are_made_once_and_are_their_owners_alone() -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert len(file.read_text()) >= 32
     assert {path.name for path in Path.cwd().iterdir()} == {token.name, password.name}
+
+
+@pytest.mark.parametrize("file", ["bridge.token", "inspector.password"])
+def test_a_secret_that_cannot_be_read_is_told_with_its_file(file: str) -> None:
+    Path(file).mkdir()
+
+    with pytest.raises(CannotStart, match=f"{file} cannot be read.*: Is a directory"):
+        load_settings()
+
+
+def test_a_secret_that_is_not_text_is_told_with_its_file() -> None:
+    Path("bridge.token").write_bytes("a-token-of-windows".encode("utf-16"))
+
+    with pytest.raises(CannotStart, match=r"DRIP_WEBHOOK_TOKEN is not set.*it is not text"):
+        load_settings()
+
+
+def test_a_folder_in_which_no_secret_can_be_kept_is_told(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    gone.rmdir()
+
+    with pytest.raises(CannotStart, match="set DRIP_WEBHOOK_TOKEN"):
+        load_settings()
+
+
+def test_an_sqlite_file_that_is_mounted_alone_is_refused(tmp_path: Path) -> None:
+    """Its folder would go with the container, and the file's log with it."""
+    elsewhere, mounted = Path(tempfile.mkdtemp(dir="/dev/shm"), "bridge.db"), tmp_path / "bridge.db"
+    for file in (elsewhere, mounted):
+        file.touch()
+    load = "from app.settings import load_settings; load_settings()"
+    mount = f'mount --bind {elsewhere} {mounted} || exit 42; exec "$@"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", mount, "sh", sys.executable, "-c", load],
+        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    shutil.rmtree(elsewhere.parent)
+    if "unshare" in done.stderr or done.returncode == 42:
+        pytest.skip("only the superuser may mount, and not everywhere")
+    assert "mounted alone" in done.stderr
+    assert "bridge.db-wal" in done.stderr
 
 
 def test_each_bridge_makes_up_a_token_of_its_own(tmp_path: Path) -> None:
