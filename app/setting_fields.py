@@ -5,6 +5,8 @@ A fault says what is wrong, never what the value was: it may be a secret in the 
 
 import ipaddress
 import re
+import string
+from collections.abc import Mapping
 from math import inf
 from types import MappingProxyType
 from typing import Any
@@ -24,7 +26,10 @@ SHORTEST_PASSWORD = 12
 
 
 class Database(fields.Field[URL]):
-    """`postgres://` is what Heroku writes; SQLAlchemy wants to be told the driver."""
+    """`postgres://` is what Heroku writes; SQLAlchemy wants to be told the driver.
+
+    Whatever the URL says has an effect, or is refused.
+    """
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> URL:
         try:
@@ -32,6 +37,7 @@ class Database(fields.Field[URL]):
         except (ArgumentError, ValueError):  # a port that is no number
             raise ValidationError("is not a database URL.") from None
         if url.get_backend_name() in ("postgres", "postgresql"):
+            _must_be_understood(value, url.query)
             return url.set(drivername="postgresql+psycopg")
         if url.drivername == "sqlite" and url.host:
             raise ValidationError("is not a database URL: a file's has three slashes or four.")
@@ -39,7 +45,60 @@ class Database(fields.Field[URL]):
             raise ValidationError("names neither SQLite nor PostgreSQL.")
         if not url.database or ":memory:" in url.database or url.query.get("mode") == "memory":
             raise ValidationError("names no file: events kept in memory only would be lost.")
+        if url.query:
+            raise ValidationError("takes no parameters after the file's name.")
         return url
+
+
+_SECONDS = "[0-9]{1,6}"
+
+PARAMETER_VALUES = MappingProxyType(
+    {
+        "sslmode": "disable|allow|prefer|require|verify-ca|verify-full",
+        "channel_binding": "disable|prefer|require",
+        "gssencmode": "disable|prefer|require",
+        "target_session_attrs": "any|read-write|primary",  # events are written
+        "client_encoding": "(?i:utf-?8)",  # names are of any script
+        "connect_timeout": "[1-9][0-9]{0,2}",  # 0 is for ever
+        "tcp_user_timeout": _SECONDS,
+        "keepalives": "[01]",
+        "keepalives_idle": _SECONDS,
+        "keepalives_interval": _SECONDS,
+        "keepalives_count": _SECONDS,
+    }
+)
+"""PostgreSQL's client looks at these when it connects: a wrong one looks like a lost server."""
+
+OWN_OPTIONS = re.compile(r"synchronous[-_]commit|statement[-_]timeout", re.IGNORECASE)
+"""What the bridge sets in each session: a commit is on disk, and no statement hangs."""
+
+_WITHOUT_VALUE = re.compile(r"[?&][^?&=@/]+=?(&|$)")
+
+
+def _must_be_understood(text: str, query: Mapping[str, tuple[str, ...] | str]) -> None:
+    """Raises `ValidationError` naming a parameter that would be dropped, or refused much later."""
+    from psycopg.pq import Conninfo  # not needed with SQLite, and not to be had everywhere
+
+    if query and "@" in text.rpartition("?")[2]:  # the rest of a password, cut in two
+        raise ValidationError("is not a database URL: in a password, @ is %40, / %2F and ? %3F.")
+    if _WITHOUT_VALUE.search(text.strip()):
+        raise ValidationError("has a parameter without a value.")
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    for name, value in query.items():
+        if name not in known:
+            raise ValidationError(f"has a parameter that PostgreSQL does not know: {name}.")
+        if not isinstance(value, str):
+            _must_be_host(name)
+        elif not re.fullmatch(PARAMETER_VALUES.get(name, ".*"), value):
+            raise ValidationError(f"has a value for {name} that the bridge cannot work with.")
+    if OWN_OPTIONS.search(str(query.get("options"))):
+        raise ValidationError("sets synchronous_commit or statement_timeout: the bridge does that.")
+
+
+def _must_be_host(name: str) -> None:
+    """Several are SQLAlchemy's way to name several servers."""
+    if name != "host":
+        raise ValidationError(f"has the parameter {name} twice.")
 
 
 class Host(fields.Field[str]):
@@ -200,6 +259,15 @@ def is_private(url: str) -> bool:
     """Whether nobody on the way can read what is sent there."""
     parts = urlsplit(url)
     return parts.scheme == "https" or _loopback(parts.hostname or "")
+
+
+def survives_in_url(token: str) -> bool:
+    """Whether it means itself if it is pasted into a URL's query as it is."""
+    return set(token) <= _LITERAL
+
+
+_LITERAL = {*string.ascii_letters, *string.digits, *"-._~!$'()*,:;=@/?"}
+"""RFC 3986 § 3.4, less what a form's query gives a meaning."""
 
 
 def _must_be_private(scheme: str, hostname: str) -> None:

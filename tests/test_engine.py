@@ -231,6 +231,46 @@ def test_a_setting_of_the_database_does_not_loosen_a_commit(postgresql: Engine) 
         assert connection.execute(text("SHOW statement_timeout")).scalar_one() != "0"
 
 
+def test_the_urls_options_are_put_together_with_ours(postgres_url: str) -> None:
+    """Two bridges, a schema each, in one database."""
+    url = make_url(postgres_url).set(drivername="postgresql+psycopg")
+    engines = []
+    for schema in ("production", "staging"):
+        with psycopg.connect(postgres_url) as plain:
+            plain.execute(f"CREATE SCHEMA {schema}".encode())
+        theirs = {"options": f"-csearch_path={schema}", "application_name": schema}
+        engine = open_database(url.update_query_dict(theirs))
+        upgrade(engine)
+        with engine.begin() as connection:
+            connection.execute(insert(events), {**CANARIES, "message_id": schema})
+        engines.append(engine)
+
+    for engine, schema in zip(engines, ("production", "staging"), strict=True):
+        with engine.connect() as connection:
+            assert connection.execute(text("SELECT message_id FROM events")).scalars().all() == [
+                schema
+            ]
+            assert connection.execute(text("SHOW application_name")).scalar_one() == schema
+            assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "on"
+            assert (
+                connection.execute(text("SHOW statement_timeout")).scalar_one()
+                == f"{BUSY_SECONDS}s"
+            )
+        engine.dispose()
+
+
+def test_the_clients_own_variable_for_options_counts_too(
+    postgresql: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-csearch_path=production")
+    engine = open_database(postgresql.url)
+
+    with engine.connect() as connection:
+        assert connection.execute(text("SHOW search_path")).scalar_one() == "production"
+        assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "on"
+    engine.dispose()
+
+
 def test_a_connection_that_the_server_has_cut_is_made_anew(
     postgresql: Engine, postgres_url: str
 ) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from app.errors import CannotStart
 from app.settings import Settings, environ_to_settings, load_settings, local_secret
@@ -113,6 +114,57 @@ def test_sqlite_is_a_file(path: str) -> None:
     url = read(DATABASE_URL=f"sqlite:///{path}").database_url
 
     assert (url.drivername, url.database) == ("sqlite", path)
+
+
+PARAMETERS = {
+    "options": "-csearch_path=bridge",
+    "sslmode": "verify-full",
+    "target_session_attrs": "read-write",
+    "connect_timeout": "10",
+    "application_name": "a name",
+    "keepalives_idle": "30",
+    "client_encoding": "UTF8",
+    "host": ("db-1.example.com", "db-2.example.com"),
+}
+
+
+def test_what_a_database_url_says_is_kept() -> None:
+    url = make_url("postgresql+psycopg://bridge@/bridge").set(query=PARAMETERS)
+
+    assert dict(read(DATABASE_URL=url.render_as_string()).database_url.query) == PARAMETERS
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("pgbouncer=true", "has a parameter that PostgreSQL does not know: pgbouncer."),
+        ("sslmode=require&schema=bridge", "does not know: schema."),
+        ("prepare_threshold=5", "does not know: prepare_threshold."),
+        ("sslmode", "has a parameter without a value"),
+        ("sslmode=&connect_timeout=5", "has a parameter without a value"),
+        ("sslmode=require&sslmode=disable", "has the parameter sslmode twice"),
+        ("sslmode=no-verify", "has a value for sslmode that"),
+        ("target_session_attrs=read-only", "has a value for target_session_attrs that"),
+        ("connect_timeout=0", "has a value for connect_timeout that"),
+        ("connect_timeout=5s", "has a value for connect_timeout that"),
+        ("client_encoding=latin1", "has a value for client_encoding that"),
+        ("options=-csynchronous_commit%3Doff", "sets synchronous_commit or statement_timeout"),
+        ("options=--Statement-Timeout%3D0", "sets synchronous_commit or statement_timeout"),
+    ],
+)
+def test_what_a_database_url_says_is_not_dropped_but_refused(query: str, reason: str) -> None:
+    found = faults({"DRIP_WEBHOOK_TOKEN": TOKEN, "DATABASE_URL": f"{POSTGRES}?{query}"})
+
+    assert reason in found["DATABASE_URL"]
+
+
+def test_an_sqlite_url_takes_no_parameters() -> None:
+    url = "sqlite:///bridge.db?timeout=30"
+
+    assert (
+        "no parameters"
+        in faults({"DRIP_WEBHOOK_TOKEN": TOKEN, "DATABASE_URL": url})["DATABASE_URL"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -324,6 +376,8 @@ def test_all_faults_are_told_at_once() -> None:
         {"ALERT_WEBHOOK_URL": "http://hooks.example.com/canary"},
         {"INSPECTOR_PASSWORD": "canary"},
         {"METRICS_TOKEN": "canary"},
+        {"DATABASE_URL": "postgres://bridge:can@ry?canary=canary@db.example.com/bridge"},
+        {"DATABASE_URL": "postgres://db.example.com/bridge?sslmode=canary"},
         {"SEGMENT_WRITE_KEY": "$(cat canary)"},
     ],
 )

@@ -1,6 +1,7 @@
 """One database, either engine, set so that a commit is on disk before it returns, unless it is said
 that it need not be."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -173,18 +174,29 @@ def _open_postgresql(url: URL) -> Engine:
         pool_size=2,
         max_overflow=1,
         pool_pre_ping=True,
-        connect_args={
-            "connect_timeout": BUSY_SECONDS,
-            # a cut cable sends no error, neither while we send nor while we wait for an answer
-            "tcp_user_timeout": BUSY_SECONDS * 1000,
-            "keepalives_idle": BUSY_SECONDS,
-            "keepalives_interval": 1,
-            "keepalives_count": BUSY_SECONDS,
-            "options": f"-c synchronous_commit=on -c statement_timeout={BUSY_SECONDS}s",
-            "application_name": "bridge",
-        },
+        connect_args=_with_the_urls(
+            url,
+            {
+                "connect_timeout": BUSY_SECONDS,
+                # a cut cable sends no error, neither while we send nor while we wait for an answer
+                "tcp_user_timeout": BUSY_SECONDS * 1000,
+                "keepalives_idle": BUSY_SECONDS,
+                "keepalives_interval": 1,
+                "keepalives_count": BUSY_SECONDS,
+                "options": f"-c synchronous_commit=on -c statement_timeout={BUSY_SECONDS}s",
+                "application_name": "bridge",
+            },
+        ),
         hide_parameters=True,
     )
+
+
+def _with_the_urls(url: URL, ours: dict[str, Any]) -> dict[str, Any]:
+    """What the operator says counts over ours, which else would silently take its place; `options`
+    are of both."""
+    theirs = url.query.get("options") or os.environ.get("PGOPTIONS", "")
+    own = {name: value for name, value in ours.items() if name not in url.query}
+    return {**own, "options": f"{theirs} {ours['options']}".strip()}
 
 
 def _sqlite_driver() -> Any:
