@@ -5,19 +5,24 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from app import cli
+from app.at_start import notices
 from app.bridge import build_bridge
 from app.health import create_health
 from app.inspector import create_inspector
 from app.listening import Unmapped
-from app.logs import configure_logs
+from app.logs import configure_logs, get_logger
 from app.settings import Settings, load_settings
 from app.source.webhook import create_webhook
+
+log = get_logger(__name__)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The one place where the parts meet. Raises `CannotStart` where a setting is at fault."""
     settings = settings or load_settings()
     configure_logs(settings.log_level, settings.log_format)
+    for notice in notices(settings):
+        log.warning(notice)
     bridge = build_bridge(settings)
 
     app = Flask(__name__)

@@ -31,7 +31,8 @@ def log_config(level: str, form: str) -> dict[str, Any]:
 
     Quiet whatever they are set to are those that print what must not be read: at DEBUG the SDK
     prints whole bodies and the write key, and at any level what Segment answered
-    (docs/facts.md § 3); urllib3 prints URLs, gunicorn at DEBUG what it received.
+    (docs/facts.md § 3); urllib3 and `flask run` (werkzeug) print URLs, gunicorn at DEBUG
+    what it received.
     """
     if form == "auto":
         form = "pretty" if sys.stderr.isatty() else "logfmt"
@@ -52,6 +53,7 @@ def log_config(level: str, form: str) -> dict[str, Any]:
             "gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False},
             "segment": {"level": "CRITICAL", "propagate": False},
             "urllib3": {"level": "ERROR"},
+            "werkzeug": {"level": "CRITICAL", "propagate": False},
         },
     }
 

@@ -90,7 +90,11 @@ class BridgeProcess:
 
     def start_web(self, **environ: str) -> subprocess.Popen[bytes]:
         """gunicorn, once it answers."""
-        process = self._start([*self.GUNICORN, self.app], environ)
+        return self.start([*self.GUNICORN, self.app], **environ)
+
+    def start(self, command: list[str], **environ: str) -> subprocess.Popen[bytes]:
+        """Whatever serves the bridge, once it answers."""
+        process = self._start(command, environ)
         self._wait_until_it_answers(process)
         return process
 
