@@ -1,9 +1,23 @@
 """What gunicorn and `flask --app wsgi` load."""
 
+import sys
+
 from app import create_app
 from app.errors import CannotStart
+
+if "gunicorn.arbiter" in sys.modules:
+    # of what a worker raises, this alone ends the master too, and in words
+    from gunicorn.errors import AppImportError as Refusal
+
+    if "app.web.worker" not in sys.modules:
+        raise Refusal(
+            "gunicorn has not read the bridge's own gunicorn.conf.py, so nothing would be sent. "
+            "Start it in the folder of that file, or with --config /path/to/gunicorn.conf.py."
+        )
+else:
+    Refusal = SystemExit
 
 try:
     app = create_app()
 except CannotStart as error:
-    raise SystemExit(str(error)) from None
+    raise Refusal(str(error)) from None

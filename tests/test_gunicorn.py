@@ -145,6 +145,29 @@ def test_gunicorn_refuses_bad_settings_and_names_them_all(bridge: BridgeProcess)
         assert f"\n  {name} " in said
 
 
+def test_gunicorn_without_the_bridges_own_configuration_ends_at_once(bridge: BridgeProcess) -> None:
+    """It reads the file by itself only from the folder it is started in."""
+    process = subprocess.run(
+        [*bridge.GUNICORN[:3], "--no-control-socket", "--chdir", str(ROOT), "wsgi:app"],
+        cwd=bridge.folder,
+        env=bridge.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert process.returncode == 4
+    assert "Traceback" not in process.stderr
+    assert process.stderr.count("gunicorn has not read the bridge's own gunicorn.conf.py") == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("WEB_CONCURRENCY", "0"), ("PORT", "99999")])
+def test_gunicorn_refuses_a_number_that_is_none(
+    bridge: BridgeProcess, name: str, value: str
+) -> None:
+    assert f"\n  {name} must be a whole number from 1 to " in refusal(bridge, **{name: value})
+
+
 def test_gunicorn_refuses_a_file_that_is_no_database(bridge: BridgeProcess) -> None:
     (bridge.folder / "bridge.db").write_bytes(b"no database" * 100)
     assert "DATABASE_URL: cannot use the file. DatabaseError" in refusal(bridge)
