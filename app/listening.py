@@ -27,6 +27,11 @@ def everywhere(port: int) -> tuple[str, ...]:
     return (any6,) if takes_both else (any4, any6)
 
 
+def port_of(bind: tuple[str, ...]) -> int:
+    """The one port of all these addresses."""
+    return int(bind[0].rpartition(":")[2])
+
+
 class Unmapped:
     """An app whose callers over IPv4 have their own address, also if they came to `[::]`.
 

@@ -197,6 +197,14 @@ def test_url_prints_what_to_paste_and_what_to_try(app: Flask) -> None:
     assert "Events go to Segment at http://127.0.0.1:9." in result.stdout
 
 
+@pytest.mark.parametrize("bind", [("127.0.0.1:9000",), ("[::]:9000",)])
+def test_url_without_an_address_is_where_gunicorn_listens(
+    settings: Settings, bind: tuple[str, ...]
+) -> None:
+    app = create_app(replace(settings, bind=bind))
+    assert f"\n  http://127.0.0.1:9000/webhooks/drip?token={TOKEN}\n" in run(app, "url").stdout
+
+
 def test_url_says_that_events_are_held_without_a_key(settings: Settings) -> None:
     app = create_app(replace(settings, write_key=None))
     assert "events are kept and held" in run(app, "url").stdout

@@ -7,15 +7,20 @@ from flask.cli import with_appcontext
 
 from app.bridge import bridge_of
 from app.cli.webhook_url import webhook_url
+from app.listening import port_of
 from app.settings import Settings
 
 
 @click.command()
-@click.argument("base", default="http://127.0.0.1:8000")
+@click.argument("base", required=False)
 @with_appcontext
-def url(base: str) -> None:
-    """Print the webhook's and the inspector's URL, secrets included, as reached at BASE."""
+def url(base: str | None) -> None:
+    """Print the webhook's and the inspector's URL, secrets included, as reached at BASE.
+
+    Without BASE it is this machine.
+    """
     settings = bridge_of().settings
+    base = base or f"http://127.0.0.1:{port_of(settings.bind)}"
     webhook = webhook_url(base, settings.webhook_tokens[0])
     click.echo(f"\nWebhook URL, for Drip and nobody else:\n\n  {webhook}\n")
     click.echo(f"Try it:\n\n  curl --data-binary @samples/opened_email.json '{webhook}'\n")
