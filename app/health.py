@@ -1,24 +1,27 @@
 """`GET /healthz`, `/readyz` and `/metrics`: is the bridge well, in words and in figures.
 
-Open to anyone, so figures are all that is told: no account, no key, nothing of an event. Most of
-them come from the outbox: any web process tells of deliverers that have no port of their own.
+Figures are all that is told: no account, no key, nothing of an event. Most of them come from the
+outbox: any web process tells of deliverers that have no port of their own.
 """
 
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import InfoMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Unauthorized
 
 from app.bridge import Bridge
 from app.metrics import counted
 from app.outbox.census_taker import CensusTaker, NoCensus
 from app.outbox.figures import census_to_figures
+from app.source.auth import is_known, offered_token
 from app.trouble import NOT_READY, census_to_troubles
 from app.version import VERSION
 
@@ -39,6 +42,9 @@ def create_health(bridge: Bridge) -> Blueprint:
 
     @blueprint.get("/metrics")
     def metrics() -> Response:
+        wanted = bridge.settings.metrics_token
+        if wanted and not is_known(offered_token(request), [wanted]):
+            raise Unauthorized(www_authenticate=WWWAuthenticate("basic", {"realm": "bridge"}))
         registry = CollectorRegistry()
         registry.register(counted())
         registry.register(_OfTheOutbox(bridge.census))

@@ -55,7 +55,7 @@ def test_the_token_is_read_from_the_query_or_else_from_the_basic_password(
         ("", basic(b":\xff\xfe")),
         ("", "Basic not-base64"),
         ("", "Basic"),
-        ("", "Bearer secret"),
+        ("", "Bearer"),
         ("", "secret"),
         ("", ""),
     ],
@@ -114,3 +114,7 @@ def test_all_tokens_are_compared_whichever_matches() -> None:
     tokens = Watched((TOKEN, OTHER, OTHER))
     assert is_known(TOKEN, tokens)
     assert tokens.looked_at == 3
+
+
+def test_a_bearer_token_is_offered_too() -> None:
+    assert offered_token(request("", "Bearer secret")) == "secret"

@@ -243,3 +243,22 @@ def test_strangers_learn_no_more_than_figures(ask: Ask, store: Store) -> None:
 def test_they_are_there_to_be_read_alone(app: Flask) -> None:
     for path in ("/healthz", "/readyz", "/metrics"):
         assert app.test_client().post(path).status_code == 405
+
+
+SECRET = "a-token-for-the-figures"
+
+
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [
+        ({}, 401),
+        ({"query_string": {"token": "a-token-of-somebody"}}, 401),
+        ({"query_string": {"token": SECRET}}, 200),
+        ({"headers": {"Authorization": f"Bearer {SECRET}"}}, 200),
+        ({"auth": ("prometheus", SECRET)}, 200),
+    ],
+)
+def test_figures_ask_for_their_token_if_there_is_one(
+    ask: Ask, how: dict[str, Any], status: int
+) -> None:
+    assert ask(metrics_token=SECRET).get("/metrics", **how).status_code == status

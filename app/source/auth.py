@@ -11,14 +11,14 @@ from werkzeug.wrappers import Request
 
 
 def offered_token(request: Request) -> str:
-    """The secret that came as `?token=…` or as the HTTP Basic password; "" where neither did."""
+    """The secret that came as `?token=…`, HTTP Basic password or Bearer token; "" if none did."""
     if token := request.args.get("token"):
         return token
     try:
         authorization = request.authorization
     except ValueError:  # werkzeug's, of letters that are not ASCII
         return ""
-    return (authorization and authorization.password) or ""
+    return (authorization and (authorization.password or authorization.token)) or ""
 
 
 def is_known(offered: str, tokens: Sequence[str]) -> bool:

@@ -1,0 +1,107 @@
+"""Attacks by other addresses than the webhook's, as fast as they are answered."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from tests.bridge_process import ROOT, BridgeProcess
+from tests.faults.attacks import ValidTraffic
+from tests.faults.conftest import scaled
+from tests.faults.crowd import answers_within, crowd
+
+FLOOD = """
+import itertools, threading
+from tests.wire import Wire
+
+def run():
+    with Wire({port}, timeout=60) as wire:
+        while True:
+            wire.send({sent!r})
+            assert wire.answer().status in {statuses}
+            print(end=".", flush=True)
+
+for _ in range({connections}):
+    threading.Thread(target=run).start()
+"""
+
+
+@contextmanager
+def flood(bridge: BridgeProcess, sent: bytes, *statuses: int) -> Iterator[None]:
+    """From a process of its own, over four connections, until the block ends."""
+    code = FLOOD.format(port=bridge.port, sent=sent, statuses=statuses, connections=4)
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout
+    try:
+        assert process.stdout.read(1) == b"."
+        yield
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def attacked(tmp_path: Path) -> Iterator[BridgeProcess]:
+    """With its pages on."""
+    url = make_url(f"sqlite:///{tmp_path}/bridge.db")
+    with BridgeProcess(url, "http://127.0.0.1:9", tmp_path) as process:
+        process.start_web(DELIVER_IN_WEB="false", INSPECTOR_PASSWORD="a-password-for-the-pages")
+        yield process
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+
+
+POST = b"POST /webhooks/%64rip HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
+PIPELINED = get("/healthz") * 200
+
+
+@pytest.mark.fault(27, "a flood of another address")
+@pytest.mark.parametrize(
+    ("name", "sent", "statuses"),
+    [
+        ("/metrics", get("/metrics"), [200]),
+        ("/readyz", get("/readyz"), [200, 503]),
+        ("/login", get("/login"), [200]),
+        ("/", get("/"), [302, 303]),
+        ("/nothing", get("/nothing"), [404]),
+        ("/webhooks/%64rip", POST, [401]),
+    ],
+)
+def test_a_flood_of_another_address_leaves_valid_senders_half(
+    attacked: BridgeProcess,
+    name: str,
+    sent: bytes,
+    statuses: list[int],
+    seen: Callable[[str], None],
+) -> None:
+    shares = []
+    for _ in range(3):
+        with ValidTraffic(attacked, connections=8) as alone:
+            time.sleep(scaled(1, 10))
+        with flood(attacked, sent, *statuses), ValidTraffic(attacked, connections=8) as along:
+            time.sleep(scaled(1, 10))
+        assert alone.others == along.others == []
+        shares.append((along.rate / alone.rate, alone.rate, along.rate))
+    share, alone_rate, along_rate = sorted(shares)[1]
+    seen(f"{name}: valid {alone_rate:,.0f}/s alone, {along_rate:,.0f}/s along ({share:.0%})")
+    # the flood's own client needs the two cores too
+    assert share >= scaled(3, 5) / 10
+
+
+@pytest.mark.fault(28, "200 connections that pipeline 200 pages each")
+def test_pipelined_pages_leave_others_their_turn(
+    attacked: BridgeProcess, seen: Callable[[str], None]
+) -> None:
+    with crowd(attacked, 200, PIPELINED), ValidTraffic(attacked, pause=0.02) as traffic:
+        took = max(answers_within(attacked, 5) for _ in range(scaled(3, 20)))
+    assert traffic.others == []
+    assert took < 2
+    seen(f"/healthz at most {took:.3f} s, valid p99 {traffic.p99():.3f} s")
