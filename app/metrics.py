@@ -6,19 +6,62 @@ by itself, such as how much waits, is read from it (app/outbox/figures.py).
 """
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-
-def _make_folder() -> None:
-    if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
+ROOM = 4 << 20
+"""Bytes that a process may come to count in: in a file that cannot grow, counting would kill it."""
 
 
-_make_folder()
+def _ensure_folder() -> None:
+    """A folder with room for this process: the one that is set, or else a new one on disk."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if folder and not _has_room(Path(folder)):
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"bridge-{os.getpid()}-")
+
+
+def _has_room(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            _reserve(probe.fileno(), ROOM)
+    except OSError:
+        return False
+    return True
+
+
+def remove_folders_of_the_dead() -> None:
+    """Whoever ends as it should removes its own; a killed one leaves it, in memory."""
+    for place in {Path("/dev/shm"), Path(tempfile.gettempdir())}:  # noqa: S108
+        for folder in place.glob("bridge-[0-9]*-*"):
+            with suppress(OSError):
+                if folder.stat().st_uid == os.getuid() and not _runs(
+                    int(folder.name.split("-")[1])
+                ):
+                    shutil.rmtree(folder)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _reserve(file: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):  # not on macOS, which has no /dev/shm either
+        os.posix_fallocate(file, 0, size)
+
+
+_ensure_folder()
 
 # several processes together have none: the same figures in either case
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -78,10 +121,13 @@ _start_at_zero()
 
 
 def open_after_fork() -> None:
-    """The process's own file, now: a webhook must not fail because its count cannot be written.
-    Something that tidies up may have taken the folder."""
-    _make_folder()
+    """The process's own files, now, and with all the room that they have: a webhook must not fail
+    because its count cannot be written. Something that tidies up may have taken the folder."""
+    _ensure_folder()
     _webhooks.labels("refused", "").inc(0)
+    for own in _files(f"*_{os.getpid()}.db"):
+        with suppress(OSError), own.open("r+b") as file:
+            _reserve(file.fileno(), own.stat().st_size)
 
 
 def count_webhook(outcome: str, collection: str, seconds: float) -> None:
@@ -103,6 +149,11 @@ def count_settled(outcome: str, events: int) -> None:
 
 def counted() -> Collector:
     """What all processes counted that share PROMETHEUS_MULTIPROC_DIR; without it, this one."""
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    if list(_files("*.db")):
         return MultiProcessCollector(None)  # type: ignore[no-untyped-call]
-    return _own
+    return _own  # also if something has taken the files
+
+
+def _files(pattern: str) -> Iterator[Path]:
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(folder).glob(pattern) if folder else iter(())

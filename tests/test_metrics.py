@@ -1,6 +1,7 @@
 """What the processes count, that it outlives them, and that rules and dashboard ask for it."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -21,6 +22,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.engine import make_url
 
+from app import metrics
 from app.bridge import bridge_of
 from app.delivery import Delivery
 from app.errors import SendError
@@ -258,10 +260,30 @@ def test_a_folder_that_was_tidied_away_costs_counts_but_no_webhook(bridge: Bridg
     (worker,) = workers_of(psutil.Process(web.pid), 1)
     shutil.rmtree(counts_folder(worker))
     post_new(bridge, 1)
+    assert accepted(bridge) == 1  # what this process counted
     worker.kill()
     worker.wait()
     post_new(bridge, 2)
     assert accepted(bridge) == 1
+
+
+def test_a_folder_without_room_is_replaced(bridge: BridgeProcess) -> None:
+    bridge.start_web(PROMETHEUS_MULTIPROC_DIR="/proc/not-there")
+    post_new(bridge, 1)
+    assert accepted(bridge) == 1
+
+
+def test_folders_of_killed_masters_are_removed_at_the_next_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with subprocess.Popen(["true"]) as dead:
+        dead.wait()
+    left, kept = tmp_path / f"bridge-{dead.pid}-x", tmp_path / f"bridge-{os.getpid()}-x"
+    for folder in (left, kept):
+        folder.mkdir()
+    metrics.remove_folders_of_the_dead()
+    assert (left.exists(), kept.exists()) == (False, True)
 
 
 def test_who_does_not_start_leaves_no_folder(bridge: BridgeProcess) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -133,6 +134,7 @@ def _free_name(name: str, taken: Mapping[str, Any]) -> str:
     return free
 
 
+@lru_cache(maxsize=1024)
 def _snake_case(name: str) -> str:
     humps = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
     return re.sub(r"\W+", "_", humps).lower()

@@ -45,6 +45,7 @@ def on_starting(settings: Settings) -> Callable[[Any], None]:
         """Refuse to start once, in words, rather than once a worker with a traceback."""
         # at DEBUG gunicorn prints what it received
         server.log.error_log.setLevel(max(server.log.error_log.level, logging.INFO))
+        metrics.remove_folders_of_the_dead()
         try:
             check_database(settings)
         except CannotStart as error:
