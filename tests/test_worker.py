@@ -282,6 +282,15 @@ def test_a_sender_that_goes_on_after_its_answer_is_cut_off(server: Server) -> No
             wire.send(bytes(100 << 20))
 
 
+def test_a_sender_gets_its_answer_although_it_reads_it_late(server: Server) -> None:
+    with server.wire() as wire:
+        wire.send(b"POST /page HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n")
+        for _ in range(5):
+            wire.send(bytes(100_000))
+            time.sleep(0.05)
+        assert wire.answer().status == 413
+
+
 @pytest.mark.parametrize(
     ("fields", "status"), [(b"Content-Length: 65537", 413), (b"Transfer-Encoding: chunked", 411)]
 )

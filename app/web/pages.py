@@ -1,17 +1,15 @@
-"""Pages and figures are made in threads, and in half of the time: webhooks go first.
+"""Pages and figures are made in threads, a few at a time: webhooks go first.
 
 What reads the outbox may take long, and an SQLite that reads holds up whatever runs in its thread.
 The webhook, whose waits let others go on (app/concurrency.py), is served where the sockets are.
 """
 
 import json
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
-import gevent
 from gevent.lock import BoundedSemaphore
 from gevent.threadpool import ThreadPool
 from gevent.util import wrap_errors
@@ -22,15 +20,10 @@ App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 """By PEP 3333."""
 
 AT_ONCE = 2
-"""Pages that are made at the same time."""
+"""Pages that are made at the same time: a flood of them leaves the interpreter to webhooks."""
 
 PATIENCE = 20.0
-"""Seconds that a page may wait for its turn."""
-
-LONGEST_REST = 0.25
-"""Seconds. After its turn a page's place rests for as long as the turn took, so that a flood of
-cheap requests leaves the interpreter to webhooks; after a long one, which waits for the database
-and not for the interpreter, no longer than this."""
+"""Seconds that a page may wait for its turn; all that wait hold a connection."""
 
 HERE = ("/webhooks/", "/healthz")
 """Starts of paths that are not served in a thread."""
@@ -93,12 +86,10 @@ class Pages:
         """The next piece, made in a thread; empty after the last. Raises `TimeoutError`."""
         if not self._turns.acquire(timeout=PATIENCE):
             raise TimeoutError
-        began = time.monotonic()
         try:
             made = self._threads.apply(wrap_errors(Exception, next), (pieces, b""))
         finally:
-            rest = min(time.monotonic() - began, LONGEST_REST)
-            gevent.spawn_later(rest, self._turns.release)
+            self._turns.release()
         if isinstance(made, Exception):
             raise made
         return bytes(made)
