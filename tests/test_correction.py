@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import event, select, update
 from sqlalchemy.engine import URL, make_url
 
 from app.outbox import correction as requeueing
+from app.outbox.alert_book import AlertBook
 from app.outbox.correction import START, Correction
 from app.outbox.engine import open_database
-from app.outbox.erasure import ROUNDS, Erasure
-from app.outbox.history import Attempt, attempt_to_line
+from app.outbox.erasure import CLEARED, ROUNDS, Erasure
+from app.outbox.history import Attempt, attempt_to_line, read_history
 from app.outbox.pace import in_steps
 from app.outbox.schema import upgrade
 from app.outbox.store import Arrival, Store
-from app.outbox.tables import events
+from app.outbox.tables import events, pauses
 from app.requeue import Outcome, requeue_one, requeue_quarantined
 from app.source.webhook import body_to_arrival, body_to_track
 from tests.bridge_process import ROOT
@@ -372,7 +373,6 @@ TRACES: dict[str, dict[str, Any]] = {
     "within": {"raw": b'{"url": "https://e.example/?u=ana%40example.com&x"}'},
     "escaped": {"raw": b'{"a": "\\u0061na\\u0040example.com"}'},
     "payload": {"payload": '{"userId": "u", "x": ["\\nana@example.com"]}'},
-    "error": {"payload": None, "error": 'HTTP 400 {"m": "ana@example.com", "cut of'},
     "broken": {"payload": None, "raw": b'{"a": "ana@example.com'},
     "wide": {"payload": None, "raw": "{ana@example.com".encode("utf-16")},
 }
@@ -459,13 +459,95 @@ def test_a_lease_without_end_is_not_waited_for_without_end(store: Store, clock: 
     assert rows(store)["a"].state == "erased"
 
 
-def test_what_segment_said_of_a_person_goes_too(store: Store, clock: Clock) -> None:
-    store.put([arrival("a")])
+def test_what_segment_said_of_a_person_goes_and_other_peoples_events_are_sent(
+    store: Store, clock: Clock
+) -> None:
+    """One answer is kept with each event of its batch."""
+    others = [arrival(f"m{n}", email=f"bo{n}@example.com") for n in range(30)]
+    store.put([arrival("ana", email=ANA), *others])
+    for words in (f"busy, {ANA.upper()}", "busy"):
+        lease = claim(store)
+        store.postpone(lease, {e.id: NOW for e in lease.events}, Attempt(NOW, "HTTP 503", words))
     lease = claim(store)
-    store.postpone(lease, {lease.events[0].id: NOW}, Attempt(NOW, "HTTP 503", f"busy, {ANA}"))
-    store.postpone(claim(store), {1: NOW}, Attempt(NOW, "HTTP 503", "busy"))
-    assert erase(store, clock) == {"pending": 1}
-    assert rows(store)["a"].history is None
+    store.postpone(
+        lease, {e.id: NOW for e in lease.events}, Attempt(NOW, "HTTP 503", f"busy, {ANA}")
+    )
+    before = rows(store)
+
+    erasure = erasure_of(store, clock)
+    assert erasure.look() == {"pending": 1}
+    assert len(erasure.others) == 30
+    assert erasure.erase() == {"pending": 1}
+
+    after = rows(store)
+    for one in others:
+        row = after[one.message_id]
+        said = [(attempt.reason, attempt.words) for attempt in read_history(row.history)]
+        gone = ("HTTP 503", CLEARED)
+        assert said == [gone, ("HTTP 503", "busy"), gone]
+        assert row.error == f"HTTP 503 {CLEARED}"
+        cleared = {"history": row.history, "error": row.error}
+        assert same_but(row) == same_but(before[one.message_id], **cleared)
+    assert len(claim(store).events) == 30
+
+
+def test_what_is_said_while_others_are_sent_goes_too(store: Store, clock: Clock) -> None:
+    store.put([arrival("bo", email="bo@example.com"), arrival("ana", email=ANA)])
+    lease = claim(store)
+    due = {e.id: NOW for e in lease.events}
+    said = Attempt(NOW, "HTTP 503", f"busy, {ANA}")
+    clock.happens = [(NOW + 5, lambda: store.postpone(lease, due, said))]
+    assert erasure_of(store, clock).erase() == {"pending": 1}
+    assert [event.message_id for event in claim(store).events] == ["bo"]
+    assert ANA not in str(rows(store)["bo"])
+
+
+def test_another_persons_event_that_mentions_the_address_is_kept_without_it(
+    store: Store, clock: Clock
+) -> None:
+    call: dict[str, Any] = {
+        "messageId": "bo",
+        "context": {"traits": {"email": "bo@example.com"}},
+        "properties": {"a": 1, "link": "https://e.example/?u=ana%40example.com", "b": ["é"]},
+    }
+    raw = json.dumps(call).encode()
+    bo = {"email": "bo@example.com", "raw": raw}
+    hers = json.dumps({**call, "userId": ANA})
+    store.put(
+        [
+            arrival("bo", **bo, payload=json.dumps(call)),
+            arrival("in the body alone", **bo, payload=json.dumps({**call, "properties": {}})),
+            arrival("of one with two addresses", **bo, payload=hers),
+            arrival("of who knows whom", raw=raw, payload=json.dumps(call)),
+        ]
+    )
+    erasure = erasure_of(store, clock)
+    assert erasure.look() == {"pending": 2}
+    assert len(erasure.others) == 2
+    assert erasure.erase() == {"pending": 2}
+
+    kept = {event.message_id: event.payload for event in claim(store).events}
+    assert json.loads(kept["bo"]) == {**call, "properties": {"a": 1, "b": ["é"]}}
+    assert json.loads(kept["in the body alone"]) == {**call, "properties": {}}
+    assert len(kept) == 2
+    for name, payload in kept.items():
+        assert rows(store)[name].raw == b""
+        assert rows(store)[name].payload_bytes == len(payload)
+    assert erasure_of(store, clock).look() == {}
+
+
+def test_what_is_noted_of_trouble_is_cleared_of_the_address(store: Store, clock: Clock) -> None:
+    """No such words are noted today."""
+    for account in ("4417", ANA):
+        store.note_pause(account, NOW, f"HTTP 403: {ANA}")
+    store.note_pause("5150", NOW, "HTTP 401")
+    book = AlertBook(store.engine)
+    book.note({"a": f"Look after {ANA}", "b": "Look"}, set(), NOW)
+    erase(store, clock)
+    with store.engine.connect() as connection:
+        noted = [row[:] for row in connection.execute(select(pauses).order_by("account"))]
+    assert noted == [("4417", NOW, CLEARED), ("5150", NOW, "HTTP 401")]
+    assert {notice.text for notice in book.claim(NOW, NOW + 1)} == {CLEARED, "Look"}
 
 
 @WHERE_TWO_WRITE_AT_ONCE
@@ -523,7 +605,7 @@ def test_nothing_of_the_address_is_left_in_sqlites_files(
     assert files_with(tmp_path, ANA.encode())
     erasure = erasure_of(sqlite_store, clock)
     erasure.look()
-    assert erasure.erase().total() > 134  # or what the destination said of another
+    assert erasure.erase().total() == 134
 
     assert erasure.overwrite()
 

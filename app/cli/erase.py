@@ -15,9 +15,10 @@ from app.outbox.erasure import Erasure
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_appcontext
 def erase(email: str, yes: bool) -> None:
-    """Erase every event in which EMAIL occurs anywhere, in any state.
+    """Erase every trace of the person with the address EMAIL, in events of any state.
 
-    Of each stays that it was here, so that a re-send does not bring it back. Segment keeps what it
+    Of the person's events stays that they were here, so that a re-send does not bring them back.
+    Other people's events that mention EMAIL stay, and lose what mentions it. Segment keeps what it
     was sent, and so do backups. PostgreSQL's files lose the old rows with its next VACUUM.
     """
     address = email.strip()
@@ -27,18 +28,22 @@ def erase(email: str, yes: bool) -> None:
         erasure = Erasure(bridge.store.engine, address)
         click.echo("Looking through every event; of a million, this may take minutes.", err=True)
         found = erasure.look()
-        if found:
-            _ask(found, yes)
+        if found or erasure.others:
+            _ask(found, len(erasure.others), yes)
             click.echo(f"Erased: {_by_state(erasure.erase())}.")
         else:
             click.echo("No event has this address in it.")
         _finish(erasure)
 
 
-def _ask(found: Counter[str], yes: bool) -> None:
+def _ask(found: Counter[str], others: int, yes: bool) -> None:
     click.echo(f"To erase: {_by_state(found)}.")
     if unsent := found["pending"]:
         click.echo(f"Not sent yet, and then never to be sent: {unsent:,}.")
+    if unread := found["quarantined"]:
+        click.echo(f"Webhooks that could not be read, to go with all who are in them: {unread:,}.")
+    if others:
+        click.echo(f"Other people's, to be kept without what mentions the address: {others:,}.")
     if not yes:
         click.confirm("Erase for good?", abort=True)
 
@@ -55,5 +60,7 @@ def _finish(erasure: Erasure) -> None:
 
 
 def _by_state(states: Counter[str]) -> str:
+    if not states:
+        return "none"
     found = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
     return f"{states.total():,} ({found})"

@@ -48,7 +48,13 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
         erasure = Erasure(bridge.store.engine, address, wait=_until(deadline))
         found = erasure.look()
         if request.form.get("sure") != "1":
-            return render_template("erase.html", address=address, found=found, total=found.total())
+            return render_template(
+                "erase.html",
+                address=address,
+                found=found,
+                total=found.total(),
+                others=len(erasure.others),
+            )
         _erase(erasure, found)
         return redirect(url_for("inspector.stream"), 303)
 

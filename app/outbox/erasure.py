@@ -1,18 +1,22 @@
-"""Every trace of one address goes; what stays of an event is that it was here.
+"""Every trace of one address goes; what stays of the person's events is that they were here.
 
-So a re-send is still known as a duplicate, and does not bring the person back.
+So a re-send is still known as a duplicate, and does not bring the person back. Other people's
+events stay, and are sent: of those that mention the address only what mentions it goes.
 """
 
+import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import Connection, Engine, delete, or_, select, text, update
 
+from app.outbox.history import Attempt, attempt_to_line, read_history
 from app.outbox.mention import Mention
 from app.outbox.pace import Wait, in_steps
-from app.outbox.tables import bodies, events, whole
+from app.outbox.tables import alerts, bodies, events, pauses, whole
+from app.outbox.words import storable
 
 PAGE = 50
 """Events looked through at once: a body may be 1 MiB."""
@@ -27,6 +31,9 @@ ROUNDS = 120
 CHECKPOINTS = 10
 CHECKPOINT_MILLISECONDS = 100
 """SQLite's writers wait for as long as it waits for a reader, so it is asked often and briefly."""
+
+CLEARED = "(cleared: it named a person who was erased)"
+"""What stands in place of words that are kept beside other people's events."""
 
 ERASED = {
     "state": "erased",
@@ -57,6 +64,8 @@ class Erasure:
         self._looked_at = 0
         """The highest id so far."""
         self._found: list[int] = []
+        self.others: set[int] = set()
+        """Events of other people that mention the address: they stay, without what mentions it."""
 
     @property
     def left(self) -> int:
@@ -64,13 +73,21 @@ class Erasure:
         return len(self._found)
 
     def look(self) -> Counter[str]:
-        """Go through every event that was not looked at yet; how many to erase, by state."""
+        """Go through every event that was not looked at yet; how many to erase, by state.
+
+        Those of other people are in `others`.
+        """
         states: Counter[str] = Counter()
         while page := self._next_page():
-            for id_, state, *kept in page:
-                if any(self._mention.is_in(text) for text in kept):
+            for id_, state, email, payload, raw, *words in page:
+                if any(map(self._mention.is_in, (email, payload, raw))):
                     self._found.append(id_)
-                    states[state] += 1
+                    if self._without_mention(email, payload) is None:
+                        states[state] += 1
+                    else:
+                        self.others.add(id_)
+                elif any(map(self._mention.is_in, words)):
+                    self.others.add(id_)
             self._looked_at = page[-1][0]
         return states
 
@@ -85,9 +102,12 @@ class Erasure:
             self.look()
             erased += self._erase_found(also_leased=False)
             if not self._found:
-                return erased
+                break
             self._wait(LOOK_AGAIN)
-        return erased + self._erase_found(also_leased=True)
+        else:
+            erased += self._erase_found(also_leased=True)
+        self._clear_words()
+        return erased
 
     def overwrite(self) -> bool:
         """Empty SQLite's log, which has the pages as they were; False where others hold on to it.
@@ -110,7 +130,7 @@ class Erasure:
     def _next_page(self) -> Sequence[tuple[Any, ...]]:
         c = events.c
         statement = (
-            select(c.id, c.state, c.email, bodies.c.raw, bodies.c.payload, c.error, c.history)
+            select(c.id, c.state, c.email, bodies.c.payload, bodies.c.raw, c.error, c.history)
             .select_from(whole)
             .where(c.id > self._looked_at, c.state != "erased")
             .order_by(c.id)
@@ -119,6 +139,23 @@ class Erasure:
         with self._reader.connect() as connection:
             return [tuple(row) for row in connection.execute(statement)]
 
+    def _without_mention(self, email: str | None, payload: str | None) -> str | None:
+        """Another person's call without the properties that mention the address.
+
+        None where the event is the person's own, or nobody can tell whose it is.
+        """
+        if payload is None or email is None or self._mention.is_in(email):
+            return None
+        call = json.loads(payload)
+        properties = call.get("properties", {}).items()
+        call["properties"] = {
+            name: value
+            for name, value in properties
+            if not self._mention.is_in(json.dumps({name: value}))
+        }
+        rest = json.dumps(call)
+        return None if self._mention.is_in(rest) else rest
+
     def _erase_found(self, also_leased: bool) -> Counter[str]:
         erased: Counter[str] = Counter()
         waiting, self._found = self._found, []
@@ -126,30 +163,118 @@ class Erasure:
         def step() -> bool:
             ids = waiting[:STEP]
             del waiting[:STEP]
-            erased.update(self._erase(ids, also_leased))
-            self._found += self._not_erased(ids)
+            done, states = self._erase(ids, also_leased)
+            erased.update(states)
+            self._found += self._not_erased(set(ids) - done)
             return bool(waiting)
 
         for _ in in_steps(step):
             pass
         return erased
 
-    def _erase(self, ids: Sequence[int], also_leased: bool) -> list[str]:
-        """The states of those that were free. What another has locked is not waited for: two that
-        lock the same events in different orders would wait for one another."""
+    def _erase(self, ids: Sequence[int], also_leased: bool) -> tuple[set[int], list[str]]:
+        """Which were free, and the states of the person's own among them. What another has locked
+        is not waited for: two that lock the same events in different orders would wait for one
+        another."""
         now = self._clock()
         c = events.c
-        here = select(c.id, c.state, c.lease, c.due_at).where(c.id.in_(ids), c.state != "erased")
+        here = (
+            select(c.id, c.state, c.lease, c.due_at, c.email, bodies.c.payload)
+            .select_from(whole)
+            .where(c.id.in_(ids), c.state != "erased")
+            .with_for_update(skip_locked=True, of=events)
+        )
+        states, own = [], []
         with self._engine.begin() as connection:
-            rows = connection.execute(here.with_for_update(skip_locked=True)).all()
+            rows = connection.execute(here).all()
             free = [row for row in rows if also_leased or row.lease is None or row.due_at <= now]
-            ids = [row.id for row in free]
-            erase = update(events).where(c.id.in_(ids))
+            for row in free:
+                rest = self._without_mention(row.email, row.payload)
+                if rest is None:
+                    own.append(row.id)
+                    states.append(row.state)
+                else:
+                    _keep_rest(connection, row.id, rest)
+            erase = update(events).where(c.id.in_(own))
             connection.execute(erase.values(ERASED | {"settled_at": now}))
-            connection.execute(update(bodies).where(bodies.c.event.in_(ids)).values(ERASED_BODY))
-        return [row.state for row in free]
+            connection.execute(update(bodies).where(bodies.c.event.in_(own)).values(ERASED_BODY))
+        return {row.id for row in free}, states
 
-    def _not_erased(self, ids: Sequence[int]) -> list[int]:
+    def _not_erased(self, ids: set[int]) -> list[int]:
         left = select(events.c.id).where(events.c.id.in_(ids), events.c.state != "erased")
         with self._reader.connect() as connection:
             return list(connection.scalars(left))
+
+    def _clear_words(self) -> None:
+        """What was said when events failed goes where it names the person; the events stay.
+
+        Last, and of all events: what was being sent may have failed meanwhile.
+        """
+        for ids in self._in_words():
+            with self._engine.begin() as connection:
+                for id_ in ids:
+                    self._clear(connection, id_)
+        with self._engine.begin() as connection:
+            self._clear_notes(connection)
+
+    def _in_words(self) -> Iterator[list[int]]:
+        """The ids of events whose words name the person, some at a time."""
+        last: int | None = 0
+        while last is not None:
+            statement = _WORDS.where(events.c.id > last).order_by(events.c.id).limit(STEP)
+            with self._reader.connect() as connection:
+                rows = connection.execute(statement).all()
+            last = rows[-1].id if rows else None
+            if ids := [row.id for row in rows if self._names(row.error, row.history)]:
+                yield ids
+
+    def _names(self, *said: str | None) -> bool:
+        return any(map(self._mention.is_in, said))
+
+    def _clear(self, connection: Connection, id_: int) -> None:
+        here = events.c.id == id_
+        row = connection.execute(_WORDS.where(here).with_for_update()).one_or_none()
+        if row is None:
+            return
+        attempts = list(map(self._cleared, read_history(row.history)))
+        values: dict[str, str] = {}
+        if attempts:
+            lines = (attempt_to_line(one.at, one.reason, one.words) for one in attempts)
+            values["history"] = "".join(lines)
+        if self._names(row.error):
+            reason = attempts[-1].reason if attempts else ""
+            values["error"] = storable(f"{reason} {CLEARED}".strip())
+        connection.execute(update(events).where(here).values(values))
+
+    def _cleared(self, attempt: Attempt) -> Attempt:
+        if not self._names(attempt.reason, attempt.words):
+            return attempt
+        reason = "" if self._names(attempt.reason) else attempt.reason
+        return Attempt(attempt.at, reason, CLEARED)
+
+    def _clear_notes(self, connection: Connection) -> None:
+        """What is noted of accounts and of trouble: few rows, and whose words they are in a later
+        version nobody knows."""
+        for row in connection.execute(select(pauses)).all():
+            here = pauses.c.account == row.account
+            if self._names(row.account):
+                connection.execute(delete(pauses).where(here))
+            elif self._names(row.reason):
+                connection.execute(update(pauses).where(here).values(reason=CLEARED))
+        for row in connection.execute(select(alerts)).all():
+            if self._names(row.text):
+                here = alerts.c.name == row.name
+                connection.execute(update(alerts).where(here).values(text=CLEARED))
+
+
+_WORDS = select(events.c.id, events.c.error, events.c.history).where(
+    or_(events.c.error.is_not(None), events.c.history.is_not(None)), events.c.state != "erased"
+)
+
+
+def _keep_rest(connection: Connection, id_: int, rest: str) -> None:
+    """Another person's event goes on without what Drip sent: all of that is in one piece."""
+    size = {"payload_bytes": len(rest)}
+    connection.execute(update(events).where(events.c.id == id_).values(size))
+    body = {"payload": rest, "raw": b""}
+    connection.execute(update(bodies).where(bodies.c.event == id_).values(body))
