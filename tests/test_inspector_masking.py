@@ -20,7 +20,7 @@ ANA = "ana.b@example.com"
         ("https://x.example/?e=ana%40example.com&a=1", "https://x.example/?e•••%40e•••.com&a=1"),
         ("?e=ana%2Bshop%40example.com", "?e•••%40e•••.com"),
         ("bounce+ana=example.com@list.example", "b•••@l•••.example"),
-        ("?to=https%3A%2F%2Fx%3Fe%3Dana%2540example.com", "?t•••%2540e•••.com"),
+        ("?to=x%3Fe%3Dana%2540example.com", "?to=x%3Fe•••%2540e•••.com"),
         (r'{"a": "ana\u0040example.com"}', r'{"a": "a•••\u0040e•••.com"}'),
         ("ana&#64;example.com", "a•••&#64;e•••.com"),
         ("é@münchen.example", "é•••@m•••.example"),
@@ -39,9 +39,9 @@ def test_an_address_is_hidden_wherever_it_stands(text: str, shown: str) -> None:
 
 @pytest.mark.parametrize("hostile", ["x", "x@", '"x', "@", '"', "%25", "\\"])
 def test_a_long_text_takes_no_longer_than_its_length(hostile: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     mask(hostile * (200_000 // len(hostile)))
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_names_and_values_within_json_are_hidden() -> None:

@@ -89,7 +89,7 @@ def test_any_address_is_found_in_json_and_in_a_link(address: str) -> None:
 
 
 def test_a_body_made_to_take_long_takes_not_long() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for body in (
         b"%" + b"25" * 500_000,
         b"\\" * 1_000_000,
@@ -97,4 +97,4 @@ def test_a_body_made_to_take_long_takes_not_long() -> None:
         b"\0" * 1_000_000,
     ):
         assert not ANA.is_in(body + b"x")
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5

@@ -1,6 +1,5 @@
 """`erase`: a person asks to be forgotten."""
 
-import re
 from collections import Counter
 
 import click
@@ -8,6 +7,7 @@ from flask.cli import with_appcontext
 
 from app.cli.checked_database import checked_database
 from app.outbox.erasure import Erasure
+from app.outbox.mention import is_address
 
 
 @click.command()
@@ -22,7 +22,7 @@ def erase(email: str, yes: bool) -> None:
     was sent, and so do backups. PostgreSQL's files lose the old rows with its next VACUUM.
     """
     address = email.strip()
-    if not re.fullmatch(r"[^\s@]+@[^\s@]+", address):
+    if not is_address(address):
         raise click.UsageError("EMAIL must be a whole address: ana@example.com")
     with checked_database() as bridge:
         erasure = Erasure(bridge.store.engine, address)

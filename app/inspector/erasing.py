@@ -4,7 +4,6 @@ It goes through every event, which takes minutes of a million. So the page does 
 enough are kept to be done in one answer, and else names the command that does it.
 """
 
-import re
 import time
 from collections import Counter
 
@@ -15,6 +14,7 @@ from app.bridge import Bridge
 from app.inspector.asking import events_in_words
 from app.outbox.census_taker import NoCensus
 from app.outbox.erasure import Erasure
+from app.outbox.mention import is_address
 from app.outbox.pace import Wait
 
 FEW = 20_000
@@ -22,8 +22,6 @@ FEW = 20_000
 
 LONGEST = 15.0
 """Seconds to wait for events that are being sent."""
-
-ADDRESS = r"[^\s@]+@[^\s@]+"
 
 
 class _OutOfTime(Exception):
@@ -40,7 +38,7 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
     @blueprint.post("/erase")
     def erase() -> ResponseReturnValue:
         address = request.form.get("email", "").strip()
-        if not re.fullmatch(ADDRESS, address):
+        if not is_address(address):
             return _form(bridge, fault="Write a whole address: ana@example.com")
         if not _is_few(bridge):
             return _form(bridge, fault="Not here: too many events are kept.")

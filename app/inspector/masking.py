@@ -5,12 +5,13 @@ takes time in proportion to the text.
 """
 
 import re
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from app.outbox.spellings import Reading, readings
 
 DOTS = "•••"
-
-_SIGN = re.compile(r"(@|\uff20|%(?:25)*40|\\{1,8}u0040|&#(?:64|x40);)", re.IGNORECASE)
-"""An at sign as it stands, in a URL, in a URL in a URL, in JSON, and in HTML."""
 
 _BREAK = r"\s\"'<>()\[\]{},;:/?\\"
 
@@ -20,22 +21,24 @@ _EMAN = re.compile(rf'"\\*[^"\n]{{1,64}}"\\*|[^{_BREAK}]+')
 _DOMAIN = re.compile(rf"[^{_BREAK}=&%|#]+")
 
 
-def mask(text: str) -> str:
-    """The text with each address as `a•••@e•••.com`.
+class _Address(NamedTuple):
+    """Where an address stands in a text: the places of its sign, of what is before and behind."""
 
-    Not found: an address that was encoded in another way, such as in base64.
-    """
-    pieces = _SIGN.split(text)
-    between, signs = pieces[::2], pieces[1::2]
-    names = [_length(_EMAN, piece[::-1]) for piece in between[:-1]]
-    domains = [_length(_DOMAIN, piece) for piece in between[1:]]
-    shown = []
-    for place, piece in enumerate(between):
-        domain = domains[place - 1] if place > 0 and names[place - 1] else 0
-        name = names[place] if place < len(signs) and domains[place] else 0
-        shown.append(_hide(piece, domain, name))
-        shown += signs[place : place + 1]
-    return "".join(shown)
+    sign: int
+    sign_end: int
+    start: int
+    end: int
+
+
+def mask(text: str) -> str:
+    """The text with each address as `a•••@e•••.com`, in any spelling that `spellings.py` reads."""
+    shown, last = "", _Address(0, 0, 0, 0)
+    addresses = _merged(sorted(place for one in readings(text) for place in _addresses(one)))
+    for address in addresses:
+        shown += _hide(text[last.sign_end : address.sign], last, address)
+        shown += text[address.sign : address.sign_end]
+        last = address
+    return shown + _hide(text[last.sign_end :], last, _Address(len(text), 0, len(text), 0))
 
 
 def mask_all(value: Any) -> Any:
@@ -51,16 +54,39 @@ def mask_all(value: Any) -> Any:
             return value
 
 
+def _addresses(reading: Reading) -> Iterator[_Address]:
+    pieces = reading.text.split("@")
+    names = [_length(_EMAN, piece[::-1]) for piece in pieces[:-1]]
+    domains = [_length(_DOMAIN, piece) for piece in pieces[1:]]
+    sign = -1
+    for piece, name, domain in zip(pieces, names, domains, strict=False):
+        sign += len(piece) + 1
+        if name and domain:
+            start, _ = reading.origin(sign - name, sign)
+            _, end = reading.origin(sign + 1, sign + 1 + domain)
+            yield _Address(*reading.origin(sign, sign + 1), start, end)
+
+
+def _merged(found: Sequence[_Address]) -> Iterator[_Address]:
+    """One for each sign, as far as any reading says that it goes."""
+    for _, same in groupby(found, key=lambda address: address.sign):
+        ends = tuple(zip(*same, strict=True))
+        yield _Address(ends[0][0], max(ends[1]), min(ends[2]), max(ends[3]))
+
+
 def _length(pattern: re.Pattern[str], text: str) -> int:
     found = pattern.match(text)
     return found.end() if found else 0
 
 
-def _hide(piece: str, domain: int, name: int) -> str:
+def _hide(between: str, last: _Address, following: _Address) -> str:
     """What stands between two signs, without the first one's domain and the second one's name."""
-    rest = max(len(piece) - name, domain)
-    before = _hide_domain(piece[:domain]) if domain else ""
-    return before + piece[domain:rest] + (_hide_name(piece[rest:]) if rest < len(piece) else "")
+    domain = min(max(last.end - last.sign_end, 0), len(between))
+    rest = max(len(between) - max(following.sign - following.start, 0), domain)
+    before = _hide_domain(between[:domain]) if domain else ""
+    return (
+        before + between[domain:rest] + (_hide_name(between[rest:]) if rest < len(between) else "")
+    )
 
 
 def _hide_domain(domain: str) -> str:
