@@ -1,6 +1,7 @@
 """Requeue gives events another go, erase takes every trace; neither doubles nor loses anything."""
 
 import json
+import random
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,11 @@ from sqlalchemy import event, select, update
 from sqlalchemy.engine import URL, make_url
 
 from app.outbox import correction as requeueing
+from app.outbox import erasure as erasing
 from app.outbox.alert_book import AlertBook
 from app.outbox.correction import START, Correction
 from app.outbox.engine import open_database
-from app.outbox.erasure import CLEARED, ROUNDS, Erasure
+from app.outbox.erasure import CLEARED, LOG_IN_USE, ROUNDS, Erasure
 from app.outbox.history import Attempt, attempt_to_line, read_history
 from app.outbox.pace import in_steps
 from app.outbox.schema import upgrade
@@ -36,6 +38,7 @@ from tests.test_store import (
     statement_of,
     steps_on_sqlite,
 )
+from tests.whole_rows import put_whole
 
 OPENED = json.loads((ROOT / "samples" / "opened_email.json").read_text())
 OPENED["data"]["subscriber"]["email"] = "Ana@Example.com"
@@ -607,10 +610,81 @@ def test_nothing_of_the_address_is_left_in_sqlites_files(
     erasure.look()
     assert erasure.erase().total() == 134
 
-    assert erasure.overwrite()
+    assert erasure.overwrite() == ""
 
     assert files_with(tmp_path, ANA.encode()) == []
     assert files_with(tmp_path, b"@example.com!") == ["bridge.db"]
+
+
+def test_nothing_is_left_between_the_rows_of_sqlites_file(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    """SQLite moves rows about, and leaves what it moved where it was: here, one person of ten."""
+    chance = random.Random(1)
+    people = [f"person{n:03}@example.com" for n in range(100)]
+    sent = {"account": ACCOUNT, "state": "sent", "tries": 1, "received_at": NOW, "due_at": NOW}
+    kept = [
+        {
+            **sent,
+            "payload_bytes": 0,
+            "id": n + 1,
+            "message_id": f"m{n}",
+            "email": people[n % 100],
+            "payload": json.dumps([people[n % 100], "y" * chance.randrange(300)]),
+            "raw": people[n % 100].encode(),
+        }
+        for n in range(400)
+    ]
+    chance.shuffle(kept)
+    with sqlite_store.engine.begin() as connection:
+        put_whole(connection, kept)
+    for address in people[:10]:
+        erasure = Erasure(sqlite_store.engine, address)
+        erasure.erase()
+    assert erasure.overwrite() == ""
+    assert [one for one in people[:10] if files_with(tmp_path, one.encode())] == []
+    assert files_with(tmp_path, people[10].encode()) == ["bridge.db"]
+
+
+def test_writers_wait_while_the_file_is_written_anew_and_none_fails(
+    sqlite_store: Store, clock: Clock
+) -> None:
+    for n in range(20):
+        sqlite_store.put([arrival(f"{n}-{m}", raw=b"x" * 5_000) for m in range(200)])
+    other, done = open_database(sqlite_store.engine.url), threading.Event()
+    puts: list[set[str]] = []
+
+    def put_on_and_on() -> None:
+        while not done.is_set():
+            puts.append(Store(other).put([arrival(f"w{len(puts)}")]))
+
+    with ThreadPoolExecutor() as pool:
+        putting = pool.submit(put_on_and_on)
+        assert erasure_of(sqlite_store, clock).overwrite() in ("", LOG_IN_USE)
+        done.set()
+        putting.result()
+    other.dispose()
+    assert all(len(new) == 1 for new in puts)
+
+
+def test_a_large_file_is_written_anew_only_when_asked_to(
+    sqlite_store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "LARGEST", 0)
+    erasure = erasure_of(sqlite_store, clock)
+    assert "erase ADDRESS --vacuum" in erasure.overwrite()
+    assert erasure.overwrite(also_large=True) == ""
+
+
+def test_a_file_that_cannot_be_written_anew_is_told_of(
+    sqlite_store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "BUSY_SECONDS", 0.2)
+    erasure = erasure_of(sqlite_store, clock)
+    with sqlite_store.engine.begin() as connection:
+        connection.execute(update(events).values(tries=9))
+        assert "OperationalError: database is locked. Erase again" in erasure.overwrite()
+    assert erasure.overwrite() == ""
 
 
 def test_a_reader_that_holds_on_to_the_log_is_told_of(
@@ -623,8 +697,8 @@ def test_a_reader_that_holds_on_to_the_log_is_told_of(
         connection.exec_driver_sql("SELECT * FROM bodies").all()
         erasure = erasure_of(sqlite_store, clock)
         erasure.erase()
-        assert not erasure.overwrite()
+        assert erasure.overwrite() == LOG_IN_USE
         connection.exec_driver_sql("COMMIT")
     other.dispose()
-    assert erasure.overwrite()
+    assert erasure.overwrite() == ""
     assert files_with(tmp_path, ANA.encode()) == []

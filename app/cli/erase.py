@@ -13,13 +13,15 @@ from app.outbox.mention import is_address
 @click.command()
 @click.argument("email")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--vacuum", is_flag=True, help="Write an SQLite file anew however large it is.")
 @with_appcontext
-def erase(email: str, yes: bool) -> None:
+def erase(email: str, yes: bool, vacuum: bool) -> None:
     """Erase every trace of the person with the address EMAIL, in events of any state.
 
     Of the person's events stays that they were here, so that a re-send does not bring them back.
     Other people's events that mention EMAIL stay, and lose what mentions it. Segment keeps what it
-    was sent, and so do backups. PostgreSQL's files lose the old rows with its next VACUUM.
+    was sent, and so do backups. PostgreSQL's files keep the old rows, unreachable, until VACUUM
+    FULL of the tables events and bodies, and its write-ahead log until that is recycled.
     """
     address = email.strip()
     if not is_address(address):
@@ -33,7 +35,7 @@ def erase(email: str, yes: bool) -> None:
             click.echo(f"Erased: {_by_state(erasure.erase())}.")
         else:
             click.echo("No event has this address in it.")
-        _finish(erasure)
+        _finish(erasure, vacuum)
 
 
 def _ask(found: Counter[str], others: int, yes: bool) -> None:
@@ -48,15 +50,12 @@ def _ask(found: Counter[str], others: int, yes: bool) -> None:
         click.confirm("Erase for good?", abort=True)
 
 
-def _finish(erasure: Erasure) -> None:
+def _finish(erasure: Erasure, vacuum: bool) -> None:
     """Also where nothing was found: a run before this one may have been cut off here."""
     if erasure.left:
         raise click.ClickException(f"{erasure.left:,} are locked by another process: run it again.")
-    if not erasure.overwrite():
-        raise click.ClickException(
-            "The database's log (-wal) still has the old pages: another process is reading it. "
-            "Run this again."
-        )
+    if remains := erasure.overwrite(also_large=vacuum):
+        raise click.ClickException(remains)
 
 
 def _by_state(states: Counter[str]) -> str:

@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from app.bridge import Bridge
 from app.inspector.asking import events_in_words
 from app.outbox.census_taker import NoCensus
-from app.outbox.erasure import Erasure
+from app.outbox.erasure import LOG_IN_USE, Erasure
 from app.outbox.mention import is_address
 from app.outbox.pace import Wait
 
@@ -70,19 +70,15 @@ def _erase(erasure: Erasure, found: Counter[str]) -> None:
             "again in a minute.",
             "bad",
         )
-    if not _overwrite(erasure):
-        flash(
-            "The database's log (-wal) still has the old pages, because another process is reading "
-            "it: erase again in a minute.",
-            "bad",
-        )
+    if remains := _overwrite(erasure):
+        flash(remains, "bad")
 
 
-def _overwrite(erasure: Erasure) -> bool:
+def _overwrite(erasure: Erasure) -> str:
     try:
         return erasure.overwrite()
     except _OutOfTime:
-        return False
+        return LOG_IN_USE
 
 
 def _until(deadline: float) -> Wait:

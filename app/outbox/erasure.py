@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, or_, select, text, update
+from sqlalchemy.exc import OperationalError
 
+from app.outbox.engine import BUSY_SECONDS, LOOK_EVERY, describe
 from app.outbox.history import Attempt, attempt_to_line, read_history
 from app.outbox.mention import Mention
 from app.outbox.pace import Wait, in_steps
@@ -31,6 +33,25 @@ ROUNDS = 120
 CHECKPOINTS = 10
 CHECKPOINT_MILLISECONDS = 100
 """SQLite's writers wait for as long as it waits for a reader, so it is asked often and briefly."""
+
+LARGEST = 300
+"""Megabytes of an SQLite file that is written anew without asking: some 100,000 events, for 2 to 4
+seconds of which writers wait."""
+
+TOO_LARGE = (
+    "The file has {:,.0f} MB, and pieces of what was erased may be left between its rows until it "
+    "is written anew. That needs as much room again and some 15 seconds a GB, in which webhooks "
+    "are answered 429 and sent again by Drip. At a quiet time: "
+    "flask --app wsgi erase ADDRESS --vacuum"
+)
+NOT_ANEW = (
+    "The file could not be written anew, and pieces of what was erased may be left between its "
+    "rows. {}. Erase again once that is mended."
+)
+LOG_IN_USE = (
+    "The database's log (-wal) still has the old pages, because another process is reading it: "
+    "erase again in a minute."
+)
 
 CLEARED = "(cleared: it named a person who was erased)"
 """What stands in place of words that are kept beside other people's events."""
@@ -109,22 +130,45 @@ class Erasure:
         self._clear_words()
         return erased
 
-    def overwrite(self) -> bool:
-        """Empty SQLite's log, which has the pages as they were; False where others hold on to it.
+    def overwrite(self, also_large: bool = False) -> str:
+        """Write SQLite's file anew and empty its log; what remains, and what to do, or "".
 
-        The pages of the file itself have zeros where something was deleted (`engine.py`).
-        PostgreSQL overwrites in its own time, after VACUUM.
+        Where something was deleted the file has zeros (`engine.py`), but not where SQLite had moved
+        it from before. PostgreSQL is left alone: `VACUUM FULL` locks everyone out.
         """
         if self._engine.dialect.name != "sqlite":
-            return True
+            return ""
         with self._reader.connect() as connection:
             connection.detach()  # closed at the end: others wait longer than it does
-            connection.execute(text(f"PRAGMA busy_timeout = {CHECKPOINT_MILLISECONDS}"))
-            for _ in range(CHECKPOINTS):
-                busy, _, _ = connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).one()
-                if not busy:
-                    return True
-                self._wait(LOOK_AGAIN)
+            megabytes = connection.scalar(_SIZE) or 0
+            if megabytes > LARGEST and not also_large:
+                return TOO_LARGE.format(megabytes)
+            if fault := self._write_anew(connection):
+                return NOT_ANEW.format(fault)
+            return "" if self._empty_log(connection) else LOG_IN_USE
+
+    def _write_anew(self, connection: Connection) -> str:
+        """The driver's words where it cannot be done. Writers that come meanwhile wait."""
+        connection.execute(text("PRAGMA busy_timeout = 0"))
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                connection.execute(text("VACUUM"))
+            except OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    return describe(error)
+                time.sleep(LOOK_EVERY)  # as who writes does: SQLite's own waiting gets no turn
+            else:
+                return ""
+
+    def _empty_log(self, connection: Connection) -> bool:
+        """The log has the pages as they were; False where others hold on to it."""
+        connection.execute(text(f"PRAGMA busy_timeout = {CHECKPOINT_MILLISECONDS}"))
+        for _ in range(CHECKPOINTS):
+            busy, _, _ = connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).one()
+            if not busy:
+                return True
+            self._wait(LOOK_AGAIN)
         return False
 
     def _next_page(self) -> Sequence[tuple[Any, ...]]:
@@ -266,6 +310,8 @@ class Erasure:
                 here = alerts.c.name == row.name
                 connection.execute(update(alerts).where(here).values(text=CLEARED))
 
+
+_SIZE = text("SELECT page_count * page_size / 1e6 FROM pragma_page_count, pragma_page_size")
 
 _WORDS = select(events.c.id, events.c.error, events.c.history).where(
     or_(events.c.error.is_not(None), events.c.history.is_not(None)), events.c.state != "erased"

@@ -66,12 +66,16 @@ class Reading:
     def __init__(self, text: str, before: "Reading | None" = None) -> None:
         self.text = text
         self._before = before
+        if before is None:
+            return
         # of each place that was written anew: where it is here, and where it was before
         self._starts, self._ends = array("I"), array("I")
         self._old_starts, self._old_ends = array("I"), array("I")
 
     def written(self, pattern: re.Pattern[str], write: Callable[[str], str]) -> "Reading":
         """With all that the pattern finds written in another way."""
+        if not pattern.search(self.text):
+            return self
         after = Reading("", self)
         pieces: list[str] = []
         last = length = 0
@@ -86,8 +90,6 @@ class Reading:
             after._old_ends.append(end)
             pieces += (self.text[last:start], new)
             last = end
-        if not pieces:
-            return self
         after.text = "".join(pieces) + self.text[last:]
         return after
 
