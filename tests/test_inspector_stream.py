@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import tracemalloc
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
@@ -14,11 +15,13 @@ from markupsafe import escape
 from sqlalchemy.engine import URL
 
 from app.inspector import filters
+from app.inspector import stream as streaming
+from app.inspector.at_once import HEAVY
 from app.inspector.shown import printable
 from app.outbox.history import Attempt
 from app.settings import Settings
 from tests.inspector_app import Visitor, create_inspected, text_of, webhook
-from tests.test_store import claim
+from tests.test_store import arrival, claim
 
 ANA = "ana@example.com"
 
@@ -155,6 +158,75 @@ def test_the_view_can_be_downloaded(visitor: Visitor) -> None:
     assert json.loads(shown["raw"]) == webhook("one")
     (line,) = visitor.get("/events.jsonl?state=quarantined&reveal=1").splitlines()
     assert json.loads(line)["raw_base64"]
+
+
+def test_pages_and_downloads_of_large_bodies_take_little_memory(visitor: Visitor) -> None:
+    store = visitor.bridge.store
+    store.put([arrival(f"raw-{n}", payload=None, raw=b"x" * (1 << 20)) for n in range(30)])
+    peaks = []
+    for url in ("/", "/live?state=quarantined", "/events/raw-1", "/events.jsonl"):
+        visitor.get("/login", 303)
+        tracemalloc.start()
+        answer = visitor.client.get(url, buffered=False)
+        lines = sum(bytes(piece).count(b"\n") for piece in answer.iter_encoded())
+        peaks.append(tracemalloc.get_traced_memory()[1] >> 20)
+        tracemalloc.stop()
+        answer.close()
+        assert answer.status_code == 200
+    assert lines == 30
+    # a body of 1 MiB, as it is read, hidden and written
+    assert max(peaks[:2]) < 4, peaks
+    assert max(peaks) < 24, peaks
+
+
+def test_a_download_that_finds_too_little_says_how_far_it_looked(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.outbox.search.LONGEST", 0.0)
+    monkeypatch.setattr("app.outbox.search.WORDS_WINDOW", 1)
+    monkeypatch.setattr(streaming, "LONGEST", 0.0)
+    for subject in ("one", "two", "three"):
+        visitor.post_webhook(webhook(subject))
+    (line,) = visitor.get("/events.jsonl?q=one").splitlines()
+    until = json.loads(line)["incomplete"].rpartition(" ")[2]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", until)
+    assert visitor.get(f"/?until={until}")
+
+
+def test_what_is_too_long_is_not_looked_for(visitor: Visitor) -> None:
+    visitor.post_webhook(webhook("Hola"))
+    page = visitor.get(f"/?q={'x' * 3_500}")
+    assert "Too long: 254 letters can be looked for at most." in page
+    assert rows(page) == ["Hola"]
+
+
+def test_one_search_is_made_at_a_time_and_others_are_told_to_come_again(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor.post_webhook(webhook("Hola"))
+    monkeypatch.setattr(HEAVY, "_wait", 0.0)
+    with HEAVY.place():
+        for url in ("/?q=hol", "/live?q=hol"):
+            answer = visitor.client.get(url)
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+            assert "One is done at a time" in answer.text
+        for url in ("/erase", "/requeue"):
+            answer = visitor.submit(url, "/erase", email=ANA, which="dead", sure="1")
+            assert answer.status_code == 503
+        assert rows(visitor.get("/")) == rows(visitor.get(f"/?q={ANA}")) == ["Hola"]
+    assert rows(visitor.get("/?q=hol")) == ["Hola"]
+
+
+def test_two_downloads_are_made_at_a_time(visitor: Visitor) -> None:
+    for n in range(5):
+        visitor.post_webhook(webhook(f"mail {n}"))
+    under_way = [visitor.client.get("/events.jsonl", buffered=False) for _ in range(2)]
+    refused = visitor.client.get("/events.jsonl")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert "Two downloads are under way." in refused.text
+    under_way[0].close()
+    assert len(visitor.get("/events.jsonl").splitlines()) == 5
+    under_way[1].close()
 
 
 class Tags(HTMLParser):

@@ -1,13 +1,25 @@
 """What an operator looks for is found, newest first, without going through all that is kept."""
 
 import json
+import time
+import tracemalloc
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
 from app.outbox.history import Attempt
-from app.outbox.search import PAGE, WINDOW, Event, Search, State, Wanted
+from app.outbox.search import (
+    MOST_WORDS,
+    PAGE,
+    WINDOW,
+    WORDS_WINDOW,
+    Event,
+    Page,
+    Search,
+    State,
+    Wanted,
+)
 from app.outbox.store import Store
 from tests.test_store import ACCOUNT, NOW, arrival, claim, rows_on_postgresql, steps_on_sqlite
 from tests.whole_rows import put_whole
@@ -258,6 +270,66 @@ def test_a_page_gives_up_on_what_is_rare_and_says_how_far_it_looked(
         last, pages = search.page(wanted, 50, last.older), pages + 1
     assert [event.message_id for event in last.events] == ["2"]
     assert (pages, last.searched_back_to) == (4, None)
+
+
+def test_a_page_gives_up_after_some_seconds_and_goes_on_from_there(
+    store: Store, search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.outbox.search.WORDS_WINDOW", 10)
+    monkeypatch.setattr("app.outbox.search.LONGEST", 0.0)
+    store.put([arrival(str(n), payload=call(f"mail {n}")) for n in range(30)])
+    wanted, before = Wanted(subject="mail 3"), None
+    pages: list[Page] = []
+    while not pages or before is not None:
+        pages.append(search.page(wanted, 50, before))
+        before = pages[-1].older
+    assert [[event.message_id for event in page.events] for page in pages] == [[], [], ["3"]]
+    assert [page.searched_back_to for page in pages] == [NOW, NOW, None]
+
+
+@pytest.mark.parametrize("state", [None, "dead", "pending"])
+def test_words_are_looked_for_in_few_calls_at_once(
+    store: Store, search: Search, state: State | None
+) -> None:
+    put_many(store, 2 * WORDS_WINDOW)
+    seen: list[tuple[str, Any]] = []
+    event.listen(
+        store.engine, "before_cursor_execute", lambda *found: seen.append((found[2], found[3]))
+    )
+    search.page(Wanted(state=state, subject="x"), 50)
+    looked = [statement for statement in seen if "LIKE" in statement[0]]
+    assert len(looked) >= 2
+    for statement in looked:
+        if store.engine.dialect.name == "sqlite":
+            assert steps_on_sqlite(store.engine, statement) < WORDS_WINDOW * 50
+        else:
+            assert rows_on_postgresql(store.engine, statement) <= 2 * WORDS_WINDOW + 50
+
+
+def test_the_longest_words_over_the_longest_calls_take_not_long(
+    store: Store, search: Search
+) -> None:
+    """The worst that both engines' LIKE can meet: words that nearly fit everywhere."""
+    store.put([arrival(str(n), payload=call("a" * 32_000)) for n in range(3 * WORDS_WINDOW)])
+    began = time.perf_counter()
+    search.page(Wanted(subject="a" * (MOST_WORDS - 1) + "b"), 50)
+    assert time.perf_counter() - began < 15
+
+
+def test_a_list_reads_no_bodies(store: Store, search: Search) -> None:
+    store.put([arrival(str(n), raw=b"x" * (1 << 20)) for n in range(PAGE + 5)])
+    seen: list[str] = []
+    event.listen(store.engine, "before_cursor_execute", lambda *found: seen.append(found[2]))
+    assert len(search.page(Wanted(), 50).events) == PAGE + 5
+    assert "raw" not in "".join(seen)
+
+    seen.clear()
+    tracemalloc.start()
+    sizes = [len(found.raw) for found in search.find(Wanted(), 50)]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sizes == [1 << 20] * (PAGE + 5)
+    assert peak < 12 << 20
 
 
 def test_events_until_a_time_are_found(store: Store, search: Search) -> None:

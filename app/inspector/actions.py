@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
 from app.inspector.asking import ask, events_in_words
+from app.inspector.at_once import HEAVY
 from app.outbox.correction import FORGOTTEN_AFTER, Correction
 from app.outbox.pace import Wait, in_steps
 from app.requeue import WORDS, Outcome, requeue_one, requeue_quarantined
@@ -42,7 +43,9 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
     @blueprint.post("/requeue")
     def requeue() -> ResponseReturnValue:
         which = _which(request.form)
-        _tell(_requeue_all(correction, which, time.time()), which, correction.count(which))
+        with HEAVY.place():
+            outcomes = _requeue_all(correction, which, time.time())
+        _tell(outcomes, which, correction.count(which))
         return redirect(url_for("inspector.stream"), 303)
 
 

@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
 from app.inspector.asking import events_in_words
+from app.inspector.at_once import HEAVY
 from app.outbox.census_taker import NoCensus
 from app.outbox.erasure import LOG_IN_USE, Erasure
 from app.outbox.mention import is_address
@@ -42,19 +43,21 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
             return _form(bridge, fault="Write a whole address: ana@example.com")
         if not _is_few(bridge):
             return _form(bridge, fault="Not here: too many events are kept.")
-        deadline = time.monotonic() + LONGEST
-        erasure = Erasure(bridge.store.engine, address, wait=_until(deadline))
-        found = erasure.look()
-        if request.form.get("sure") != "1":
-            return render_template(
-                "erase.html",
-                address=address,
-                found=found,
-                total=found.total(),
-                others=len(erasure.others),
-            )
+        with HEAVY.place():
+            return _look_and_erase(bridge, address, is_sure=request.form.get("sure") == "1")
+
+
+def _look_and_erase(bridge: Bridge, address: str, is_sure: bool) -> ResponseReturnValue:
+    deadline = time.monotonic() + LONGEST
+    erasure = Erasure(bridge.store.engine, address, wait=_until(deadline))
+    found = erasure.look()
+    if is_sure:
         _erase(erasure, found)
         return redirect(url_for("inspector.stream"), 303)
+    others = len(erasure.others)
+    return render_template(
+        "erase.html", address=address, found=found, total=found.total(), others=others
+    )
 
 
 def _erase(erasure: Erasure, found: Counter[str]) -> None:

@@ -21,7 +21,7 @@ from app.inspector.shown import (
     shower,
     value_to_pretty,
 )
-from app.inspector.view import View, search_of
+from app.inspector.view import search_of
 from app.outbox.census_taker import NoCensus
 from app.outbox.history import Attempt, read_history
 from app.outbox.search import Event
@@ -34,6 +34,9 @@ GONE = (
 
 MOST_WAYS = 300
 """Rows: a profile may have thousands of fields."""
+
+MOST_FOLLOWED = 128 * 1024
+"""Bytes of a body whose fields are followed: that takes 50 ms."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,6 @@ class EventPage:
     """Why there are no ways, or what is to be said of them."""
 
     moments = moments
-    who = staticmethod(View.who)
-    subject = staticmethod(View.subject)
 
     @property
     def show(self) -> Show:
@@ -111,6 +112,8 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
 def _ways(event: Event) -> tuple[list[Way], str]:
     if not event.payload:
         return [], ""
+    if len(event.raw) > MOST_FOLLOWED:
+        return [], "The fields' way cannot be shown: the body is too long."
     try:
         ways = follow(event.raw, event.received_at)
         today = body_to_track(event.raw, event.received_at).payload

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from app.inspector.shown import printable
-from app.outbox.search import Page, Search, State, Wanted
+from app.outbox.search import MOST_WORDS, Page, Search, State, Wanted
 from app.source.collections import COLLECTIONS
 
 STATES: tuple[State, ...] = get_args(State)
@@ -39,6 +39,11 @@ class Filters:
         return self.q.startswith(("drip-", "raw-"))
 
     @property
+    def is_heavy(self) -> bool:
+        """Whether each call has to be looked through."""
+        return bool(self.q) and "@" not in self.q and not self.names_one
+
+    @property
     def words(self) -> str:
         """`dead events of account 4417, received since …`."""
         said = [f"{self.state or 'all'} events"]
@@ -65,6 +70,8 @@ def read_filters(asked: Mapping[str, str]) -> tuple[Filters, list[str]]:
         wrong["state"] = f"There is no such state. The states are: {', '.join(STATES)}."
     if filters.collection and filters.collection not in COLLECTION_NAMES:
         wrong["collection"] = "There is no such collection."
+    if len(filters.q) > MOST_WORDS:
+        wrong["q"] = f"Too long: {MOST_WORDS} letters can be looked for at most."
     for name in ("since", "until"):
         try:
             _to_time(getattr(filters, name))
@@ -76,8 +83,7 @@ def read_filters(asked: Mapping[str, str]) -> tuple[Filters, list[str]]:
 def find_page(search: Search, filters: Filters, before: int | None, most: int = ROWS) -> Page:
     """The newest events that fit, or those older than the one with the id `before`."""
     if filters.names_one:
-        found = search.one(filters.q)
-        return Page((found,) if found else (), None, None)
+        return Page(search.named(filters.q), None, None)
     pages = [search.page(wanted, most, before) for wanted in _to_wanted(filters)]
     return pages[0] if len(pages) == 1 else _merged(pages)
 

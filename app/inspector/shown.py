@@ -11,6 +11,9 @@ Show = Callable[[Any], str]
 MOST = 64 * 1024
 """Characters of a body on a page; a download has all of it."""
 
+BEHIND = 4 * 1024
+"""Characters that are looked through behind that: an address may begin before the end."""
+
 NOT_TEXT = "(Not text that addresses could be hidden in: reveal the addresses to see it.)"
 
 
@@ -41,11 +44,14 @@ def raw_to_text(raw: bytes, reveal: bool) -> str:
         text = raw.replace(b"\\", b"\\\\").decode(errors="backslashreplace")
     if "\0" in text and not reveal:
         return NOT_TEXT
-    return _shortened(shower(reveal)(text))
+    return _beginning(text, reveal)
 
 
 def raw_to_pretty(raw: bytes, reveal: bool) -> str:
-    """A body as indented JSON; one that is not JSON, to the byte."""
+    """A body as indented JSON; one that is not JSON, or much longer than what is shown, to the
+    byte."""
+    if len(raw) > 2 * MOST:
+        return raw_to_text(raw, reveal)
     try:
         return value_to_pretty(json.loads(raw), reveal)
     except (ValueError, RecursionError):
@@ -54,7 +60,7 @@ def raw_to_pretty(raw: bytes, reveal: bool) -> str:
 
 def value_to_pretty(value: Any, reveal: bool) -> str:
     """Indented JSON."""
-    return _shortened(shower(reveal)(json.dumps(value, indent=2, ensure_ascii=False)))
+    return _beginning(json.dumps(value, indent=2, ensure_ascii=False), reveal)
 
 
 def error_to_reasons(error: str | None) -> list[tuple[str, str]]:
@@ -66,7 +72,9 @@ def error_to_reasons(error: str | None) -> list[tuple[str, str]]:
         return [("", error or "")]
 
 
-def _shortened(text: str) -> str:
+def _beginning(text: str, reveal: bool) -> str:
+    """What a page shows of a text: to look through all of a long one takes long."""
     if len(text) <= MOST:
-        return text
-    return f"{text[:MOST]}\n… ({len(text) - MOST:,} characters more: download it to see them)"
+        return shower(reveal)(text)
+    shown = shower(reveal)(text[: MOST + BEHIND])[:-BEHIND]
+    return f"{shown}\n… ({len(text) - MOST:,} characters more: download it to see them)"

@@ -4,6 +4,7 @@ import json
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
@@ -11,16 +12,20 @@ from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
-from app.inspector.filters import Filters, find_page, read_filters
+from app.inspector.at_once import DOWNLOADS
+from app.inspector.filters import ROWS, Filters, find_page, read_filters
 from app.inspector.first_run import first_run_page
 from app.inspector.masking import mask_all
 from app.inspector.moments import iso
 from app.inspector.overview import look
 from app.inspector.view import first_run, read_view, search_of
-from app.outbox.search import Event
+from app.outbox.search import Event, Search
 
 MOST = 10_000
 """Events in a download."""
+
+LONGEST = 20.0
+"""Seconds that it goes on looking while it finds too little."""
 
 
 def register(blueprint: Blueprint, bridge: Bridge) -> None:
@@ -39,8 +44,11 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
     def download() -> ResponseReturnValue:
         filters, _ = read_filters(request.args)
         reveal = request.args.get("reveal") == "1"
-        lines = (event_to_json(event, reveal) + "\n" for event in _events(bridge, filters))
-        response = Response(lines, mimetype="application/x-ndjson")
+        place = ExitStack()
+        place.enter_context(DOWNLOADS.place())
+        response = Response(_lines(search_of(bridge), filters, reveal))
+        response.call_on_close(place.close)
+        response.mimetype = "application/x-ndjson"
         response.headers["Content-Disposition"] = 'attachment; filename="events.jsonl"'
         return response
 
@@ -62,12 +70,18 @@ def event_to_json(event: Event, reveal: bool) -> str:
     return json.dumps(values if reveal else mask_all(values))
 
 
-def _events(bridge: Bridge, filters: Filters) -> Iterator[Event]:
-    search, before, left = search_of(bridge), None, MOST
+def _lines(search: Search, filters: Filters, reveal: bool) -> Iterator[str]:
+    """A line an event, one event in memory at a time; and one more if it took too long."""
+    before, left, deadline = None, MOST, time.monotonic() + LONGEST
     while left > 0:
-        page = find_page(search, filters, before, min(left, 100))
-        yield from page.events
+        page = find_page(search, filters, before, min(left, ROWS))
+        for event in search.whole([summary.id for summary in page.events]):
+            yield event_to_json(event, reveal) + "\n"
         left -= len(page.events)
         before = page.older
         if before is None:
+            return
+        if page.searched_back_to is not None and time.monotonic() > deadline:
+            until = iso(page.searched_back_to)
+            yield json.dumps({"incomplete": f"For older ones set “until” to {until}"}) + "\n"
             return

@@ -31,7 +31,8 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:  # noqa: ARG001 - as
         if error.response is not None:
             return error.response
         words = TOO_OLD if isinstance(error, CSRFError) else error.description
-        return _page(error.name, words), error.code or 500
+        told = {name: value for name, value in error.get_headers() if name == "Retry-After"}
+        return _page(error.name, words), error.code or 500, told
 
     @blueprint.errorhandler(SQLAlchemyError)
     def away(error: SQLAlchemyError) -> ResponseReturnValue:

@@ -1,17 +1,18 @@
 """One view of the stream: what a URL's query asks for, and the events that answer it."""
 
-import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from app.bridge import Bridge
 from app.inspector import moments
+from app.inspector.at_once import HEAVY
 from app.inspector.chart import Per
 from app.inspector.filters import COLLECTION_NAMES, STATES, Filters, find_page, read_filters
 from app.inspector.shown import Show, shower
 from app.outbox.last_received import last_received
-from app.outbox.search import Event, Page, Search
+from app.outbox.search import Page, Search
 
 
 @dataclass(frozen=True)
@@ -52,31 +53,23 @@ class View:
         """The same with some parameters changed; None leaves one out."""
         return self.query | changes
 
-    @staticmethod
-    def who(event: Event) -> str:
-        """The address, or else the user id that Segment gets."""
-        return event.email or str(_call(event).get("userId", ""))
-
-    @staticmethod
-    def subject(event: Event) -> str:
-        """The email's, where the event has one."""
-        properties = _call(event).get("properties")
-        return str(properties.get("email_subject", "")) if isinstance(properties, dict) else ""
-
 
 def read_view(bridge: Bridge, asked: Mapping[str, str], now: float) -> View:
-    """Look for the events that the query asks for. Raises `SQLAlchemyError`."""
+    """Look for the events that the query asks for. Raises `SQLAlchemyError`, and
+    `ServiceUnavailable` while others search."""
     filters, faults = read_filters(asked)
     before = asked.get("before", "")
     # ids are 64 bits; a longer number would be refused by the databases
     start = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
+    with HEAVY.place() if filters.is_heavy else nullcontext():
+        page = find_page(search_of(bridge), filters, start)
     return View(
         filters=filters,
         faults=faults,
         per="hour" if asked.get("per") == "hour" else "minute",
         before=start,
         reveal=asked.get("reveal") == "1",
-        page=find_page(search_of(bridge), filters, start),
+        page=page,
         now=now,
     )
 
@@ -89,8 +82,3 @@ def search_of(bridge: Bridge) -> Search:
 def first_run(bridge: Bridge) -> bool:
     """Whether nothing is kept: the page is the set-up guide. Raises `SQLAlchemyError`."""
     return last_received(bridge.store.engine) is None
-
-
-def _call(event: Event) -> dict[str, Any]:
-    call = json.loads(event.payload) if event.payload else {}
-    return call if isinstance(call, dict) else {}

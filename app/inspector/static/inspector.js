@@ -78,6 +78,8 @@ async function refresh() {
   } else if (answer.status === 204) {
     if (!("firstRun" in live.dataset)) location.reload(); // all that was shown is gone
     else say("Nothing has come yet. It will appear here by itself.");
+  } else if (answer.headers.has("Retry-After")) {
+    say("The bridge is busy with another search. Trying again…");
   } else if (!answer.ok) {
     throw new Error("not shown");
   } else if ("firstRun" in live.dataset) {
