@@ -78,7 +78,7 @@ class Settings:
     inspector_password: str | None = field(default=None, repr=False)
     """None: the inspector is off."""
     inspector_link: bool = False
-    """Whether the password was made up here, and so may stand in a link."""
+    """Whether the password was made up here, so that a link logs in too."""
     metrics_token: str | None = field(default=None, repr=False)
     bind: tuple[str, ...] = on_this_machine(DEFAULT_PORT)
     """Where gunicorn listens."""
@@ -86,6 +86,8 @@ class Settings:
     """How many web processes gunicorn has."""
     unknown: tuple[str, ...] = ()
     """Variables that look like settings of the bridge, and are none."""
+    trusted_proxies: int | None = None
+    """How many proxies in front append to X-Forwarded-For; None where nobody said."""
 
 
 def load_settings() -> Settings:
@@ -163,6 +165,7 @@ def environ_to_settings(environ: Mapping[str, str]) -> Settings:
         bind=on_this_machine(found["PORT"]),
         workers=found["WEB_CONCURRENCY"],
         unknown=_unknown(environ),
+        trusted_proxies=found["TRUSTED_PROXIES"] and int(found["TRUSTED_PROXIES"]),
     )
 
 
@@ -215,6 +218,7 @@ class _Environ(Schema):
         metadata={"example": "(what this prints: openssl rand -hex 24)"},
     )
     PORT = Whole(1, 65535, load_default=DEFAULT_PORT, metadata={"example": "8000"})
+    TRUSTED_PROXIES = Choice(*"012345", load_default=None, metadata={"example": "1"})
     WEB_CONCURRENCY = Whole(1, 100, load_default=1, metadata={"example": "2"})
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)

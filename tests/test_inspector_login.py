@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 from flask import Flask, session
 from flask.testing import FlaskClient
+from sqlalchemy import text
 from werkzeug.test import TestResponse
+from werkzeug.wrappers import Request
 
 from app import create_app
 from app.inspector.attempts import Attempts
 from app.inspector.own_path import own_path
-from app.inspector.session import session_key
+from app.inspector.proxy import caller_of
+from app.login_link import LASTS, make_ticket, session_key
 from app.outbox.schema import upgrade
 from app.settings import Settings, load_settings
 from tests.conftest import TOKEN
@@ -47,7 +50,11 @@ def client(settings: Settings) -> FlaskClient:
 
 
 def csrf_of(client: FlaskClient, **how: Any) -> str:
-    page = client.get("/login", **how).text
+    return csrf_on(client, "/login", **how)
+
+
+def csrf_on(client: FlaskClient, path: str, **how: Any) -> str:
+    page = client.get(path, **how).text
     found = re.search(r'name="csrf_token" value="([^"]+)"', page)
     assert found, page
     return found[1]
@@ -96,16 +103,16 @@ def test_no_password_is_in_a_log_or_an_answer(
     client = app_with(settings, link=True).test_client()
     answers = [
         log_in(client, "canary-of-a-guess"),
-        client.get("/login?password=canary-of-a-guess"),
+        client.get("/login?ticket=canary-of-a-guess"),
         log_in(client),
     ]
 
     logged = capfd.readouterr().err
     assert "wrong password for the inspector" in logged
     assert "logged in to the inspector" in logged
-    for text in [logged, *(answer.text for answer in answers)]:
-        assert "canary" not in text
-        assert PASSWORD not in text
+    for said in [logged, *(answer.text for answer in answers)]:
+        assert "canary" not in said
+        assert PASSWORD not in said
 
 
 def test_without_the_forms_token_nobody_is_logged_in(client: FlaskClient) -> None:
@@ -120,29 +127,66 @@ def test_without_the_forms_token_nobody_is_logged_in(client: FlaskClient) -> Non
 # the link, as Jupyter has it
 
 
-def test_a_password_made_up_here_may_come_in_a_link(settings: Settings) -> None:
-    client = app_with(settings, link=True).test_client()
+def link_of(app: Flask) -> str:
+    """As `flask url` prints it."""
+    told = app.test_cli_runner().invoke(args=["url", "https://b.example/"]).stdout
+    found = re.search(r"https://b.example(/login\?ticket=\S+)", told)
+    assert found, told
+    return found[1]
 
-    answer = client.get("/login", query_string={"password": PASSWORD})
+
+def test_where_the_password_is_made_up_a_link_logs_in_once(settings: Settings) -> None:
+    app = app_with(settings, link=True)
+    link, client = link_of(app), app.test_client()
+
+    answer = client.get(link)
 
     assert (answer.status_code, answer.location) == (303, "/")
     assert is_in(client)
+    assert client.get(link).location == "/"  # who is in needs no link
+    other = app_with(settings, link=True).test_client()  # as another process
+    again = other.get(link)
+    assert again.status_code == 403
+    assert "flask --app wsgi url" in again.text
+    assert not is_in(other)
+    assert other.get(link_of(app)).status_code == 303
 
 
-def test_a_wrong_link_says_where_to_get_a_right_one(settings: Settings) -> None:
+@pytest.mark.parametrize("later", [LASTS + 2, 10 * 365 * 86400])
+def test_a_link_is_of_no_use_later(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, later: float
+) -> None:
+    app = app_with(settings, link=True)
+    link, now = link_of(app), time.time()
+    monkeypatch.setattr(time, "time", lambda: now + later)
+    assert app.test_client().get(link).status_code == 403
+
+
+@pytest.mark.parametrize("other", [PASSWORD, "another horse battery"])
+def test_a_forged_link_is_of_no_use(settings: Settings, other: str) -> None:
+    app = app_with(settings, link=True)
+    tokens = [TOKEN + "x"] if other == PASSWORD else [TOKEN]
+    ticket = make_ticket(session_key(other, tokens))
+    for forged in (ticket, "", "x", "\x00", f"{PASSWORD}"):
+        client = app.test_client()
+        assert client.get("/login", query_string={"ticket": forged}).status_code == 403
+        assert not is_in(client)
+
+
+def test_a_password_that_was_set_needs_no_link_and_none_is_taken(settings: Settings) -> None:
+    client = app_with(settings).test_client()
+    ticket = make_ticket(session_key(PASSWORD, [TOKEN]))
+    for asked in ({"ticket": ticket}, {"password": PASSWORD}):
+        assert client.get("/login", query_string=asked).status_code == 200
+        assert not is_in(client)
+
+
+def test_a_page_that_has_browsers_try_links_locks_nobody_out(settings: Settings) -> None:
     client = app_with(settings, link=True).test_client()
-
-    answer = client.get("/login?password=an-older-one")
-
-    assert answer.status_code == 403
-    assert "flask --app wsgi url" in answer.text
-
-
-def test_a_password_that_was_set_is_not_taken_from_a_link(client: FlaskClient) -> None:
-    answer = client.get("/login", query_string={"password": PASSWORD})
-
-    assert answer.status_code == 200
-    assert not is_in(client)
+    for _ in range(70):
+        assert client.get("/login?ticket=wrong").status_code == 403
+        assert client.get("/login?password=wrong").status_code == 200
+    assert log_in(client).status_code == 303
 
 
 def test_on_loopback_the_password_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +201,7 @@ def test_on_loopback_the_password_is_made_up(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("password", "link", "said"),
     [
-        ("a+b&c#d/e f g", True, "\n  https://b.example/login?password=a%2Bb%26c%23d%2Fe%20f%20g\n"),
+        (PASSWORD, True, "once, within 15 minutes:\n\n  https://b.example/login?ticket="),
         (PASSWORD, False, "with INSPECTOR_PASSWORD:\n\n  https://b.example/\n"),
         (None, False, "The inspector is off: it needs INSPECTOR_PASSWORD"),
     ],
@@ -288,7 +332,7 @@ def test_a_session_from_before_the_login_is_not_taken_over(client: FlaskClient) 
     token = csrf_of(client)
     with client:
         client.post("/login", data={"csrf_token": token, "password": PASSWORD})
-        assert set(session) == {"since", "_permanent"}
+        assert set(session) == {"id", "since", "_permanent"}
 
 
 def test_logging_out_ends_it(client: FlaskClient) -> None:
@@ -306,6 +350,37 @@ def test_logging_out_ends_it(client: FlaskClient) -> None:
     assert client.get("/logout").status_code == 405
 
 
+def test_a_copied_cookie_ends_with_the_session_in_all_processes(settings: Settings) -> None:
+    app = app_with(settings)
+    client, colleague = app.test_client(), app.test_client()
+    held = cookie(log_in(client)).partition(";")[0]
+    log_in(colleague)
+
+    def is_in_with_copy() -> bool:
+        other = app_with(settings).test_client(use_cookies=False)  # as another process
+        return other.get("/login", headers={"Cookie": held}).status_code == 303
+
+    assert is_in_with_copy()
+    client.post("/logout", data={"csrf_token": csrf_on(client, "/erase")})
+    assert not is_in_with_copy()
+    assert is_in(colleague)
+    assert log_in(client).status_code == 303
+    assert not is_in_with_copy()
+
+
+def test_while_the_database_is_away_nobody_is_let_in_and_told_why(settings: Settings) -> None:
+    app = app_with(settings)
+    client = app.test_client()
+    log_in(client)
+    with app.extensions["bridge"].store.engine.begin() as connection:
+        connection.execute(text("DROP TABLE notes"))
+    answer = client.get("/")
+    assert answer.status_code == 503
+    assert "The database cannot be read" in answer.text
+    assert "Log out" not in answer.text
+    assert app.test_client().get("/login").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("idle", "old", "still_in"),
     [(11, 11, True), (13, 13, False), (1, 24 * 6.9, True), (1, 24 * 7.1, False)],
@@ -320,6 +395,7 @@ def test_it_ends_when_idle_and_at_the_latest_after_a_week(
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now - idle * 3600)
     with client.session_transaction(path="/login") as held:
+        held["id"] = "of-the-test"
         held["since"] = now - old * 3600
         held.permanent = True
     monkeypatch.setattr(time, "time", lambda: now)
@@ -403,12 +479,6 @@ def test_an_address_has_ten_tries_a_minute(client: FlaskClient) -> None:
     assert not is_in(client)
 
 
-def test_links_are_counted_too(settings: Settings) -> None:
-    client = app_with(settings, link=True).test_client()
-    tries = [client.get("/login?password=wrong").status_code for _ in range(11)]
-    assert tries == [403] * 10 + [429]
-
-
 def last_of_eleven(app: Flask, peers: list[str], forwarded: list[str]) -> tuple[int, int]:
     """The status of the eleventh wrong try, and then of a right one that comes as the twelfth."""
     client = app.test_client()
@@ -438,6 +508,42 @@ def test_behind_a_proxy_the_caller_is_what_it_appended_last(settings: Settings) 
 def test_from_the_internet_a_caller_is_itself_whatever_it_says(settings: Settings) -> None:
     forwarded = [f"8.8.4.{n}" for n in range(12)]
     assert last_of_eleven(app_with(settings), ["9.9.9.9"] * 12, forwarded) == (429, 429)
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer", "forwarded", "caller"),
+    [
+        (None, "10.1.2.3", "8.8.8.8, 9.9.9.9", "9.9.9.9"),
+        (None, "", "9.9.9.9", "9.9.9.9"),
+        (None, "9.9.9.9", "8.8.8.8", "9.9.9.9"),
+        (None, "10.1.2.3", None, "10.1.2.3"),
+        (0, "10.1.2.3", "8.8.8.8", "10.1.2.3"),
+        (1, "9.9.9.9", "8.8.8.8, 8.8.4.4", "8.8.4.4"),
+        (2, "10.1.2.3", "1.1.1.1, 8.8.8.8, 10.9.9.9", "8.8.8.8"),
+        (3, "10.1.2.3", "8.8.8.8", "10.1.2.3"),
+        (1, "10.1.2.3", "x" * 8_000, "10.1.2.3"),
+        (1, "10.1.2.3", "1" * 8_000, "10.1.2.3"),
+        (1, "10.1.2.3", "8.8.8.8:4711", "8.8.8.8"),
+        (1, "10.1.2.3", "[2001:db8:1:2:3::4]:4711", "2001:db8:1:2::"),
+        (1, "10.1.2.3", "fe80::1%" + "x" * 8_000, "fe80::"),
+        (None, "2001:db8:1:2:3:4:5:6", None, "2001:db8:1:2::"),
+        (None, "::ffff:9.9.9.9", None, "9.9.9.9"),
+    ],
+)
+def test_callers_are_told_apart_by_a_short_key(
+    trusted: int | None, peer: str, forwarded: str | None, caller: str
+) -> None:
+    environ = {"REMOTE_ADDR": peer}
+    if forwarded is not None:
+        environ["HTTP_X_FORWARDED_FOR"] = forwarded
+    assert caller_of(Request(environ), trusted) == caller
+
+
+def test_the_setting_says_how_many_proxies_there_are(settings: Settings) -> None:
+    """One that passes on what a client sent gives it no further tries."""
+    app = app_with(replace(settings, trusted_proxies=0))
+    forwarded = [f"8.8.4.{n}" for n in range(12)]
+    assert last_of_eleven(app, ["10.1.2.3"] * 12, forwarded) == (429, 429)
 
 
 def test_all_addresses_together_have_sixty() -> None:

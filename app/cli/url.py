@@ -1,13 +1,12 @@
 """`url`: what to paste into Drip, how to try it, and where to look at it."""
 
-from urllib.parse import quote
-
 import click
 from flask.cli import with_appcontext
 
 from app.bridge import bridge_of
 from app.cli.webhook_url import webhook_url
 from app.listening import port_of
+from app.login_link import LASTS, make_ticket, session_key
 from app.settings import Settings
 
 
@@ -29,13 +28,17 @@ def url(base: str | None) -> None:
 
 
 def _where_to_look(base: str, settings: Settings) -> str:
-    """A password that was set stays out of links: they end in histories."""
+    """No password is in a link: they end in histories. One that logs in is of use once."""
     password = settings.inspector_password
     if password is None:
         return "The inspector is off: it needs INSPECTOR_PASSWORD, of at least 12 characters."
     if settings.inspector_link:
-        link = f"{base}/login?password={quote(password, safe='')}"
-        return f"Look where events are, for you and nobody else:\n\n  {link}"
+        ticket = make_ticket(session_key(password, settings.webhook_tokens))
+        how_often = f"once, within {LASTS // 60} minutes"
+        return (
+            f"Look where events are, for you and nobody else; {how_often}:\n\n"
+            f"  {base}/login?ticket={ticket}"
+        )
     return f"Look where events are, with INSPECTOR_PASSWORD:\n\n  {base}/"
 
 

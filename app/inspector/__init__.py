@@ -15,6 +15,7 @@ from app.inspector import (
     stream,
     trouble_page,
 )
+from app.outbox.notes import Notes
 
 PAGES = (stream, overview, event_page, actions, sampling, erasing, trouble_page)
 
@@ -28,9 +29,10 @@ def create_inspector(bridge: Bridge) -> Blueprint:
         static_folder="static",
         static_url_path="/inspector-static",
     )
+    notes = Notes(bridge.store.engine)
     headers.register(blueprint)
-    guard.register(blueprint, bridge.settings)
-    login.register(blueprint, bridge.settings)
+    guard.register(blueprint, bridge.settings, notes)
+    login.register(blueprint, bridge.settings, notes)
     for page in PAGES:
         page.register(blueprint, bridge)
     return blueprint

@@ -3,13 +3,15 @@
 It stands before every route of the blueprint, so a new page cannot be forgotten.
 """
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, g, redirect, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFProtect
 
 from app.inspector.own_path import path_of
-from app.inspector.session import IDLE, InspectorSessions, has_session, session_key
+from app.inspector.session import IDLE, InspectorSessions, has_session
+from app.login_link import session_key
+from app.outbox.notes import Notes
 from app.settings import Settings
 
 LARGEST_FORM = 64 * 1024
@@ -18,7 +20,7 @@ LARGEST_FORM = 64 * 1024
 csrf = CSRFProtect()
 
 
-def register(blueprint: Blueprint, settings: Settings) -> None:
+def register(blueprint: Blueprint, settings: Settings, notes: Notes) -> None:
     """Put the guard before all pages, and what it needs into the app."""
 
     @blueprint.before_request
@@ -29,14 +31,15 @@ def register(blueprint: Blueprint, settings: Settings) -> None:
         if settings.inspector_password is None:
             # 404, as before it was turned on: no try later will help, so not 503
             return render_template("off.html"), 404
-        if not has_session() and request.endpoint != "inspector.login":
+        g.is_logged_in = has_session(notes)
+        if not g.is_logged_in and request.endpoint != "inspector.login":
             return _to_the_login()
         csrf.protect()
         return None
 
     @blueprint.context_processor
     def for_the_layout() -> dict[str, object]:
-        return {"logged_in": settings.inspector_password is not None and has_session()}
+        return {"logged_in": g.get("is_logged_in", False)}
 
     @blueprint.record_once
     def prepare(state: BlueprintSetupState) -> None:

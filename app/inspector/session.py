@@ -1,14 +1,15 @@
-"""Who is logged in: a signed cookie, the same for all processes, over when the password changes."""
+"""Who is logged in: a signed cookie, the same for all processes. It is over when the password
+changes and, as is noted in the database, when its owner logs out."""
 
-import hmac
+import secrets
 import time
-from collections.abc import Sequence
 from datetime import timedelta
 
 from flask import Flask, Request, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from app.inspector.proxy import came_over_tls
+from app.outbox.notes import Notes
 
 IDLE = timedelta(hours=12)
 """A session that is not used for so long is over."""
@@ -17,27 +18,30 @@ LONGEST = timedelta(days=7)
 """Any session is over by then: a cookie that was stolen does not live on for ever."""
 
 
-def session_key(password: str, tokens: Sequence[str]) -> bytes:
-    """The key that signs the cookies.
-
-    The password alone could be guessed at by whoever has seen a cookie; the webhook's tokens are
-    in it too, and they are random. Derived, so that there is no setting more to make and to share.
-    """
-    purpose = "\0".join(["inspector session", *tokens])
-    return hmac.digest(password.encode(), purpose.encode(), "sha256")
-
-
 def begin_session() -> None:
     """Nothing is taken over from before the login: neither a planted cookie nor its CSRF token."""
     session.clear()
+    session["id"] = secrets.token_hex(16)
     session["since"] = time.time()
     session.permanent = True
 
 
-def has_session() -> bool:
-    """Whether this request comes from somebody who is logged in."""
+def end_session(notes: Notes) -> None:
+    """In all processes, for whoever else has the cookie too. Raises `SQLAlchemyError`."""
+    notes.keep(_ended(session["id"]), "", LONGEST.total_seconds())
+    session.clear()
+
+
+def has_session(notes: Notes) -> bool:
+    """Whether this request comes from somebody who is logged in. Raises `SQLAlchemyError`."""
     since: float = session.get("since", 0.0)
-    return 0 <= time.time() - since < LONGEST.total_seconds()
+    if "id" not in session or not 0 <= time.time() - since < LONGEST.total_seconds():
+        return False
+    return notes.text(_ended(session["id"])) is None
+
+
+def _ended(session_id: str) -> str:
+    return f"ended {session_id}"
 
 
 class InspectorSessions(SecureCookieSessionInterface):

@@ -17,7 +17,7 @@ from app.outbox.engine import BUSY_SECONDS, LOOK_EVERY, describe
 from app.outbox.history import Attempt, attempt_to_line, read_history
 from app.outbox.mention import Mention
 from app.outbox.pace import Wait, in_steps
-from app.outbox.tables import alerts, bodies, events, pauses, whole
+from app.outbox.tables import alerts, bodies, events, notes, pauses, whole
 from app.outbox.words import storable
 
 PAGE = 50
@@ -305,6 +305,9 @@ class Erasure:
                 connection.execute(delete(pauses).where(here))
             elif self._names(row.reason):
                 connection.execute(update(pauses).where(here).values(reason=CLEARED))
+        for row in connection.execute(select(notes)).all():
+            if self._names(row.text):  # somebody searched for the person
+                connection.execute(delete(notes).where(notes.c.name == row.name))
         for row in connection.execute(select(alerts)).all():
             if self._names(row.text):
                 here = alerts.c.name == row.name

@@ -123,6 +123,16 @@ alerts = Table(
     CheckConstraint("stage IN ('raised', 'told', 'cleared')", name="alerts_stage"),
 )
 
+notes = Table(
+    "notes",
+    metadata,
+    # what it is, and of what: a session that was ended, a link that was used, a search
+    Column("name", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+    # when it may go
+    Column("until", Double, nullable=False),
+)
+
 traffic = Table(
     "traffic",
     metadata,

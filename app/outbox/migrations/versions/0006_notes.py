@@ -1,0 +1,17 @@
+"""What pages note for a while: sessions that were ended, links that were used, searches."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    """Add a table; it begins empty."""
+    op.create_table(
+        "notes",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("until", sa.Double, nullable=False),
+    )

@@ -1,0 +1,41 @@
+"""What pages note for a while, for all processes. Times are seconds since the epoch."""
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy import Engine, delete, select
+
+from app.outbox.engine import dialect_of
+from app.outbox.tables import notes
+from app.outbox.words import storable
+
+
+class Notes:
+    """Short texts by name, each until its time is over."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
+        self._engine = engine
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._clock = clock
+        self._insert = dialect_of(engine).insert(notes)
+
+    def keep(self, name: str, text: str, seconds: float) -> bool:
+        """Note it for so long, or longer if it is known; whether it is new."""
+        now = self._clock()
+        row = {"name": name, "text": storable(text), "until": now + seconds}
+        put = self._insert.values(row).on_conflict_do_nothing().returning(notes.c.name)
+        again = self._insert.values(row).on_conflict_do_update(
+            index_elements=[notes.c.name], set_={"until": now + seconds}
+        )
+        with self._engine.begin() as connection:
+            connection.execute(delete(notes).where(notes.c.until <= now))
+            is_new = connection.scalar(put) is not None
+            if not is_new:
+                connection.execute(again)
+        return is_new
+
+    def text(self, name: str) -> str | None:
+        """What was noted under this name; None if nothing was, or its time is over."""
+        wanted = select(notes.c.text).where(notes.c.name == name, notes.c.until > self._clock())
+        with self._reader.connect() as connection:
+            return connection.scalar(wanted)
