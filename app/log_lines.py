@@ -8,6 +8,8 @@ from typing import Any
 
 from structlog.types import EventDict
 
+from app.log_output import Output, output_of, unblock_stderr
+
 MINUTE = 60.0
 
 HELD = ("warning", "error", "critical")
@@ -25,7 +27,7 @@ class LineHandler(logging.StreamHandler[Any]):
     """Takes the bridge's own lines as they are, and what libraries log with the same fields."""
 
     def __init__(self, fields: Sequence[AddField], render: Render) -> None:
-        super().__init__()
+        super().__init__(unblock_stderr())
         self._own_lock = self.lock or threading.RLock()
         self._fields = fields
         self._render = render
@@ -34,9 +36,7 @@ class LineHandler(logging.StreamHandler[Any]):
         """A library's line."""
         with suppress(Exception):  # that it cannot be read: told, it would be quoted
             line: EventDict = {"event": record.getMessage(), "exc_info": record.exc_info}
-            for add in self._fields:
-                line = add(logging.getLogger(record.name), record.levelname.lower(), line)
-            self.say(line, str(record.msg))
+            self.say(self._whole(line, record.name, record.levelname), str(record.msg))
 
     def say(self, line: EventDict, wording: str) -> None:  # noqa: ARG002 - all are said
         """`wording` is the line's text before anything was filled in. Called by any thread."""
@@ -45,8 +45,28 @@ class LineHandler(logging.StreamHandler[Any]):
     def write(self, line: EventDict) -> None:
         """Now. A line that cannot be written costs nobody the webhook of which it tells."""
         with self._own_lock, suppress(Exception):
-            self.stream.write(self._render(None, "", line) + "\n")
-            self.stream.flush()
+            text = self._to_text(line)
+            if output := output_of(self.stream):
+                if output.lost:
+                    self._tell_lost(output)
+                output.put(text.encode(errors="backslashreplace"))
+            else:
+                self.stream.write(text)
+                self.stream.flush()
+
+    def _tell_lost(self, output: Output) -> None:
+        """Of lines that nobody read, once somebody does again."""
+        line = {"event": "log lines lost: nobody read them", "lost": output.lost}
+        text = self._to_text(self._whole({**line, "exc_info": None}, __name__, "WARNING"))
+        output.tell_lost(text.encode())
+
+    def _whole(self, line: EventDict, logger: str, level: str) -> EventDict:
+        for add in self._fields:
+            line = add(logging.getLogger(logger), level.lower(), line)
+        return line
+
+    def _to_text(self, line: EventDict) -> str:
+        return self._render(None, "", line) + "\n"
 
 
 class OnceAMinute(LineHandler):

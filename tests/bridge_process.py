@@ -46,6 +46,8 @@ class BridgeProcess:
         """What gunicorn and flask load."""
         self.prefix: Sequence[str] = ()
         """A command that runs the processes, such as one that takes rights away."""
+        self.stderr: int | None = None
+        """A descriptor; None is the file `log`."""
         self.environ = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -95,7 +97,7 @@ class BridgeProcess:
     def start(self, command: list[str], **environ: str) -> subprocess.Popen[bytes]:
         """Whatever serves the bridge, once it answers."""
         process = self._start(command, environ)
-        self._wait_until_it_answers(process)
+        self.wait_until_it_answers(process)
         return process
 
     def start_deliverer(self, **environ: str) -> subprocess.Popen[bytes]:
@@ -134,13 +136,14 @@ class BridgeProcess:
                 cwd=self.folder,
                 env={**self.environ, **environ},
                 stdout=log,
-                stderr=log,
+                stderr=log if self.stderr is None else self.stderr,
                 start_new_session=True,
             )
         self._processes.append(process)
         return process
 
-    def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
+    def wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
+        """Fails where it does not in time."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline and process.poll() is None:
             try:
