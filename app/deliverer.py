@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from app.logs import get_logger
+from app.logs import get_logger, where
 
 log = get_logger(__name__)
 
@@ -45,17 +45,25 @@ class Deliverer:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        environ = {**os.environ, "FLASK_SKIP_DOTENV": "1"}  # app/environment.py reads that file
         while not self._is_stopping():
-            # the pipe ends with this process, however that ends: nobody is left to send alone
-            with subprocess.Popen(self._command, env=environ, stdin=subprocess.PIPE) as process:  # noqa: S603
-                self._process = process
-                if self._is_stopping():
-                    process.terminate()
-                code = process.wait()
+            try:
+                code = self._run_one()
+            except OSError as error:  # no room for another process, or none for its pipe
+                log.error("deliverer cannot be started, trying again", reason=where(error))  # noqa: TRY400
+                self._pause()
+                continue
             self._pause()  # Ctrl-C ends both, and this one first
             if not self._is_stopping():
                 log.error("deliverer ended, starting it again", code=code)
+
+    def _run_one(self) -> int:
+        environ = {**os.environ, "FLASK_SKIP_DOTENV": "1"}  # app/environment.py reads that file
+        # the pipe ends with this process, however that ends: nobody is left to send alone
+        with subprocess.Popen(self._command, env=environ, stdin=subprocess.PIPE) as process:  # noqa: S603
+            self._process = process
+            if self._is_stopping():
+                process.terminate()
+            return process.wait()
 
     def _pause(self) -> None:
         until = time.monotonic() + START_AGAIN_AFTER

@@ -1,10 +1,12 @@
 """Where log lines end: written to stderr, and a warning that repeats only once a minute."""
 
 import logging
+import os
 import threading
+import time
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from structlog.types import EventDict
 
@@ -75,39 +77,73 @@ class OnceAMinute(LineHandler):
 
     def __init__(self, fields: Sequence[AddField], render: Render) -> None:
         super().__init__(fields, render)
-        self._held: dict[Hashable, tuple[int, EventDict]] = {}
+        self._held: dict[Hashable, _Held] = {}
+        """Those that end first come first."""
+        self._teller: threading.Thread | None = None
+        os.register_at_fork(after_in_child=self._held.clear)  # the parent tells
 
     def say(self, line: EventDict, wording: str) -> None:
         """Said at once, or held back and counted."""
         if line["level"] not in HELD:
             self.write(line)
             return
-        key = (wording, *(str(line.get(field)) for field in SAME))
-        with self._own_lock:
-            if key in self._held:
-                self._held[key] = (self._held[key][0] + 1, line)
+        with self._own_lock, suppress(Exception):
+            key = (wording, *(str(line.get(field)) for field in SAME))
+            self._tell_ended()
+            if held := self._held.get(key):
+                self._held[key] = held.again(line)
             else:
-                self._hold(key, line)
                 self.write(line)
+                self._hold(key, line)
 
     def close(self) -> None:
         """At the end of the process: nothing is held back for ever."""
         with self._own_lock:
-            for count, line in self._held.values():
-                if count:
-                    self.write({**line, "repeated": count})
+            for held in self._held.values():
+                self._tell(held)
             self._held.clear()
         super().close()
 
     def _hold(self, key: Hashable, line: EventDict) -> None:
-        self._held[key] = (0, line)
-        timer = threading.Timer(MINUTE, self._tell, [key])
-        timer.daemon = True
-        timer.start()
+        self._held[key] = _Held(0, line, time.monotonic() + MINUTE)
+        if self._teller is None or not self._teller.is_alive():  # also in a child, after a fork
+            self._teller = threading.Thread(target=self._tell_in_time, name="log", daemon=True)
+            # one that cannot be started is missed only if nothing more is said
+            self._teller.start()
 
-    def _tell(self, key: Hashable) -> None:
-        with self._own_lock:
-            count, line = self._held.pop(key, (0, {}))
-            if count:
-                self._hold(key, line)
-                self.write({**line, "repeated": count})
+    def _tell_in_time(self) -> None:
+        """One thread for all that is held, until nothing is."""
+        while True:
+            with self._own_lock:
+                self._tell_ended()
+                if not self._held:
+                    self._teller = None
+                    return
+                first = next(iter(self._held.values())).until
+            time.sleep(max(0.0, first - time.monotonic()))
+
+    def _tell_ended(self) -> None:
+        """Of those whose minute is over."""
+        now = time.monotonic()
+        while self._held:
+            key, held = next(iter(self._held.items()))
+            if held.until > now:
+                return
+            del self._held[key]
+            if held.repeated:
+                self._held[key] = _Held(0, held.latest, now + MINUTE)
+                self._tell(held)
+
+    def _tell(self, held: "_Held") -> None:
+        if held.repeated:
+            self.write({**held.latest, "repeated": held.repeated})
+
+
+class _Held(NamedTuple):
+    repeated: int
+    latest: EventDict
+    until: float
+    """By the monotonic clock."""
+
+    def again(self, line: EventDict) -> "_Held":
+        return _Held(self.repeated + 1, line, self.until)

@@ -8,9 +8,11 @@ by itself, such as how much waits, is read from it (app/outbox/figures.py).
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -130,6 +132,21 @@ def open_after_fork() -> None:
             _reserve(file.fileno(), own.stat().st_size)
 
 
+Given = ParamSpec("Given")
+
+
+def _or_not(count: Callable[Given, None]) -> Callable[Given, None]:
+    """A count that cannot be written costs nobody what is counted."""
+
+    @wraps(count)
+    def count_or_not(*given: Given.args, **named: Given.kwargs) -> None:
+        with suppress(Exception):
+            count(*given, **named)
+
+    return count_or_not
+
+
+@_or_not
 def count_webhook(outcome: str, collection: str, seconds: float) -> None:
     """One answer of the app. No collection, "", where no event came of it."""
     _webhooks.labels(outcome.replace(" ", "_"), collection).inc()
@@ -137,11 +154,13 @@ def count_webhook(outcome: str, collection: str, seconds: float) -> None:
         _accept_seconds.observe(seconds)
 
 
+@_or_not
 def count_batch(result: str) -> None:
     """One answer of the destination: "Sent", "Fault", or the name of a `SendError`."""
     _batches.labels(RESULTS.get(result, "fault")).inc()
 
 
+@_or_not
 def count_settled(outcome: str, events: int) -> None:
     """Events: sent, later, dead, released."""
     _events.labels(outcome).inc(events)

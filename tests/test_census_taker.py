@@ -50,6 +50,20 @@ def test_many_callers_share_one_and_it_is_kept_for_twenty_times_its_time(
     assert taking.taken == 2
 
 
+def test_where_no_thread_can_be_started_that_is_said_and_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    taker = CensusTaker(ok)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(NoCensus, match="could not be counted"):
+            taker.latest()
+    assert taker.latest() == SOME
+
+
 def test_a_failure_is_not_kept() -> None:
     answers: Iterator[Callable[[], Census]] = iter([lambda: fail(CannotStart("Run it.")), ok, ok])
     taker = CensusTaker(lambda: next(answers)())

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,10 @@ import psutil
 import pytest
 from sqlalchemy.engine import make_url
 
+from app import deliverer as module
+from app.deliverer import Deliverer
 from tests.bridge_process import ROOT, BridgeProcess
+from tests.conftest import Said
 from tests.fake_segment import FakeSegment
 
 CLICK = (ROOT / "samples" / "clicked_email.json").read_bytes()
@@ -76,3 +80,24 @@ def test_with_deliver_in_web_off_there_is_none(bridge: BridgeProcess) -> None:
     time.sleep(0.5)
     [worker] = psutil.Process(web.pid).children()
     assert worker.children() == []
+
+
+def test_one_that_cannot_be_started_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Said
+) -> None:
+    monkeypatch.setattr(module, "START_AGAIN_AFTER", 0.05)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    deliverer = Deliverer("wsgi:app")
+    deliverer.start()
+    try:
+        deadline = time.monotonic() + 10
+        while said.text.count("deliverer cannot be started, trying again") < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        (tmp_path / "python").symlink_to("/bin/true")
+        while "deliverer ended" not in said.text:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        deliverer.stop()
+        deliverer.join(timeout=10)

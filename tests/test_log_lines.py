@@ -1,6 +1,8 @@
 """A warning that repeats is said once, then once a minute with a count; nothing is forgotten."""
 
 import logging
+import os
+import threading
 import time
 from collections.abc import Iterator
 from io import StringIO
@@ -111,6 +113,62 @@ def test_it_goes_on_once_a_minute_and_begins_anew_after_a_quiet_one(
     time.sleep(0.4)
     said.own("error", "lost")
     assert said.lines[3:] == ["event=lost level=error"]
+
+
+def test_one_thread_does_for_all_that_is_held_back_and_ends_with_the_last(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_lines, "MINUTE", 0.3)
+    before = threading.active_count()
+    for account in range(2_000):
+        for _ in range(2):
+            said.own("warning", "events are held", account=account)
+    assert threading.active_count() <= before + 1
+    wait_for(said, 4_000)
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    said.own("warning", "lost")
+    said.own("warning", "lost")
+    wait_for(said, 4_002)
+
+
+def test_where_no_thread_can_be_started_the_next_line_tells_the_counts(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(log_lines, "MINUTE", 0.1)
+    said.own("error", "lost")
+    said.own("error", "lost")
+    said.library.error("broken %d", 1)
+    time.sleep(0.15)
+    said.own("error", "found")
+    assert said.lines == [
+        "event=lost level=error",
+        "event=broken 1 logger=a.library level=error",
+        "event=lost level=error repeated=1",
+        "event=found level=error",
+    ]
+
+
+def test_a_child_does_not_tell_what_its_parent_holds_back(said: Said, tmp_path: Path) -> None:
+    said.own("error", "lost")
+    said.own("error", "lost")
+    child = os.fork()
+    if not child:  # pragma: no cover
+        with (tmp_path / "of the child").open("w") as stream:
+            said.handler.setStream(stream)
+            said.own("error", "lost")
+            said.handler.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert (tmp_path / "of the child").read_text() == "event=lost level=error\n"
+    said.handler.close()
+    assert len(said.lines) == 2
 
 
 def test_at_the_end_of_the_process_the_counts_are_said(said: Said) -> None:

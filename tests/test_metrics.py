@@ -146,6 +146,10 @@ def test_batches_are_counted_by_what_the_answer_meant(
     )
 
 
+def test_a_count_that_fails_costs_nothing_else() -> None:
+    metrics.count_settled("sent", -1)  # which is no count
+
+
 def test_names_and_help_keep_to_the_conventions(client: FlaskClient) -> None:
     post(client, OPENED)
     found = families(client)

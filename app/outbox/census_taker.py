@@ -62,10 +62,20 @@ class CensusTaker:
                 self._taking = Future()
                 self._asked_at = time.monotonic()
                 self._wanted.put(self._taking)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="census", daemon=True)
-                self._thread.start()
+            self._ensure_thread(self._taking)
             return self._taking, self._asked_at
+
+    def _ensure_thread(self, taking: Future[Census]) -> None:
+        if self._thread is not None:
+            return
+        thread = threading.Thread(target=self._run, name="census", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # too many already, on this machine; later perhaps not
+            self._wanted.get_nowait()
+            taking.set_exception(_to_no_census(error))
+        else:
+            self._thread = thread
 
     def _is_over(self, taking: Future[Census]) -> bool:
         """A failure is not kept: the next caller may find the database back."""
