@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 import requests
 
+from app.clients.session import DeadlineSession
 from app.errors import CannotTell
 from app.logs import get_logger
 from app.outbox.alert_book import AlertBook, Notice
@@ -23,6 +24,10 @@ LOOK_EVERY = 30.0
 
 CLAIM = 60.0
 """Seconds that a process has for telling; then another may."""
+
+OPERATION_TIMEOUT = 5.0
+WHOLE_EXCHANGE = 10.0
+"""Seconds: for each step of a post, and for all of it."""
 
 
 class Watch:
@@ -39,6 +44,7 @@ class Watch:
         self._take_census = take_census
         self._silence = silence
         self._url = url
+        self._session = DeadlineSession()
 
     def look(self) -> None:
         """Once. Raises `SQLAlchemyError`."""
@@ -52,21 +58,33 @@ class Watch:
             return
         # where all events have been pruned nobody can tell how long the silence is
         unknown = {"silence"} if census.last_webhook is None else set()
-        self._book.note(troubles, unknown, now)
-        for notice in self._book.claim(now, now + CLAIM):
-            self._tell(notice, now)
+        for notice in self._book.note(troubles, unknown, now):  # first, whatever the receiver does
+            say = log.info if notice.is_cleared else log.error
+            say("alert", alert=notice.name, text=notice_to_text(notice, now))
+        self._tell_all(now)
 
-    def _tell(self, notice: Notice, now: float) -> None:
-        text = notice_to_text(notice, now)
+    def _tell_all(self, now: float) -> None:
+        """One that is not taken is told again when its claim has ended, and holds up no other."""
+        while notice := self._book.claim(now, now + CLAIM):
+            try:
+                if self._url:
+                    self._post(self._url, {"text": notice_to_text(notice, now)})
+                self._book.told(notice)
+            except CannotTell as error:
+                log.warning("alert not taken, trying again", alert=notice.name, reason=str(error))
+                if error.is_silent:  # the others would wait as long: with the next look
+                    return
+
+    def _post(self, url: str, message: Mapping[str, str]) -> None:
+        """Raises `CannotTell`. The URL is a secret, and libraries quote it in their errors."""
         try:
-            if self._url:
-                post(self._url, {"text": text})
-        except CannotTell as error:
-            log.warning("alert not taken, trying again", alert=notice.name, reason=str(error))
-            return
-        say = log.info if notice.is_cleared else log.error
-        say("alert", alert=notice.name, text=text)
-        self._book.told(notice)
+            with self._session.deadline(WHOLE_EXCHANGE):
+                answer = self._session.post(url, json=message, timeout=OPERATION_TIMEOUT)
+        except (requests.RequestException, OSError, ValueError) as error:
+            reason = f"no answer ({type(error).__name__}): check ALERT_WEBHOOK_URL"
+            raise CannotTell(reason, is_silent=True) from None
+        if not 200 <= answer.status_code < 300:
+            raise CannotTell(f"HTTP {answer.status_code}: check ALERT_WEBHOOK_URL")
 
 
 def notice_to_text(notice: Notice, now: float) -> str:
@@ -74,13 +92,3 @@ def notice_to_text(notice: Notice, now: float) -> str:
     if notice.is_cleared:
         return f"Drip-Segment bridge, over after {(now - notice.since) / 60:.0f} min: {notice.text}"
     return f"Drip-Segment bridge: {notice.text}"
-
-
-def post(url: str, message: Mapping[str, str]) -> None:
-    """Raises `CannotTell`. The URL is a secret, and libraries quote it in their errors."""
-    try:
-        answer = requests.post(url, json=message, timeout=10, allow_redirects=False)
-    except requests.RequestException as error:
-        raise CannotTell(f"no answer ({type(error).__name__})") from None
-    if not answer.ok or answer.is_redirect:
-        raise CannotTell(f"HTTP {answer.status_code}: check ALERT_WEBHOOK_URL")

@@ -16,7 +16,7 @@ from marshmallow import EXCLUDE, INCLUDE, Schema, ValidationError, fields, valid
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-from app.source.deadline import DeadlineSession
+from app.clients.session import DeadlineSession
 from app.version import VERSION
 
 API = "https://api.getdrip.com"

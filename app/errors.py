@@ -34,7 +34,11 @@ class CannotKeep(Exception):
 
 
 class CannotTell(Exception):
-    """The alert webhook did not take an alert."""
+    """The alert webhook did not take an alert; `is_silent` if it did not even answer."""
+
+    def __init__(self, reason: str, is_silent: bool = False) -> None:
+        super().__init__(reason)
+        self.is_silent = is_silent
 
 
 class SendError(Exception):

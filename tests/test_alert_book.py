@@ -19,9 +19,10 @@ def book(engine: Engine) -> AlertBook:
 
 
 def tell(book: AlertBook, now: float) -> list[Notice]:
-    notices = book.claim(now, now + 60)
-    for notice in notices:
+    notices = []
+    while notice := book.claim(now, now + 60):
         book.told(notice)
+        notices.append(notice)
     return notices
 
 
@@ -41,11 +42,11 @@ def test_a_condition_is_told_once_while_it_lasts_and_once_when_it_has_passed(
 
 def test_what_could_not_be_told_is_told_again_when_the_claim_has_ended(book: AlertBook) -> None:
     book.note(DEAD, NONE, 100)
-    assert len(book.claim(100, 160)) == 1
-    assert book.claim(159, 219) == []
+    assert book.claim(100, 160)
+    assert book.claim(159, 219) is None
     assert [notice.is_cleared for notice in tell(book, 160)] == [False]
     book.note({}, NONE, 200)
-    assert len(book.claim(200, 260)) == 1
+    assert book.claim(200, 260)
     assert [notice.is_cleared for notice in tell(book, 260)] == [True]
 
 
@@ -81,14 +82,43 @@ def test_conditions_do_not_disturb_each_other(book: AlertBook) -> None:
     assert [notice.name for notice in tell(book, 130)] == ["dead"]
 
 
-def test_of_many_at_once_one_tells(engine: Engine) -> None:
-    def look(_: int) -> int:
+def test_whoever_notes_a_change_is_given_it_once_whether_it_was_told_or_not(
+    book: AlertBook,
+) -> None:
+    arose, passed = (Notice("dead", "3 events died", 100, end) for end in (False, True))
+    assert book.note(DEAD, NONE, 100) == [arose]
+    assert book.note(DEAD, NONE, 130) == []
+    assert book.note({}, NONE, 160) == [passed]
+    assert book.note({}, NONE, 190) == []
+
+    book.note(DEAD, NONE, 100)
+    tell(book, 100)
+    assert book.note({}, NONE, 160) == [passed]
+    assert book.note(DEAD, NONE, 190) == [arose]  # before anyone was told that it had passed
+    assert book.note(DEAD, NONE, 220) == []
+
+
+def test_those_that_have_waited_for_longest_are_told_first(book: AlertBook) -> None:
+    book.note({"b": "1"}, NONE, 100)
+    book.note({"a": "2", "b": "1"}, NONE, 130)
+    assert [notice.name for notice in tell(book, 130)] == ["b", "a"]
+
+
+@pytest.mark.parametrize("current", [DEAD, {}])
+def test_of_many_at_once_one_is_given_it_and_one_tells(
+    engine: Engine, current: dict[str, str]
+) -> None:
+    AlertBook(engine).note({} if current else DEAD, NONE, 50)
+    tell(AlertBook(engine), 50)
+
+    def look(_: int) -> tuple[int, bool]:
         book = AlertBook(engine)
-        book.note(DEAD, NONE, 100)
-        return len(book.claim(100, 160))
+        noted = book.note(current, NONE, 100)
+        return len(noted), book.claim(100, 160) is not None
 
     with ThreadPoolExecutor(2) as pool:
-        assert sum(pool.map(look, range(20))) == 1
+        noted, told = zip(*pool.map(look, range(20)), strict=True)
+    assert (sum(noted), sum(told)) == (1, 1)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -99,5 +129,5 @@ def test_what_another_notes_at_the_same_moment_is_no_error(engine: Engine) -> No
         noting = pool.submit(AlertBook(engine).note, DEAD, NONE, 100)
         time.sleep(0.2)
         other.commit()
-        noting.result(timeout=5)
-    assert [notice.text for notice in AlertBook(engine).claim(100, 160)] == ["x"]
+        assert noting.result(timeout=5) == []
+    assert [notice.text for notice in tell(AlertBook(engine), 100)] == ["x"]

@@ -2,15 +2,17 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, update
 
 from app import alerts as module
-from app.alerts import Watch, post
-from app.errors import CannotTell
+from app.alerts import Watch
 from app.outbox.alert_book import AlertBook
 from app.outbox.census import Census, take_census
 from app.outbox.store import Arrival, Store
@@ -26,7 +28,11 @@ class Chat(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.status = 200
+        self.refused: str | None = None
+        """A word of those that it will not take."""
+        self.seconds_a_byte = 0.0
         self.texts: list[str] = []
+        self.authorizations: list[str | None] = []
         self.url = f"http://127.0.0.1:{self.server_port}{SECRET}"
 
 
@@ -38,7 +44,15 @@ class _Handler(BaseHTTPRequestHandler):
         assert self.path == SECRET
         assert body.keys() == {"text"}
         self.server.texts.append(body["text"])
-        self.send_response(self.server.status)
+        self.server.authorizations.append(self.headers["Authorization"])
+        if self.server.seconds_a_byte:
+            with suppress(OSError):
+                for byte in b"HTTP/1.1 200 OK\r\nA: " + b"b" * 200:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(self.server.seconds_a_byte)
+            return
+        is_refused = self.server.refused and self.server.refused in body["text"]
+        self.send_response(500 if is_refused else self.server.status)
         self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere")
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -188,6 +202,55 @@ def test_an_alert_that_was_not_taken_is_told_again_in_a_minute(
     assert len(chat.texts) == 2
     assert f"HTTP {status}: check ALERT_WEBHOOK_URL" in said.text
     assert "canary" not in said.text
+    assert said.text.count("1 event died") == 1  # with the first look, and not again
+
+
+def test_a_receiver_that_takes_no_end_holds_up_neither_the_log_nor_delivery(
+    engine: Engine, chat: Chat, clock: Clock, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WHOLE_EXCHANGE", 0.3)
+    chat.seconds_a_byte = 0.05
+    watch = watch_over(engine, clock, chat.url)
+    keep(engine, clock)
+    settle(engine, clock, "dead")
+    began = time.monotonic()
+    watch.look()
+    Store(engine).note_pause("4417", clock.now + 60, "HTTP 401: check SEGMENT_WRITE_KEY")
+    watch.look()
+    assert time.monotonic() - began < 5
+    assert "1 event died" in said.text
+    assert "check SEGMENT_WRITE_KEY" in said.text
+    assert "no answer (" in said.text
+
+    chat.seconds_a_byte = 0
+    clock.now += module.CLAIM
+    watch.look()
+    assert len(set(chat.texts)) == 2
+
+
+def test_one_that_is_not_taken_does_not_hold_up_another(
+    engine: Engine, chat: Chat, clock: Clock
+) -> None:
+    chat.refused = "died"
+    watch = watch_over(engine, clock, chat.url)
+    keep(engine, clock)
+    settle(engine, clock, "dead")
+    Store(engine).note_pause("4417", clock.now + 60, "HTTP 401: check SEGMENT_WRITE_KEY")
+    watch.look()
+    assert ["died" in text for text in chat.texts] == [True, False]
+    watch.look()
+    assert len(chat.texts) == 2
+
+
+def test_a_password_of_netrc_is_not_sent_to_the_receiver(
+    engine: Engine, chat: Chat, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login bo password of-another-service")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    keep(engine, clock)
+    settle(engine, clock, "dead")
+    watch_over(engine, clock, chat.url).look()
+    assert chat.authorizations == [None]
 
 
 def test_without_a_url_the_log_is_where_it_is_told(
@@ -201,10 +264,10 @@ def test_without_a_url_the_log_is_where_it_is_told(
     assert said.text.count("1 event died") == 1
 
 
-def test_the_url_is_in_no_error() -> None:
-    for url in ("http://127.0.0.1:9/canary", "http://canary.invalid/canary"):
-        with pytest.raises(CannotTell) as caught:
-            post(url, {"text": "x"})
-        assert "canary" not in str(caught.value)
-        assert caught.value.__cause__ is None
-        assert caught.value.__suppress_context__
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/canary", "http://canary.invalid/canary"])
+def test_the_url_is_in_no_line(engine: Engine, clock: Clock, said: Said, url: str) -> None:
+    keep(engine, clock)
+    settle(engine, clock, "dead")
+    watch_over(engine, clock, url).look()
+    assert "no answer (ConnectionError): check ALERT_WEBHOOK_URL" in said.text
+    assert "canary" not in said.text

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, select, update
 
@@ -24,39 +25,54 @@ class AlertBook:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._insert = dialect_of(engine).insert(alerts).on_conflict_do_nothing()
+        self._insert = (
+            dialect_of(engine).insert(alerts).on_conflict_do_nothing().returning(alerts.c.name)
+        )
+
+    def _raise(self, connection: Connection, name: str, text: str, now: float) -> bool:
+        row = {"name": name, "text": text, "since": now, "stage": "raised", "due_at": now}
+        return connection.scalar(self._insert, row) is not None
 
     def is_empty(self) -> bool:
         """Whether no alert is out; takes no lock."""
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             return connection.scalar(select(alerts.c.name).limit(1)) is None
 
-    def note(self, current: Mapping[str, str], unknown: Set[str], now: float) -> None:
+    def note(self, current: Mapping[str, str], unknown: Set[str], now: float) -> list[Notice]:
         """Write down which conditions hold now: name → text. Those of which nothing is known stay
-        as they are."""
+        as they are. Gives what is new by that: one process alone is given each.
+        """
         with self._engine.begin() as connection:
-            known = {row.name: row.stage for row in connection.execute(select(alerts))}
-            for name in current.keys() - known.keys():
-                row = {"name": name, "text": current[name], "since": now}
-                connection.execute(self._insert, {**row, "stage": "raised", "due_at": now})
-            for name, stage in known.items():
-                if name in unknown:
-                    continue
-                if name not in current and stage == "raised":
-                    connection.execute(delete(alerts).where(alerts.c.name == name))
-                elif name not in current and stage == "told":
-                    _move(connection, name, stage, "cleared", now)
-                elif name in current and stage == "cleared":  # back before anyone was told
-                    _move(connection, name, stage, "told", now)
+            known = connection.execute(select(alerts)).all()
+            arose = [
+                Notice(name, current[name], now, is_cleared=False)
+                for name in sorted(current.keys() - {row.name for row in known})
+                if self._raise(connection, name, current[name], now)
+            ]
+            passed = [
+                Notice(row.name, row.text, row.since, is_cleared=True)
+                for row in known
+                if row.name not in current.keys() | unknown and _clear(connection, row, now)
+            ]
+            for row in known:
+                if row.name in current and row.stage == "cleared":  # back before anyone was told
+                    _move(connection, row.name, "cleared", "told", now)
+                    arose.append(Notice(row.name, current[row.name], row.since, is_cleared=False))
+        return arose + passed
 
-    def claim(self, now: float, until: float) -> list[Notice]:
-        """What is to be told now, and is ours to tell until then."""
+    def claim(self, now: float, until: float) -> Notice | None:
+        """What is to be told now and has waited for longest, ours to tell until then."""
         due = (alerts.c.stage != "told", alerts.c.due_at <= now)
+        first = select(alerts.c.name).where(*due).order_by(alerts.c.due_at, alerts.c.name).limit(1)
+        claimed = (
+            update(alerts)
+            .where(*due, alerts.c.name == first.scalar_subquery())
+            .values(due_at=until)
+            .returning(alerts)
+        )
         with self._engine.begin() as connection:
-            rows = connection.execute(
-                update(alerts).where(*due).values(due_at=until).returning(alerts)
-            ).all()
-        return [Notice(row.name, row.text, row.since, row.stage == "cleared") for row in rows]
+            row = connection.execute(claimed).first()
+        return Notice(row.name, row.text, row.since, row.stage == "cleared") if row else None
 
     def told(self, notice: Notice) -> None:
         """It was told; what was not is told again once the claim has ended."""
@@ -68,6 +84,18 @@ class AlertBook:
                 _move(connection, notice.name, "raised", "told", notice.since)
 
 
-def _move(connection: Connection, name: str, old: str, new: str, due_at: float) -> None:
+def _clear(connection: Connection, row: Any, now: float) -> bool:
+    """Whether it was this that ended it."""
+    if row.stage == "told":
+        return _move(connection, row.name, "told", "cleared", now)
+    raised = (
+        alerts.c.name == row.name,
+        alerts.c.stage == "raised",
+    )  # nobody was told that it arose
+    return connection.execute(delete(alerts).where(*raised)).rowcount == 1
+
+
+def _move(connection: Connection, name: str, old: str, new: str, due_at: float) -> bool:
     ours = (alerts.c.name == name, alerts.c.stage == old)
-    connection.execute(update(alerts).where(*ours).values(stage=new, due_at=due_at))
+    moved = connection.execute(update(alerts).where(*ours).values(stage=new, due_at=due_at))
+    return moved.rowcount == 1

@@ -10,8 +10,8 @@ from segment.analytics import request as sdk
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
+from app.clients.session import DeadlineSession
 from app.errors import BatchRefused, KeyRefused, SendError, TryAgain
-from app.source.deadline import DeadlineSession
 
 CONNECT_TIMEOUT = 4.0
 READ_TIMEOUT = 10.0
