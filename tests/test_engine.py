@@ -16,8 +16,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from app.outbox.engine import BUSY_SECONDS, describe, open_database
+from app.outbox.postgresql import LONGEST_USE
 from app.outbox.schema import make_ready, upgrade
-from app.outbox.store import Store
+from app.outbox.store import Arrival, Store
 from app.outbox.tables import events
 
 FULL = 2
@@ -282,6 +283,89 @@ def test_a_connection_that_the_server_has_cut_is_made_anew(
 
     with postgresql.connect() as connection:
         assert connection.execute(own).scalar_one() != before
+
+
+USELESS = {
+    "read-only, as the old server after a fail-over": "SET default_transaction_read_only = on",
+    "another role": "SET ROLE pg_monitor",
+    "another schema": "SET search_path = pg_catalog",
+    "prepared statements gone": "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$",
+}
+
+
+@pytest.mark.parametrize("spoil", USELESS.values(), ids=USELESS)
+def test_a_connection_that_has_become_useless_is_thrown_away(
+    postgresql: Engine, spoil: str
+) -> None:
+    upgrade(postgresql)
+    store = Store(postgresql)
+    for number in range(10):  # often enough for its statements to be prepared
+        store.put([Arrival(f"before-{number}", "4417", "{}", b"{}", received_at=1.0)])
+    with postgresql.begin() as connection:
+        connection.execute(text(spoil))
+
+    with pytest.raises(DBAPIError):
+        store.put([Arrival("during", "4417", "{}", b"{}", received_at=1.0)])
+
+    for number in range(3):
+        assert store.put([Arrival(f"after-{number}", "4417", "{}", b"{}", received_at=1.0)])
+
+
+def test_a_connection_stays_when_only_a_value_was_wrong(postgresql: Engine) -> None:
+    own = text("SELECT pg_backend_pid()")
+    with postgresql.connect() as connection:
+        before = connection.scalar(own)
+    with pytest.raises(DBAPIError), postgresql.connect() as connection:
+        connection.execute(text("SELECT 1/0"))
+
+    with postgresql.connect() as connection:
+        assert connection.scalar(own) == before
+
+
+def test_no_connection_is_used_for_longer_than_a_fail_over_may_go_unnoticed(
+    postgresql: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = text("SELECT pg_backend_pid()")
+    with postgresql.connect() as connection:
+        before = connection.scalar(own)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + LONGEST_USE + 1)
+
+    with postgresql.connect() as connection:
+        assert connection.scalar(own) != before
+
+
+def test_what_the_url_says_counts(postgres_url: str) -> None:
+    url = make_url(postgres_url).set(drivername="postgresql+psycopg")
+    engine = open_database(
+        url.update_query_dict({"options": "-c search_path=other", "application_name": "ours"})
+    )
+
+    with engine.connect() as connection:
+        assert connection.scalar(text("SHOW search_path")) == "other"
+        assert connection.scalar(text("SHOW application_name")) == "ours"
+        assert connection.scalar(text("SHOW synchronous_commit")) == "on"
+    engine.dispose()
+
+
+@pytest.mark.parametrize("is_deleted", [True, False], ids=["deleted", "replaced"])
+def test_nothing_is_written_into_a_file_that_is_not_there_any_more(
+    sqlite: Engine, tmp_path: Path, is_deleted: bool
+) -> None:
+    other = open_database(make_url(f"sqlite:///{tmp_path}/other.db"))
+    upgrade(other)
+    other.dispose()
+    Store(sqlite).put([Arrival("before", "4417", "{}", b"{}", received_at=1.0)])
+
+    for left in tmp_path.glob("bridge.db*"):
+        left.unlink()
+    if not is_deleted:
+        (tmp_path / "other.db").rename(tmp_path / "bridge.db")
+
+    make_ready(sqlite)
+    assert Store(sqlite).put([Arrival("after", "4417", "{}", b"{}", received_at=1.0)])
+    with closing(connect(sqlite)) as reader:
+        assert reader.execute("SELECT message_id FROM events").fetchall() == [("after",)]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """One database, either engine, set so that a commit is on disk before it returns, unless it is said
 that it need not be."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,9 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, ExceptionContext
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 
 from app.errors import CannotStart
+from app.outbox.postgresql import open_postgresql
 
 BUSY_SECONDS = 5
 """How long to wait for another process's SQLite write, or for PostgreSQL to answer at all."""
@@ -23,12 +23,15 @@ LOOK_EVERY = 0.0005
 """Seconds between looks whether another process's SQLite write is over."""
 
 
-def open_database(url: URL) -> Engine:
-    """An engine that has not connected yet. What only reads asks it for AUTOCOMMIT.
+def open_database(url: URL, connections: int = 3) -> Engine:
+    """An engine that has not connected yet, with at most so many connections to a PostgreSQL. What
+    only reads asks it for AUTOCOMMIT.
 
-    Raises `CannotStart` where the only SQLite there is could corrupt the file.
+    Raises `CannotStart` if the only SQLite there is could corrupt the file.
     """
-    return _open_sqlite(url) if url.get_backend_name() == "sqlite" else _open_postgresql(url)
+    if url.get_backend_name() == "sqlite":
+        return _open_sqlite(url)
+    return open_postgresql(url, connections, BUSY_SECONDS)
 
 
 def synced_later(engine: Engine) -> Engine:
@@ -96,18 +99,46 @@ def _open_sqlite(url: URL) -> Engine:
             Path(arguments[0]).touch(mode=0o600)  # people's addresses are in it
 
     @event.listens_for(engine, "connect")
-    def _durable(connection: Any, _: Any) -> None:
+    def _durable(connection: Any, record: Any) -> None:
         _prepare(connection)
+        record.info["file"] = _file_of(connection)
 
+    event.listen(engine, "checkout", _insist_on_the_file)
     event.listen(engine, "begin", _write_lock_first)
-
-    @event.listens_for(engine, "handle_error")
-    def _not_with_this_connection(context: ExceptionContext) -> None:
-        # one that was opened while the file was read-only stays so when the file is not
-        if "readonly database" in str(context.original_exception):
-            context.is_disconnect = True
-
+    event.listen(engine, "handle_error", _throw_away)
     return engine
+
+
+def _file_of(connection: Any) -> tuple[str, int | None]:
+    """Its path, and which file is there now."""
+    path: str = connection.execute("PRAGMA database_list").fetchone()[2]
+    return path, _which(path)
+
+
+def _which(path: str) -> int | None:
+    try:
+        return Path(path).stat().st_ino
+    except OSError:
+        return None
+
+
+def _insist_on_the_file(_: Any, record: Any, __: Any) -> None:
+    """A backup was put in its place, or it was deleted: what is written into the old one is gone
+    when the last process closes it."""
+    path, which = record.info["file"]
+    if _which(path) != which:
+        raise DisconnectionError
+
+
+BROKEN = (8, 10, 11, 14, 26)
+"""SQLITE_READONLY, IOERR, CORRUPT, CANTOPEN, NOTADB: after these a connection is thrown away. One
+that was opened while the file was read-only, say, stays so when the file is not."""
+
+
+def _throw_away(context: ExceptionContext) -> None:
+    code = getattr(context.original_exception, "sqlite_errorcode", None) or 0
+    if code & 0xFF in BROKEN:  # the rest of it says more
+        context.is_disconnect = True
 
 
 def _write_lock_first(connection: Connection) -> None:
@@ -165,38 +196,6 @@ def _insist(connection: Any, pragma: str) -> None:
             time.sleep(0.02)
         else:
             return
-
-
-def _open_postgresql(url: URL) -> Engine:
-    return create_engine(
-        url,
-        # the writer's and the deliverer's, one to spare: Heroku's small plans allow 20 in all
-        pool_size=2,
-        max_overflow=1,
-        pool_pre_ping=True,
-        connect_args=_with_the_urls(
-            url,
-            {
-                "connect_timeout": BUSY_SECONDS,
-                # a cut cable sends no error, neither while we send nor while we wait for an answer
-                "tcp_user_timeout": BUSY_SECONDS * 1000,
-                "keepalives_idle": BUSY_SECONDS,
-                "keepalives_interval": 1,
-                "keepalives_count": BUSY_SECONDS,
-                "options": f"-c synchronous_commit=on -c statement_timeout={BUSY_SECONDS}s",
-                "application_name": "bridge",
-            },
-        ),
-        hide_parameters=True,
-    )
-
-
-def _with_the_urls(url: URL, ours: dict[str, Any]) -> dict[str, Any]:
-    """What the operator says counts over ours, which else would silently take its place; `options`
-    are of both."""
-    theirs = url.query.get("options") or os.environ.get("PGOPTIONS", "")
-    own = {name: value for name, value in ours.items() if name not in url.query}
-    return {**own, "options": f"{theirs} {ours['options']}".strip()}
 
 
 def _sqlite_driver() -> Any:
