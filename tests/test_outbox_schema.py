@@ -71,6 +71,21 @@ def test_a_newer_versions_schema_is_refused_with_what_to_do(engine: Engine) -> N
     assert "Run that version, or restore a backup" in str(caught.value)
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_keep_every_letter_is_refused(postgres: str, encoding: str) -> None:
+    name = f"test_{encoding.lower()}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(
+            f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0".encode()
+        )
+    engine = open_database(make_url(postgres).set(drivername="postgresql+psycopg", database=name))
+
+    for bring_up in (upgrade, make_ready):
+        with pytest.raises(CannotStart, match=rf"DATABASE_URL: .*{encoding}.*ENCODING 'UTF8'"):
+            bring_up(engine)
+    engine.dispose()
+
+
 def test_looking_at_the_schema_needs_no_write_lock(engine: Engine) -> None:
     other = open_database(engine.url)
     with other.begin():

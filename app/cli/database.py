@@ -5,6 +5,7 @@ from flask.cli import with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.bridge import bridge_of
+from app.errors import CannotStart
 from app.outbox.engine import describe
 from app.outbox.schema import upgrade
 
@@ -20,6 +21,8 @@ def upgrade_database() -> None:
     """Bring the database to this version's schema."""
     try:
         upgrade(bridge_of().store.engine)
+    except CannotStart as error:
+        raise click.ClickException(str(error)) from None
     except SQLAlchemyError as error:
         raise click.ClickException(f"DATABASE_URL: {describe(error)}") from None
     click.echo("The database has this version's schema.")

@@ -27,10 +27,24 @@ def make_ready(engine: Engine) -> None:
     serving an older version's processes at this moment, so its operator says when.
     """
     found = _revision(engine)
+    check_encoding(engine)
     if engine.dialect.name == "sqlite" and _is_older(found):
         upgrade(engine)
     else:
         _insist_on_ours(found)
+
+
+def check_encoding(engine: Engine) -> None:
+    """Raises `CannotStart` if the database would refuse what some people are called."""
+    if engine.dialect.name == "sqlite":
+        return
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        encoding = connection.scalar(text("SHOW server_encoding"))
+    if encoding != "UTF8":
+        raise CannotStart(
+            f"DATABASE_URL: the database's encoding is {encoding}, which cannot keep every letter. "
+            "Make one in UTF8: CREATE DATABASE bridge ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def check_schema(engine: Engine) -> None:
@@ -54,7 +68,11 @@ def _insist_on_ours(found: str | None) -> None:
 
 
 def upgrade(engine: Engine) -> None:
-    """Run the missing migrations, all or none; of two processes at once, one finds it done."""
+    """Run the missing migrations, all or none; of two processes at once, one finds it done.
+
+    Raises `CannotStart` if the database is not one to work with.
+    """
+    check_encoding(engine)
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL statement_timeout = 0"))
