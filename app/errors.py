@@ -33,6 +33,10 @@ class CannotKeep(Exception):
     """Nothing was kept; the sender has to send again."""
 
 
+class ContentRefused(CannotKeep):
+    """The database will never take this event as it is; its neighbours it may."""
+
+
 class CannotTell(Exception):
     """The alert webhook did not take an alert; `is_silent` if it did not even answer."""
 

@@ -7,9 +7,12 @@ import json
 from collections import Counter
 from typing import Literal
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from app.errors import NotAnEmailEvent, Unreadable
 from app.logs import get_logger, where
 from app.outbox.correction import START, Correction, Kept
+from app.outbox.engine import describe, is_of_content
 from app.outbox.pace import Wait, in_steps
 from app.source.webhook import body_to_arrival
 
@@ -70,7 +73,13 @@ def _translate(correction: Correction, event: Kept, now: float) -> Outcome:
     except Exception as error:  # noqa: BLE001 - one event must not stop the rest
         log.error("fault of the bridge, event left in quarantine", reason=where(error))  # noqa: TRY400
         return "unreadable"
-    is_new = correction.release(event.id, arrival, now)
+    try:
+        is_new = correction.release(event.id, arrival, now)
+    except SQLAlchemyError as error:
+        if not is_of_content(error):
+            raise
+        log.warning("refused by the database, event left in quarantine", reason=describe(error))
+        return "unreadable"
     if is_new is None:
         return "gone"
     return "requeued" if is_new else "duplicate"

@@ -73,6 +73,22 @@ def bury(store: Store, count: int) -> None:
     store.bury(claim(store, most_events=count), NOW, Attempt(0.0, "HTTP 400 no", ""))
 
 
+def test_one_event_that_is_refused_by_the_database_does_not_stop_the_rest(
+    tmp_path: Path,
+) -> None:
+    engine = open_database(make_url(f"sqlite:///{tmp_path}/bridge.db"))
+    upgrade(engine)
+    Store(engine).put([set_aside(f"q{n}", body(n)) for n in range(3)])
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER refuse BEFORE INSERT ON events WHEN (SELECT count(*) FROM events"
+            " WHERE state = 'pending') = 1 BEGIN SELECT raise(ABORT, ''); END"
+        )
+
+    assert read_again(Correction(engine)) == {"requeued": 1, "unreadable": 2}
+    engine.dispose()
+
+
 # dead
 
 

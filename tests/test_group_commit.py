@@ -1,5 +1,6 @@
 """Many puts share a commit, and what put returned for is on disk."""
 
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -11,11 +12,12 @@ import pytest
 from sqlalchemy import Connection, Engine, event, func, select, text
 from sqlalchemy.engine import URL, make_url
 
-from app.errors import CannotKeep
+from app.errors import CannotKeep, ContentRefused
 from app.outbox import group_commit
 from app.outbox.engine import open_database
 from app.outbox.group_commit import GroupCommit
 from app.outbox.schema import upgrade
+from app.outbox.search import Search, Wanted
 from app.outbox.store import Arrival, Store
 from app.outbox.tables import events
 
@@ -143,6 +145,33 @@ def test_a_database_that_fails_fails_all_who_wait(outbox: GroupCommit, other: En
     assert [type(answer) for answer in answers] == [CannotKeep] * 20
     assert "canary" not in str(answers)
     assert "events" in str(answers[0])
+
+
+def test_what_the_database_refuses_costs_no_neighbour(outbox: GroupCommit, other: Engine) -> None:
+    outbox.put(arrival("the first, which starts the writer"))
+    refused = arrival("canary")._replace(received_at=None)  # type: ignore[arg-type]
+
+    answers = put_together(outbox, [*arrivals(30), refused, arrival("m3")], other)
+
+    assert answers.count(True) == 30
+    assert answers[-1] is False or answers[3] is False  # of two copies one is kept
+    assert isinstance(answers[30], ContentRefused)
+    assert "canary" not in str(answers[30])
+    assert count(other) == 31
+    assert outbox.put(arrival("after")) is True
+
+
+@pytest.mark.parametrize("letters", [10_000, 900_000])
+def test_an_address_of_any_length_is_kept_and_found(
+    outbox: GroupCommit, engine: Engine, letters: int
+) -> None:
+    # no letters that PostgreSQL could press together
+    long = "".join(map(chr, random.Random(1).choices(range(97, 123), k=letters))) + "@example.com"
+
+    assert outbox.put(arrival("long")._replace(email=long)) is True
+
+    found = Search(engine, lambda _: "key").find(Wanted(email=long), limit=2)
+    assert [event.message_id for event in found] == ["long"]
 
 
 def test_the_next_put_works_once_the_database_is_back(outbox: GroupCommit, other: Engine) -> None:

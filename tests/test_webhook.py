@@ -207,6 +207,27 @@ def test_an_event_is_accepted_and_kept(app: Flask, client: FlaskClient) -> None:
     assert before <= row.received_at == row.due_at <= time.time()
 
 
+REFUSE = """
+    CREATE TRIGGER refuse BEFORE INSERT ON events WHEN new.email LIKE 'ana@%'
+    BEGIN SELECT raise(ABORT, 'canary'); END
+"""
+
+
+def test_an_event_refused_by_the_database_for_its_content_is_quarantined(
+    app: Flask, client: FlaskClient
+) -> None:
+    post(client, NOBODY)
+    with bridge_of(app).store.engine.begin() as connection:
+        connection.exec_driver_sql(REFUSE)
+
+    response = post(client, OPENED)
+
+    assert (response.status_code, response.get_json()["status"]) == (200, "quarantined")
+    row = rows_of(app)[-1]
+    assert (row.state, row.raw) == ("quarantined", OPENED)
+    assert "The database refuses it" in row.error
+
+
 def test_an_event_without_a_time_is_sent_with_the_time_of_receipt(
     app: Flask, client: FlaskClient
 ) -> None:

@@ -11,7 +11,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, ExceptionContext
-from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    DisconnectionError,
+    IntegrityError,
+    SQLAlchemyError,
+)
 
 from app.errors import CannotStart
 from app.outbox.postgresql import open_postgresql
@@ -63,8 +69,19 @@ def dialect_of(engine: Engine) -> Any:
 def describe(error: SQLAlchemyError) -> str:
     """What the driver said, without the values it said it of: those follow on later lines."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    if isinstance(error, DataError):  # quotes the value at once
+        return type(cause).__name__
     first_line = str(cause).partition("\n")[0]
     return f"{type(cause).__name__}: {first_line}"
+
+
+def is_of_content(error: Exception) -> bool:
+    """Whether the values are to blame, which no other moment will make better."""
+    if isinstance(error, DBAPIError):
+        state = getattr(error.orig, "sqlstate", None) or ""
+        # the last is PostgreSQL's own limits: an index row too large, too many columns
+        return isinstance(error, DataError | IntegrityError) or state.startswith("54")
+    return isinstance(error, ValueError | OverflowError)  # no text, no number that a driver knows
 
 
 def resets_log_wrongly(version: tuple[int, int, int]) -> bool:

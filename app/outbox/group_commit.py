@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.concurrency import THREADS, Concurrency
-from app.errors import CannotKeep, CannotStart
-from app.outbox.engine import describe, sleeping_by
+from app.errors import CannotKeep, CannotStart, ContentRefused
+from app.outbox.engine import describe, is_of_content, sleeping_by
 from app.outbox.schema import make_ready
 from app.outbox.store import Arrival, Store
 
@@ -68,8 +68,9 @@ class GroupCommit:
     def put(self, arrival: Arrival) -> bool:
         """Keep it: on disk on return. False if it was kept before.
 
-        Raises `CannotKeep`. Its commit may yet have been under way when the wait ran out; sent
-        again, it will be found to be a duplicate.
+        Raises `CannotKeep`, and of such `ContentRefused` if no other moment is better. Its commit
+        may yet have been under way when the wait ran out; sent again, it will be found to be a
+        duplicate.
         """
         trouble = self._trouble
         if trouble is None:
@@ -98,12 +99,23 @@ class GroupCommit:
             self._somebody_waits.wait()
             self._somebody_waits.clear()
             while group := self._next_group():
-                _tell(group, self._keep([waiting.arrival for waiting in group]))
+                self._keep_all(group)
 
     def _next_group(self) -> list[_Waiting]:
         """All that wait now, but for those whose caller has given up."""
         group = [self._queue.popleft() for _ in range(min(len(self._queue), LARGEST_GROUP))]
         return [waiting for waiting in group if not waiting.given_up]
+
+    def _keep_all(self, group: Sequence[_Waiting]) -> None:
+        """If the database refuses one for what is in it, halve the group until that stands alone:
+        nobody's content costs the others their commit."""
+        kept = self._keep([waiting.arrival for waiting in group])
+        if isinstance(kept, ContentRefused) and len(group) > 1:
+            middle = len(group) // 2
+            self._keep_all(group[:middle])
+            self._keep_all(group[middle:])
+        else:
+            _tell(group, kept)
 
     def _keep(self, arrivals: Sequence[Arrival]) -> set[str] | CannotKeep:
         """The message ids that are new, or why none could be kept."""
@@ -120,6 +132,9 @@ class GroupCommit:
                 self._is_ready = True
             new = self._store.put(arrivals)
         except Exception as error:  # noqa: BLE001 - whoever waits has to be told
+            if is_of_content(error) and not _is_quarantined(arrivals):
+                return ContentRefused(_describe(error))
+            self._is_ready = False  # it may be another database when it is back
             self._trouble = _describe(error)
             return CannotKeep(self._trouble)
         self._trouble = None
@@ -134,6 +149,12 @@ def _tell(group: Sequence[_Waiting], kept: set[str] | CannotKeep) -> None:
             message_id = waiting.arrival.message_id
             waiting.tell(message_id in kept)
             kept.discard(message_id)  # a copy in the same group is a duplicate
+
+
+def _is_quarantined(arrivals: Sequence[Arrival]) -> bool:
+    """One alone, as it came: of such the database has nothing to refuse unless something is wrong
+    with all of them."""
+    return [arrival.payload for arrival in arrivals] == [None]
 
 
 def _describe(error: Exception) -> str:

@@ -78,7 +78,8 @@ Index(
     postgresql_where=text("state <> 'pending'"),
 )
 
-Index("events_email", events.c.email)
+# of PostgreSQL's other indexes a row may have 2,700 bytes, and an address any number
+Index("events_email", events.c.email, postgresql_using="hash")
 
 # apart from the events: an event's row is written anew each time it is claimed or settled, its body
 # is written once

@@ -16,7 +16,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
 from app import metrics
-from app.errors import CannotKeep, FieldErrors, NotAnEmailEvent, Unreadable
+from app.errors import CannotKeep, ContentRefused, FieldErrors, NotAnEmailEvent, Unreadable
 from app.logs import get_logger, where
 from app.outbox.group_commit import GroupCommit
 from app.outbox.store import Arrival
@@ -125,7 +125,11 @@ def _keep(body: bytes, now: float, outbox: GroupCommit) -> Answer:
     except Exception as error:  # noqa: BLE001 - our fault must not cost the sender's event
         log.error("fault of the bridge, event set aside", reason=where(error))  # noqa: TRY400
         return _quarantine(body, now, outbox, {"body": ["A fault of the bridge; see its log."]})
-    is_new = outbox.put(arrival)
+    try:
+        is_new = outbox.put(arrival)
+    except ContentRefused as error:
+        log.error("refused by the database, event set aside", reason=str(error))  # noqa: TRY400
+        return _quarantine(body, now, outbox, {"body": [f"The database refuses it: {error}"]})
     said = {"message_id": arrival.message_id}
     about = {**said, "collection": arrival.collection}
     collection = arrival.collection or ""

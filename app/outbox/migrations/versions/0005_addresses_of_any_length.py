@@ -1,0 +1,13 @@
+"""An index that takes an address of any length, where one of PostgreSQL's did not."""
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    """Make the index anew; SQLite's has no such limit."""
+    if op.get_bind().dialect.name == "postgresql":
+        op.drop_index("events_email", "events")
+        op.create_index("events_email", "events", ["email"], postgresql_using="hash")
