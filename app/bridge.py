@@ -26,6 +26,11 @@ from app.source.segment import Segment
 PRUNE_EVERY = 60.0
 """Seconds."""
 
+OF_WEBHOOKS = 1
+OF_THE_REST = 3
+"""Connections to a PostgreSQL that a process has at most: pages and downloads must not take that of
+the webhook. A web process and its deliverer have 7, and two such pairs fit Heroku's 20."""
+
 
 @dataclass(frozen=True)
 class Bridge:
@@ -44,6 +49,11 @@ class Bridge:
         """Every process that stays: what has gone wrong may be that another is gone."""
         every(LOOK_EVERY, self.watch.look, "watch")
 
+    def close(self) -> None:
+        """Let go of the database."""
+        self.outbox.close()
+        self.store.engine.dispose()
+
     def start_delivery(self) -> threading.Thread:
         """Send, and prune on the side; `delivery.stop` ends the sending."""
         every(PRUNE_EVERY, lambda: self.pruning.run(time.time()), "pruning")
@@ -52,7 +62,8 @@ class Bridge:
 
 def build_bridge(settings: Settings) -> Bridge:
     """Nothing is connected and no thread runs yet: a process may still fork."""
-    store = Store(open_database(settings.database_url))
+    store = Store(open_database(settings.database_url, OF_THE_REST))
+    outbox = GroupCommit(Store(open_database(settings.database_url, OF_WEBHOOKS)))
     segment = Segment(settings.segment_host, settings.write_key, settings.write_keys)
     census = CensusTaker(lambda: _look(store.engine, segment))
     hours = settings.alert_silence_hours
@@ -60,7 +71,7 @@ def build_bridge(settings: Settings) -> Bridge:
         settings=settings,
         segment=segment,
         store=store,
-        outbox=GroupCommit(store),
+        outbox=outbox,
         delivery=Delivery(store, segment),
         census=census,
         watch=Watch(
@@ -68,6 +79,7 @@ def build_bridge(settings: Settings) -> Bridge:
             census.latest,
             silence=hours * 3600 if hours else None,
             url=settings.alert_webhook_url,
+            is_kept=lambda: outbox.trouble is None,
         ),
         pruning=Pruning(store.engine, settings.sent_retention_days, settings.failed_retention_days),
     )

@@ -21,8 +21,9 @@ from app.bridge import Bridge
 from app.metrics import counted
 from app.outbox.census_taker import CensusTaker, NoCensus
 from app.outbox.figures import census_to_figures
+from app.outbox.group_commit import GroupCommit
 from app.source.auth import is_known, offered_token
-from app.trouble import NOT_READY, census_to_troubles
+from app.trouble import NOT_READY, UNKEPT, census_to_troubles
 from app.version import VERSION
 
 
@@ -36,7 +37,7 @@ def create_health(bridge: Bridge) -> Blueprint:
 
     @blueprint.get("/readyz")
     def ready() -> ResponseReturnValue:
-        if reasons := _reasons(bridge.census):
+        if reasons := [*_of_webhooks(bridge.outbox), *_reasons(bridge.census)]:
             return {"status": "not ready", "reasons": reasons}, 503
         return {"status": "ready"}
 
@@ -51,6 +52,11 @@ def create_health(bridge: Bridge) -> Blueprint:
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return blueprint
+
+
+def _of_webhooks(outbox: GroupCommit) -> list[str]:
+    """What this process knows although the database can be read."""
+    return [UNKEPT] if outbox.trouble else []
 
 
 def _reasons(taker: CensusTaker) -> list[str]:

@@ -8,6 +8,16 @@ OLDEST = 300.0
 NOT_READY = ("waiting", "held", "paused")
 """Those for which events do not flow; the others have happened, and flow goes on."""
 
+UNKEPT = (
+    "Webhooks cannot be kept, and each is answered 429: see whether the database can be written "
+    "(its disk, its role's rights, whether it is read-only) and what the log says. Drip sends them "
+    "again for 3 days."
+)
+UNWRITTEN = (
+    "The database cannot be written: see its disk, its role's rights, whether it is read-only, and "
+    "what the log says."
+)
+
 
 def census_to_troubles(census: Census, now: float, silence: float | None = None) -> dict[str, str]:
     """A name for each → the sentence. `silence` is how many seconds without a webhook are too many;

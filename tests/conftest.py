@@ -155,7 +155,7 @@ def app(settings: Settings) -> Iterator[Flask]:
     """The app over a fresh SQLite file; nothing is delivered unless the test asks for it."""
     app = create_app(settings)
     yield app
-    app.extensions["bridge"].store.engine.dispose()
+    app.extensions["bridge"].close()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +15,7 @@ from app import alerts as module
 from app.alerts import Watch
 from app.outbox.alert_book import AlertBook
 from app.outbox.census import Census, take_census
+from app.outbox.census_taker import NoCensus
 from app.outbox.store import Arrival, Store
 from app.outbox.tables import events
 from tests.conftest import Said
@@ -91,12 +92,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def watch_over(
-    engine: Engine, clock: Clock, url: str | None, silence: float | None = None
+    engine: Engine,
+    clock: Clock,
+    url: str | None,
+    silence: float | None = None,
+    is_kept: Callable[[], bool] = lambda: True,
 ) -> Watch:
     def look() -> Census:
         return take_census(engine, clock.now, lambda _: "key")
 
-    return Watch(AlertBook(engine), look, silence, url)
+    return Watch(AlertBook(engine), look, silence, url, is_kept)
 
 
 def keep(engine: Engine, clock: Clock, message_id: str = "drip-1") -> None:
@@ -271,3 +276,81 @@ def test_the_url_is_in_no_line(engine: Engine, clock: Clock, said: Said, url: st
     watch_over(engine, clock, url).look()
     assert "no answer (ConnectionError): check ALERT_WEBHOOK_URL" in said.text
     assert "canary" not in said.text
+
+
+def over(text: str) -> str:
+    return text.replace("bridge: ", "bridge, over after 1 min: ", 1)
+
+
+def test_a_webhook_that_cannot_be_kept_is_told_although_nothing_can_be_written(
+    engine: Engine, chat: Chat, clock: Clock
+) -> None:
+    kept = [False]
+    watch = watch_over(engine, clock, chat.url, is_kept=lambda: kept[0])
+    forbid_writing(engine)
+    for _ in range(3):
+        watch.look()
+    (text,) = chat.texts
+    assert text.startswith("Drip-Segment bridge: Webhooks cannot be kept")
+    kept[0] = True
+    clock.now += 60
+    for _ in range(3):
+        watch.look()
+    assert chat.texts == [text, over(text)]
+
+
+def test_what_cannot_be_written_down_is_told_as_that(
+    engine: Engine, chat: Chat, clock: Clock
+) -> None:
+    watch = watch_over(engine, clock, chat.url)
+    keep(engine, clock)
+    clock.now += 301
+    allow = forbid_writing(engine)
+    for _ in range(3):
+        watch.look()
+    (text,) = chat.texts
+    assert text.startswith("Drip-Segment bridge: The database cannot be written")
+    allow()
+    clock.now += 60
+    watch.look()
+    assert [line.partition(":")[0] for line in chat.texts[1:]] == [
+        "Drip-Segment bridge",
+        "Drip-Segment bridge, over after 1 min",
+    ]
+    assert "The oldest event" in chat.texts[1]
+
+
+def test_a_database_that_cannot_be_read_is_told(engine: Engine, chat: Chat) -> None:
+    def look() -> Census:
+        raise NoCensus("The database cannot be read: see whether it runs.")
+
+    watch = Watch(AlertBook(engine), look, None, chat.url, lambda: True)
+    for _ in range(2):
+        watch.look()
+    assert chat.texts == ["Drip-Segment bridge: The database cannot be read: see whether it runs."]
+
+
+def forbid_writing(engine: Engine) -> Callable[[], None]:
+    """From now on, until what it returns is called."""
+    triggers = ("INSERT", "UPDATE", "DELETE")
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            for what in triggers:
+                connection.exec_driver_sql(
+                    f"CREATE TRIGGER no_{what} BEFORE {what} ON alerts"
+                    " BEGIN SELECT raise(ABORT, 'no'); END"
+                )
+        else:
+            connection.exec_driver_sql("ALTER TABLE alerts RENAME TO kept")
+            connection.exec_driver_sql("CREATE VIEW alerts AS SELECT DISTINCT * FROM kept")
+
+    def allow() -> None:
+        with engine.begin() as connection:
+            if engine.dialect.name == "sqlite":
+                for what in triggers:
+                    connection.exec_driver_sql(f"DROP TRIGGER no_{what}")
+            else:
+                connection.exec_driver_sql("DROP VIEW alerts")
+                connection.exec_driver_sql("ALTER TABLE kept RENAME TO alerts")
+
+    return allow

@@ -154,7 +154,7 @@ def test_deliver_once_sends_what_is_due(
     result = run(app, "deliver", "--once")
     assert (result.exit_code, result.stdout) == (0, "7 sent\n")
     assert len(segment.message_ids()) == 7
-    app.extensions["bridge"].store.engine.dispose()
+    app.extensions["bridge"].close()
 
 
 def test_deliver_once_says_when_not_all_were_taken(
@@ -176,7 +176,7 @@ def test_commands_refuse_a_schema_that_is_not_theirs(settings: Settings, postgre
         assert "Run: flask --app wsgi db upgrade" in result.stderr
     assert run(app, "db", "upgrade").exit_code == 0
     assert run(app, "deliver", "--once").exit_code == 0
-    app.extensions["bridge"].store.engine.dispose()
+    app.extensions["bridge"].close()
 
 
 def test_commands_say_that_the_database_is_out_of_reach(settings: Settings) -> None:

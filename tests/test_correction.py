@@ -566,7 +566,10 @@ def test_what_is_noted_of_trouble_is_cleared_of_the_address(store: Store, clock:
     with store.engine.connect() as connection:
         noted = [row[:] for row in connection.execute(select(pauses).order_by("account"))]
     assert noted == [("4417", NOW, CLEARED), ("5150", NOW, "HTTP 401")]
-    assert {notice.text for notice in book.claim(NOW, NOW + 1)} == {CLEARED, "Look"}
+    noted_texts = set()
+    while notice := book.claim(NOW, NOW + 1):
+        noted_texts.add(notice.text)
+    assert noted_texts == {CLEARED, "Look"}
 
 
 @WHERE_TWO_WRITE_AT_ONCE

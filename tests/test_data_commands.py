@@ -38,7 +38,7 @@ def app(settings: Settings, database_url: URL) -> Iterator[Flask]:
     app = create_app(replace(settings, database_url=database_url, write_key=None, write_keys=keys))
     upgrade(app.extensions["bridge"].store.engine)
     yield app
-    app.extensions["bridge"].store.engine.dispose()
+    app.extensions["bridge"].close()
 
 
 @pytest.fixture
@@ -349,4 +349,4 @@ def test_a_database_at_fault_is_told_in_a_sentence(
             assert result.exit_code == 1, command
             assert words in result.stderr
             assert "a-password" not in result.output
-        app.extensions["bridge"].store.engine.dispose()
+        app.extensions["bridge"].close()

@@ -170,7 +170,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     log.setLevel(logging.ERROR)
     yield app
     log.setLevel(before)
-    bridge_of(app).store.engine.dispose()
+    bridge_of(app).close()
 
 
 def assert_kept_or_ignored(app: Flask, body: bytes) -> str:

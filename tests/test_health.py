@@ -37,7 +37,7 @@ def ask(settings: Settings, database_url: URL) -> Iterator[Ask]:
 
         def build(**changes: Any) -> FlaskClient:
             app = create_app(replace(settings, **{"database_url": database_url, **changes}))
-            apps.callback(bridge_of(app).store.engine.dispose)
+            apps.callback(bridge_of(app).close)
             return app.test_client()
 
         yield build
@@ -66,6 +66,27 @@ def figures(client: FlaskClient) -> dict[str, float]:
     assert answer.content_type == "text/plain; version=0.0.4; charset=utf-8"
     lines = [line.rpartition(" ") for line in answer.text.splitlines() if line[0] != "#"]
     return {name.removeprefix("bridge_"): float(value) for name, _, value in lines}
+
+
+def test_a_database_that_can_be_read_and_not_written_is_told_until_a_webhook_is_kept(
+    ask: Ask, engine: Engine
+) -> None:
+    client = ask()
+    url = f"/webhooks/drip?token={TOKEN}"
+    assert client.post(url, data=OPENED).status_code == 200
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE traffic RENAME TO gone")
+    again = OPENED.replace(b'"e7"', b'"e8"')
+    assert client.post(url, data=again).status_code == 429
+
+    (reason,) = reasons(client)
+    assert reason.startswith("Webhooks cannot be kept")
+    assert "traffic" not in reason
+
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE gone RENAME TO traffic")
+    assert client.post(url, data=again).status_code == 200
+    assert reasons(client) == []
 
 
 # healthz

@@ -24,7 +24,7 @@ def app(settings: Settings, database_url: URL) -> Iterator[Flask]:
     """Over each engine in turn."""
     app = create_inspected(settings, database_url=database_url)
     yield app
-    app.extensions["bridge"].store.engine.dispose()
+    app.extensions["bridge"].close()
 
 
 @pytest.fixture

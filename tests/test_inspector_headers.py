@@ -32,7 +32,7 @@ STATIC = ["inspector.css", "pages.css", "inspector.js", "icon.svg"]
 def app(settings: Settings) -> Iterator[Flask]:
     app = create_inspected(settings)
     yield app
-    app.extensions["bridge"].store.engine.dispose()
+    app.extensions["bridge"].close()
 
 
 def assert_strict(client: FlaskClient, method: str, path: str) -> None:

@@ -43,7 +43,7 @@ def app(settings: Settings, database_url: URL) -> Iterator[Flask]:
         settings, database_url=database_url, write_key=None, write_keys={"4417": "a-key"}
     )
     yield app
-    app.extensions["bridge"].store.engine.dispose()
+    app.extensions["bridge"].close()
 
 
 @pytest.fixture

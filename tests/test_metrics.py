@@ -91,7 +91,7 @@ def test_webhooks_are_counted_by_outcome_and_collection(
 def test_what_cannot_be_kept_is_counted(
     app: Flask, client: FlaskClient, grown: Callable[..., float], tmp_path: Path
 ) -> None:
-    bridge_of(app).store.engine.dispose()
+    bridge_of(app).close()
     (tmp_path / "bridge.db").write_bytes(b"no database" * 100)
     post(client, OPENED)
     assert grown("webhooks_total", outcome="not_kept", collection="") == 1

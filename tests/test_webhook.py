@@ -6,7 +6,7 @@ import time
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -20,7 +20,9 @@ from sqlalchemy.engine import make_url
 from werkzeug.test import TestResponse
 
 from app import create_app
-from app.bridge import bridge_of
+from app.bridge import OF_THE_REST, bridge_of
+from app.outbox.engine import BUSY_SECONDS
+from app.outbox.schema import upgrade
 from app.outbox.tables import events, whole
 from app.settings import Settings
 from app.source.webhook import body_to_track
@@ -123,7 +125,7 @@ def rows_of(app: Flask) -> list[Row[Any]]:
 def app_over(settings: Settings) -> Iterator[Flask]:
     app = create_app(settings)
     yield app
-    bridge_of(app).store.engine.dispose()
+    bridge_of(app).close()
 
 
 class Watched(BytesIO):
@@ -205,6 +207,20 @@ def test_an_event_is_accepted_and_kept(app: Flask, client: FlaskClient) -> None:
     assert (row.message_id, row.payload, row.account) == (call.message_id, call.payload, "4417")
     assert (row.state, row.error, row.tries) == ("pending", None, 0)
     assert before <= row.received_at == row.due_at <= time.time()
+
+
+def test_pages_that_have_all_their_connections_take_none_of_the_webhooks(
+    settings: Settings, postgres_url: str
+) -> None:
+    url = make_url(postgres_url).set(drivername="postgresql+psycopg")
+    with app_over(replace(settings, database_url=url)) as app, ExitStack() as pages:
+        pages_engine = bridge_of(app).store.engine
+        upgrade(pages_engine)
+        for _ in range(OF_THE_REST):
+            pages.enter_context(pages_engine.connect())
+        began = time.monotonic()
+        assert post(app.test_client(), OPENED).status_code == 200
+        assert time.monotonic() - began < BUSY_SECONDS
 
 
 REFUSE = """

@@ -65,6 +65,15 @@ class GroupCommit:
         self._store = Store(sleeping_by(self._store.engine, concurrency.sleep))
         self._somebody_waits = concurrency.make_event()
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the latest put was not kept; None if it was. Not for strangers."""
+        return self._trouble
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._store.engine.dispose()
+
     def put(self, arrival: Arrival) -> bool:
         """Keep it: on disk on return. False if it was kept before.
 
