@@ -123,6 +123,34 @@ def test_connect_run_again_changes_nothing_and_says_so(
     assert (drip.webhooks, drip.changes()) == (before, [CREATE])
 
 
+BASIC = f"https://drip:{quote(TOKEN, safe='')}@{BASE.removeprefix('https://')}/webhooks/drip"
+
+
+def test_connect_can_leave_the_query_without_a_token(app: Flask, drip: FakeDrip) -> None:
+    result = run(app, "connect", BASE, "--basic")
+    assert result.exit_code == 0
+    assert result.stdout == (
+        f"Webhook 77001 ({BASE}/webhooks/drip) is created: all 7 email events.\n"
+    )
+    assert "is not documented: open a mail of yours, and see that it comes" in result.stderr
+    assert [webhook["post_url"] for webhook in drip.webhooks] == [BASIC]
+    assert BASIC in app.test_cli_runner().invoke(args=("url", BASE)).stdout
+    # any of these takes it as it is
+    for command in (("connect", BASE, "--basic"), ("connect", BASE), ("check",), ("check", BASE)):
+        assert "as it should be" in run(app, *command).stdout
+    assert drip.changes() == [CREATE]
+
+
+def test_connect_moves_the_token_out_of_the_query_when_told_to(app: Flask, drip: FakeDrip) -> None:
+    run(app, "connect", BASE)
+    refused = run(app, "connect", BASE, "--basic")
+    assert refused.exit_code == 1
+    assert "Its token is in the query of its URL, which proxies log." in refused.stderr
+    assert f"drip connect {BASE} --basic --replace" in refused.stderr
+    assert run(app, "connect", BASE, "--basic", "--replace").exit_code == 0
+    assert [webhook["post_url"] for webhook in drip.webhooks] == [BASIC]
+
+
 DIFFERENT = [
     pytest.param(
         {"events": EVENTS[:-2]},

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from flask import Flask
 from markupsafe import escape
+from sqlalchemy import select
 from sqlalchemy.engine import URL
 
 from app.inspector import filters
@@ -19,6 +20,7 @@ from app.inspector import stream as streaming
 from app.inspector.at_once import HEAVY
 from app.inspector.shown import printable
 from app.outbox.history import Attempt
+from app.outbox.tables import notes
 from app.settings import Settings
 from tests.inspector_app import Visitor, create_inspected, text_of, webhook
 from tests.test_store import arrival, claim
@@ -97,6 +99,46 @@ def test_events_are_found_by(visitor: Visitor, query: str, found: list[str], wor
     assert rows(page) == found
     assert words in text_of(page)
     assert rows(visitor.get(f"/live?{query}")) == found
+
+
+@pytest.mark.parametrize("words", ["ANA@example.com", "hol", "u-81", "¡\u202e"])
+def test_what_is_searched_for_is_in_no_url(visitor: Visitor, app: Flask, words: str) -> None:
+    visitor.post_webhook(webhook("Hola"))
+    asked = {"q": words, "state": "pending", "account": "4417"}
+    answer = visitor.submit("/search", "/", **asked, per="hour")
+    url = answer.location
+    assert re.fullmatch(r"/\?state=pending&account=4417&q=~[0-9a-f]{32}&per=hour", url)
+    page = visitor.follow(answer)
+    found = ["Hola"] if words in ("ANA@example.com", "hol") else []
+    assert rows(page) == found
+    assert f"with “{printable(words)}”" in text_of(page)
+    for link in re.findall(r'(?:href|action|data-live)="([^"]*)"', page):
+        assert "@" not in link
+        assert "hol" not in link
+    assert "q=~" in re.findall(r'data-live="([^"]*)"', page)[0]
+    # of a colleague, and in a download
+    assert rows(Visitor(app).get(url)) == found
+    assert len(visitor.get(url.replace("/?", "/events.jsonl?")).splitlines()) == len(found)
+    assert visitor.submit("/search", "/", **asked, per="hour").location == url
+
+
+def test_a_message_id_is_no_secret_and_an_empty_search_is_none(visitor: Visitor) -> None:
+    wanted = visitor.post_webhook(webhook("Hola"))
+    assert visitor.submit("/search", "/", q=wanted).location == f"/?q={wanted}"
+    assert visitor.submit("/search", "/", q=" ", state="").location == "/"
+    assert "q=~" in visitor.submit("/search", "/", q=f"drip-{ANA}").location
+
+
+def test_a_search_is_forgotten_with_the_person(visitor: Visitor) -> None:
+    visitor.post_webhook(webhook("Hola"))
+    url = visitor.submit("/search", "/", q=ANA).location
+    other = visitor.submit("/search", "/", q="hol").location
+    visitor.submit("/erase", email=ANA, sure="1")
+    assert "not known any more" in visitor.get(url)
+    assert "not known any more" in visitor.get("/?q=~0")
+    assert "not known any more" not in visitor.get(other)
+    with visitor.bridge.store.engine.connect() as connection:
+        assert connection.scalars(select(notes.c.text)).all() == ["hol"]
 
 
 def test_a_message_id_finds_its_event(visitor: Visitor) -> None:

@@ -58,8 +58,13 @@ def drip_commands() -> None:
 @drip_commands.command()
 @click.argument("base_url", type=BaseUrl())
 @click.option("--replace", is_flag=True, help="Put a new webhook in place of one that differs.")
+@click.option(
+    "--basic",
+    is_flag=True,
+    help="Have the secret come by HTTP Basic, not in the query. Not documented: whether Drip can.",
+)
 @with_appcontext
-def connect(base_url: str, replace: bool) -> None:
+def connect(base_url: str, replace: bool, basic: bool) -> None:
     """Have Drip post its email events to the bridge, which it reaches at BASE_URL.
 
     Run again, it changes nothing. Webhooks that lead elsewhere are never touched.
@@ -68,20 +73,20 @@ def connect(base_url: str, replace: bool) -> None:
     drip = _client(settings)
     tokens = settings.webhook_tokens
     found = _ours(drip.webhooks(), base_url, tokens)
-    kept = next((webhook for webhook in found if not faults(webhook, base_url, tokens)), None)
+    kept = next((each for each in found if not faults(each, base_url, tokens, basic)), None)
     others = [webhook for webhook in found if webhook is not kept]
     if others and not replace:
-        _tell_faults(found, base_url, tokens)
+        _tell_faults(found, base_url, tokens, basic)
         raise SystemExit(1)
     if kept is None:
-        _create(drip, base_url, tokens)
+        _create(drip, base_url, tokens, basic)
     else:
         click.echo(f"{_name(kept)} is there already, and as it should be. It was left alone.")
     _delete(
         drip,
         others,
         "The webhook for this bridge is at work. Until the rest is deleted, events come more than "
-        f"once, and are kept once. Run again: {CONNECT} {base_url} --replace",
+        f"once, and are kept once. Run again: {_again(base_url, basic)}",
     )
 
 
@@ -150,13 +155,24 @@ def _ours(webhooks: Sequence[Webhook], base: str | None, tokens: Sequence[str]) 
     ]
 
 
-def _create(drip: Drip, base: str, tokens: Sequence[str]) -> None:
+def _again(base: str, is_basic: bool) -> str:
+    return f"{CONNECT} {base}{' --basic' if is_basic else ''} --replace"
+
+
+def _create(drip: Drip, base: str, tokens: Sequence[str], is_basic: bool) -> None:
     """Raises `ClickException` where Drip made it otherwise: nothing is deleted for that."""
-    created = drip.create(webhook_url(base, tokens[0]), COLLECTIONS)
+    created = drip.create(webhook_url(base, tokens[0], is_basic), COLLECTIONS)
     click.echo(f"{_name(created)} is created: all {len(COLLECTIONS)} email events.")
+    if is_basic:
+        click.echo(
+            "Whether Drip posts with a user name and password in the URL is not documented: open a "
+            "mail of yours, and see that it comes: flask --app wsgi events --limit 1. If it does "
+            f"not: {CONNECT} {base} --replace",
+            err=True,
+        )
     if base.startswith("http:"):
         click.echo("Drip cannot reach it: this address is your own machine's.", err=True)
-    if wrong := faults(created, base, tokens):
+    if wrong := faults(created, base, tokens, is_basic):
         raise click.ClickException(
             f"Drip made it otherwise than asked. {' '.join(wrong)} Nothing was deleted. Look at "
             "it in Drip."
@@ -177,10 +193,12 @@ def _delete(drip: Drip, webhooks: Sequence[Webhook], then: str) -> None:
         raise click.ClickException("\n".join([*left, then]))
 
 
-def _tell_faults(found: Sequence[Webhook], base: str | None, tokens: Sequence[str]) -> None:
+def _tell_faults(
+    found: Sequence[Webhook], base: str | None, tokens: Sequence[str], is_basic: bool = False
+) -> None:
     for webhook in found:
         click.echo(f"{_name(webhook)}:", err=True)
-        for fault in faults(webhook, base, tokens) or ["It is as it should be."]:
+        for fault in faults(webhook, base, tokens, is_basic) or ["It is as it should be."]:
             click.echo(f"  {fault}", err=True)
     if len(found) > 1:
         click.echo(
@@ -190,7 +208,7 @@ def _tell_faults(found: Sequence[Webhook], base: str | None, tokens: Sequence[st
         )
     click.echo(
         "To leave exactly one, as it should be, and delete the rest of these: "
-        f"{CONNECT} {base or 'BASE_URL'} --replace",
+        f"{_again(base or 'BASE_URL', is_basic)}",
         err=True,
     )
 

@@ -2,20 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 
-from app.cli.webhook_url import PATH, is_exact, leads_to, masked, token_in
+from app.cli.webhook_url import PATH, has_token_in_query, is_exact, leads_to, masked, token_in
 from app.drip import Webhook
 from app.source.collections import COLLECTIONS
 
 RECEIVED = "subscriber.received_email"
 
+IN_QUERY = "Its token is in the query of its URL, which proxies log."
 
-def faults(webhook: Webhook, base: str | None, tokens: Sequence[str]) -> list[str]:
+
+def faults(
+    webhook: Webhook, base: str | None, tokens: Sequence[str], is_basic: bool = False
+) -> list[str]:
     """None for a webhook that posts what it should, where it should, with our first token.
 
-    Without a `base` any host will do.
+    Without a `base` any host will do; with `is_basic` the token may not be in the query.
     """
     return [
         *_address_faults(webhook.post_url, base),
+        *([IN_QUERY] if is_basic and has_token_in_query(webhook.post_url) else []),
         *_token_faults(token_in(webhook.post_url), tokens),
         *_event_faults(webhook),
     ]

@@ -22,6 +22,10 @@ def url(base: str | None) -> None:
     base = base or f"http://127.0.0.1:{port_of(settings.bind)}"
     webhook = webhook_url(base, settings.webhook_tokens[0])
     click.echo(f"\nWebhook URL, for Drip and nobody else:\n\n  {webhook}\n")
+    basic = webhook_url(base, settings.webhook_tokens[0], is_basic=True)
+    click.echo(
+        f"The same by HTTP Basic, which proxies do not log, if Drip takes it:\n\n  {basic}\n"
+    )
     click.echo(f"Try it:\n\n  curl --data-binary @samples/opened_email.json '{webhook}'\n")
     click.echo(_where_to_look(base.rstrip("/"), settings) + "\n")
     click.echo(_where_events_go(settings) + "\n")

@@ -7,9 +7,26 @@ PATH = "/webhooks/drip"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def webhook_url(base: str, token: str) -> str:
-    """What Drip is to post to, secret included, where the bridge is reached at `base`."""
-    return f"{base.rstrip('/')}{PATH}?token={quote(token, safe='')}"
+USER = "drip"
+"""The user name that stands before the secret; the bridge takes any."""
+
+
+def webhook_url(base: str, token: str, is_basic: bool = False) -> str:
+    """What Drip is to post to, secret included, where the bridge is reached at `base`.
+
+    With HTTP Basic the secret is in no query, which proxies log.
+    """
+    secret = quote(token, safe="")
+    if is_basic:
+        scheme, _, host = base.rstrip("/").partition("://")
+        return f"{scheme}://{USER}:{secret}@{host}{PATH}"
+    return f"{base.rstrip('/')}{PATH}?token={secret}"
+
+
+def has_token_in_query(post_url: str) -> bool:
+    """Whether the secret is where proxies log it."""
+    parts = _split(post_url)
+    return parts is not None and "token" in dict(parse_qsl(parts.query))
 
 
 def leads_to(base: str, post_url: str) -> bool:

@@ -1,16 +1,21 @@
 """Which events a page shows: from a URL's query, into words, and to be looked for."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
+from app.inspector.searches import MARK, Searches
 from app.inspector.shown import printable
 from app.outbox.search import MOST_WORDS, Page, Search, State, Wanted
 from app.source.collections import COLLECTIONS
 
 STATES: tuple[State, ...] = get_args(State)
 COLLECTION_NAMES = tuple(dict.fromkeys(COLLECTIONS.values()))
+
+ASKED = ("state", "collection", "account", "since", "until", "q")
+"""The parameters of a URL, and the fields of the form."""
 
 ROWS = 50
 
@@ -27,16 +32,19 @@ class Filters:
     until: str = ""
     q: str = ""
     """An address, a message id, a user id, or words of a subject: by its shape."""
+    mark: str = ""
+    """What stands for `q` in a URL, where it is not itself."""
 
     @property
     def query(self) -> dict[str, str]:
         """The parameters of a URL that leads here."""
-        return {name: value for name, value in vars(self).items() if value}
+        asked = {name: getattr(self, name) for name in ASKED} | {"q": self.mark or self.q}
+        return {name: value for name, value in asked.items() if value}
 
     @property
     def names_one(self) -> bool:
         """Whether `q` is a message id."""
-        return self.q.startswith(("drip-", "raw-"))
+        return re.fullmatch(r"(drip|raw)-[0-9a-f]*", self.q) is not None
 
     @property
     def is_heavy(self) -> bool:
@@ -55,29 +63,47 @@ class Filters:
             "q": "with “{}”",
         }
         said += [
-            words.format(self.query[name]) for name, words in named.items() if getattr(self, name)
+            words.format(getattr(self, name))
+            for name, words in named.items()
+            if getattr(self, name)
         ]
         return printable(", ".join(said))
 
 
-def read_filters(asked: Mapping[str, str]) -> tuple[Filters, list[str]]:
-    """The filters, and a sentence for each that is wrong and left out."""
-    filters = Filters(
-        **{field.name: asked.get(field.name, "").strip() for field in fields(Filters)}
-    )
-    wrong: dict[str, str] = {}
+def read_form(form: Mapping[str, str], searches: Searches) -> dict[str, str]:
+    """What somebody filled in → the parameters of a URL. Raises `SQLAlchemyError`."""
+    query = {name: form.get(name, "").strip() for name in ASKED}
+    filters = Filters(**query)
+    if filters.q and not filters.names_one:
+        query["q"] = searches.keep(filters.q[: MOST_WORDS + 1])
+    return {name: value for name, value in query.items() if value}
+
+
+def read_filters(asked: Mapping[str, str], searches: Searches) -> tuple[Filters, list[str]]:
+    """The filters, and a sentence for each that is wrong and left out. Raises `SQLAlchemyError`."""
+    filters = Filters(**{name: asked.get(name, "").strip() for name in ASKED})
+    if filters.q.startswith(MARK):
+        filters = replace(filters, q=searches.words(filters.q) or "", mark=filters.q)
+    wrong = dict(_wrong(filters))
+    if "q" in wrong:
+        filters = replace(filters, mark="")
+    return replace(filters, **dict.fromkeys(wrong, "")), list(wrong.values())
+
+
+def _wrong(filters: Filters) -> Iterator[tuple[str, str]]:
     if filters.state and filters.state not in STATES:
-        wrong["state"] = f"There is no such state. The states are: {', '.join(STATES)}."
+        yield "state", f"There is no such state. The states are: {', '.join(STATES)}."
     if filters.collection and filters.collection not in COLLECTION_NAMES:
-        wrong["collection"] = "There is no such collection."
+        yield "collection", "There is no such collection."
+    if filters.mark and not filters.q:
+        yield "q", "What this link searched for is not known any more: search for it again."
     if len(filters.q) > MOST_WORDS:
-        wrong["q"] = f"Too long: {MOST_WORDS} letters can be looked for at most."
+        yield "q", f"Too long: {MOST_WORDS} letters can be looked for at most."
     for name in ("since", "until"):
         try:
             _to_time(getattr(filters, name))
         except ValueError:
-            wrong[name] = f"“{name}” is no time: write 2026-11-02 or 2026-11-02T09:30, in UTC."
-    return replace(filters, **dict.fromkeys(wrong, "")), list(wrong.values())
+            yield name, f"“{name}” is no time: write 2026-11-02 or 2026-11-02T09:30, in UTC."
 
 
 def find_page(search: Search, filters: Filters, before: int | None, most: int = ROWS) -> Page:

@@ -1,4 +1,4 @@
-"""`/`: the overview and the stream of events; `/events.jsonl`: the same view to keep."""
+"""`/`: the overview and the stream of events; `/search`: which ones; `/events.jsonl`: to keep."""
 
 import json
 import time
@@ -8,16 +8,17 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
 from app.inspector.at_once import DOWNLOADS
-from app.inspector.filters import ROWS, Filters, find_page, read_filters
+from app.inspector.filters import ROWS, Filters, find_page, read_filters, read_form
 from app.inspector.first_run import first_run_page
 from app.inspector.masking import mask_all
 from app.inspector.moments import iso
 from app.inspector.overview import look
+from app.inspector.searches import searches_of
 from app.inspector.view import first_run, read_view, search_of
 from app.outbox.search import Event, Search
 
@@ -29,7 +30,7 @@ LONGEST = 20.0
 
 
 def register(blueprint: Blueprint, bridge: Bridge) -> None:
-    """`/` and `/events.jsonl`."""
+    """`/`, `/search` and `/events.jsonl`."""
 
     @blueprint.get("/")
     def stream() -> ResponseReturnValue:
@@ -40,9 +41,16 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
         overview = look(bridge, view.per, now)
         return render_template("stream.html", overview=overview, view=view, most=MOST)
 
+    @blueprint.post("/search")
+    def search() -> ResponseReturnValue:
+        query: dict[str, Any] = read_form(request.form, searches_of(bridge))
+        if request.form.get("per") == "hour":
+            query["per"] = "hour"
+        return redirect(url_for("inspector.stream", **query), 303)
+
     @blueprint.get("/events.jsonl")
     def download() -> ResponseReturnValue:
-        filters, _ = read_filters(request.args)
+        filters, _ = read_filters(request.args, searches_of(bridge))
         reveal = request.args.get("reveal") == "1"
         place = ExitStack()
         place.enter_context(DOWNLOADS.place())

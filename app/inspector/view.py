@@ -10,6 +10,7 @@ from app.inspector import moments
 from app.inspector.at_once import HEAVY
 from app.inspector.chart import Per
 from app.inspector.filters import COLLECTION_NAMES, STATES, Filters, find_page, read_filters
+from app.inspector.searches import searches_of
 from app.inspector.shown import Show, shower
 from app.outbox.last_received import last_received
 from app.outbox.search import Page, Search
@@ -57,7 +58,7 @@ class View:
 def read_view(bridge: Bridge, asked: Mapping[str, str], now: float) -> View:
     """Look for the events that the query asks for. Raises `SQLAlchemyError`, and
     `ServiceUnavailable` while others search."""
-    filters, faults = read_filters(asked)
+    filters, faults = read_filters(asked, searches_of(bridge))
     before = asked.get("before", "")
     # ids are 64 bits; a longer number would be refused by the databases
     start = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None

@@ -1,0 +1,43 @@
+"""What pages note, for all processes and for a while."""
+
+import pytest
+from sqlalchemy import Engine, select
+
+from app.outbox.notes import Notes
+from app.outbox.tables import notes
+
+
+class Clock:
+    """Stands still."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_a_note_is_kept_once_and_known_to_all(engine: Engine, clock: Clock) -> None:
+    assert Notes(engine, clock).keep("a", "hol\0a", 10)
+    assert not Notes(engine, clock).keep("a", "other", 10)
+    assert Notes(engine, clock).text("a") == "hol?a"
+    assert Notes(engine, clock).text("b") is None
+
+
+def test_a_note_goes_when_its_time_is_over(engine: Engine, clock: Clock) -> None:
+    noted = Notes(engine, clock)
+    noted.keep("short", "", 10)
+    noted.keep("again", "", 10)
+    clock.now += 9
+    noted.keep("again", "", 10)
+    clock.now += 1
+    assert [noted.text(name) for name in ("short", "again")] == [None, ""]
+    assert noted.keep("new", "", 10)
+    with engine.connect() as connection:
+        assert set(connection.scalars(select(notes.c.name))) == {"again", "new"}
+    assert noted.keep("short", "", 10)
