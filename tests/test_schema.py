@@ -152,6 +152,28 @@ def test_an_account_id_is_read_exactly_or_not_at_all(text: str) -> None:
     assert errors_of(body) == {"data.account_id": ["Not an account id."]}
 
 
+@pytest.mark.parametrize(
+    "number", ["4417.5", "0.1", "1e300", "9007199254740993.0", "-9007199254740992.0", "1e16"]
+)
+def test_a_number_that_is_no_one_account_is_not_read_as_one(number: str) -> None:
+    """From 2⁵³ on several numbers are read as one; another account's key would be taken."""
+    body = with_value(b'"4417"', number.encode())
+    assert errors_of(body) == {"data.account_id": ["Not an account id."]}
+
+
+@pytest.mark.parametrize("number", ["4417", "4417.0", "4417.00", "4.417e3", "44170E-1"])
+def test_a_whole_number_is_the_same_however_it_is_written(number: str) -> None:
+    assert body_to_event(with_value(b'"4417"', number.encode())) == EVENT
+    assert body_to_event(with_value(b'"u-81"', number.encode())).user_id == "4417"
+    assert body_to_event(with_value(b'"s9x"', number.encode())).subscriber_id == "4417"
+
+
+def test_an_address_is_no_account_id() -> None:
+    assert errors_of(with_value(b'"4417"', b'"ana@example.com"')) == {
+        "data.account_id": ["Not an account id."]
+    }
+
+
 @pytest.mark.parametrize("text", ["4417", "acc_1", "7" * 64])
 def test_an_account_id_need_not_be_digits(text: str) -> None:
     body = with_value(b'"4417"', json.dumps(text).encode())

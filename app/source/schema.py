@@ -88,8 +88,13 @@ class _Text(fields.Field[str | None]):
             raise ValidationError("Neither text nor a number.")
         if isinstance(value, float) and not isfinite(value):
             raise ValidationError("A number beyond what JSON can carry.")
-        text = str(value)
+        text = str(int(value)) if _is_whole(value) else str(value)
         return text if text.strip() else None
+
+
+def _is_whole(value: str | float) -> bool:
+    """Whether it is one whole number beyond doubt, as 4417.0 is: from 2⁵³ on there are several."""
+    return isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53
 
 
 class _Email(_Text):
@@ -104,12 +109,15 @@ class _AccountId(_Text):
     """The account decides whose Segment source gets the event: it is read exactly or not at all."""
 
     def _deserialize(self, value: Any, *rest: Any, **more: Any) -> str | None:
+        if isinstance(value, float) and not _is_whole(value):
+            raise ValidationError("Not an account id.")
         text = super()._deserialize(value, *rest, **more)
         if text is not None:
             self._check(text)
         return text
 
-    _check = validate.Regexp(r"[!-~]{1,64}\Z", error="Not an account id.")
+    # nor an address: an account is logged and shown
+    _check = validate.Regexp(r"[!-?A-~]{1,64}\Z", error="Not an account id.")
 
 
 class _TextOrNothing(_Text):
