@@ -135,7 +135,7 @@ def test_a_wrong_call_is_refused(app: Flask) -> None:
         ["requeue"],
         ["requeue", "--dead", "--quarantined"],
         ["requeue", "--dead", "an-id"],
-        *(["erase", no_address] for no_address in ("ana", "@a.example", "ana@", "a na@b.c", "")),
+        *(["erase", no_address] for no_address in ("ana", "@a.example", "ana@", "a na@b.c", " ")),
     ):
         assert run(app, *wrong).exit_code == 2, wrong
 
@@ -301,6 +301,16 @@ def test_erase_asks_and_tells_what_it_erased(app: Flask, store: Store) -> None:
 
     again = run(app, "erase", ANA)
     assert (again.exit_code, again.stdout) == (0, "No event has this address in it.\n")
+
+
+def test_an_address_need_not_be_on_the_command_line(app: Flask, store: Store) -> None:
+    """Command lines are in histories, lists of processes and platforms' logs."""
+    store.put([opened("a"), opened("bo", email="bo@example.com")])
+    assert "bo" not in run(app, "events", "--email", answer=f"{ANA}\n").stdout
+    result = run(app, "erase", answer=f"{ANA}\ny\n")
+    assert result.stdout.endswith("Erased: 1 (1 pending).\n")
+    assert run(app, "erase", "--yes", answer="bo@example.com\n").exit_code == 0
+    assert {row.state for row in rows(store).values()} == {"erased"}
 
 
 # prune

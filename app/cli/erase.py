@@ -11,19 +11,22 @@ from app.outbox.mention import is_address
 
 
 @click.command()
-@click.argument("email")
+@click.argument("email", required=False)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--vacuum", is_flag=True, help="Write an SQLite file anew however large it is.")
 @with_appcontext
-def erase(email: str, yes: bool, vacuum: bool) -> None:
+def erase(email: str | None, yes: bool, vacuum: bool) -> None:
     """Erase every trace of the person with the address EMAIL, in events of any state.
+
+    Without EMAIL it is asked for, or read from a pipe: command lines stay in the shell's history,
+    in lists of processes, and in the logs of platforms that run them.
 
     Of the person's events stays that they were here, so that a re-send does not bring them back.
     Other people's events that mention EMAIL stay, and lose what mentions it. Segment keeps what it
     was sent, and so do backups. PostgreSQL's files keep the old rows, unreachable, until VACUUM
     FULL of the tables events and bodies, and its write-ahead log until that is recycled.
     """
-    address = email.strip()
+    address = (email or click.prompt("Address", err=True)).strip()
     if not is_address(address):
         raise click.UsageError("EMAIL must be a whole address: ana@example.com")
     with checked_database() as bridge:

@@ -24,7 +24,12 @@ NAMES = {name: name for name in COLLECTIONS.values()} | dict(COLLECTIONS)
     metavar="NAME",
     help="Segment's name (\"Email Opened\") or Drip's (subscriber.opened_email).",
 )
-@click.option("--email", help="The person's address, in any case.")
+@click.option(
+    "--email",
+    prompt="Address",
+    prompt_required=False,
+    help="The person's address, in any case; asked for if only the option is given.",
+)
 @click.option("--account", help="The Drip account's id.")
 @click.option(
     "--since",
