@@ -12,6 +12,7 @@ from dataclasses import replace
 import requests
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.clients.failure import what_to_check
 from app.clients.session import DeadlineSession
 from app.errors import CannotTell
 from app.logs import get_logger
@@ -124,7 +125,8 @@ class Watch:
             with self._session.deadline(WHOLE_EXCHANGE):
                 answer = self._session.post(url, json=message, timeout=OPERATION_TIMEOUT)
         except (requests.RequestException, OSError, ValueError) as error:
-            reason = f"no answer ({type(error).__name__}): check ALERT_WEBHOOK_URL"
+            check = what_to_check(error, "ALERT_WEBHOOK_URL") or "check ALERT_WEBHOOK_URL"
+            reason = f"no answer ({type(error).__name__}): {check}"
             raise CannotTell(reason, is_silent=True) from None
         if not 200 <= answer.status_code < 300:
             raise CannotTell(f"HTTP {answer.status_code}: check ALERT_WEBHOOK_URL")

@@ -9,13 +9,13 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import backoff, metrics
-from app.errors import KeyRefused, SendError, TryAgain
+from app.errors import Forbidden, KeyRefused, SendError, TryAgain, Unreachable
 from app.logs import get_logger, where
 from app.outbox.engine import describe
 from app.outbox.history import Attempt
@@ -42,6 +42,15 @@ LARGEST_EVENT = 32 * 1024
 KEY_PAUSE = 60.0
 """Seconds until a refused key is tried again: time for a person to mend a setting."""
 
+NOT_PASSING = 3
+"""Failures in a row, some 20 seconds of them: what lasts so long does not pass by itself."""
+
+GOOD_FOR = 600.0
+"""Seconds for which a key that was good is believed in, whatever is said of an event."""
+
+FORBIDDEN_ALONE = 3
+"""Events that are refused alone, one after another, until that is the key's fault."""
+
 FAULT_PAUSE = 5.0
 
 
@@ -52,7 +61,7 @@ class Destination(Protocol):
         """The key to send this account's events with; None holds them."""
 
     def send(self, key: str, payloads: Sequence[str]) -> None:
-        """Hand over one batch. Raises `TryAgain`, `BatchRefused` or `KeyRefused`."""
+        """Hand over one batch. Raises a `SendError` of one kind or another."""
 
 
 class Delivery:
@@ -71,6 +80,12 @@ class Delivery:
         self._chance = chance
         self._stopping = threading.Event()
         self._paused: dict[str, tuple[float, float]] = {}
+        self._not_reached: dict[str, int] = {}
+        """How often in a row, by key."""
+        self._good_at: dict[str, float] = {}
+        """When the latest batch was taken, by key; none since it was refused."""
+        self._forbidden: dict[str, set[int]] = {}
+        """Events that were refused alone, by key, since its latest batch was taken."""
         self._told_held: set[str] = set()
         self._accepted: set[str] = set()
         """Accounts whose key was good for the latest batch."""
@@ -138,6 +153,8 @@ class Delivery:
             return
         began = time.perf_counter()
         error = self._post(key, lease)
+        if not isinstance(error, Unreachable):
+            self._not_reached.pop(key, None)
         about = {
             "events": len(lease.events),
             "account": lease.account or None,
@@ -147,13 +164,19 @@ class Delivery:
         match error:
             case None:
                 log.info("sent", **about)
-                self._note_sent(lease)
+                self._note_sent(key, lease)
             case TryAgain():
                 log.warning("not taken, trying again later", reason=str(error), **about)
                 self._postpone(key, lease, error)
             case KeyRefused():
                 log.error("key refused, pausing it", reason=str(error), **about)
                 self._rest(key, lease, error)
+            case Unreachable():
+                log.error("not reached, trying again soon", reason=str(error), **about)
+                self._rest_a_little(key, lease, error)
+            case Forbidden():
+                log.warning("refused, for the key or an event in it", reason=str(error), **about)
+                self._find_forbidden(key, lease, error)
             case _:
                 log.warning("refused for an event in it", reason=str(error), **about)
                 self._find_culprit(key, lease, error)
@@ -170,43 +193,86 @@ class Delivery:
         metrics.count_batch("Sent")
         return None
 
-    def _note_sent(self, lease: Lease) -> None:
+    def _note_sent(self, key: str, lease: Lease) -> None:
+        self._good_at[key] = self._clock()
+        self._forbidden.pop(key, None)
         self._settled("sent", lease, self._store.mark_sent(lease, self._clock()))
         if lease.account not in self._accepted:  # a pause may have been noted before we started
             self._store.clear_pause(lease.account)
             self._accepted.add(lease.account)
 
-    def _rest(self, key: str, lease: Lease, error: KeyRefused) -> None:
-        """Nothing is wrong with the events: they go back untried, and others are told why."""
-        self._pause(key, KEY_PAUSE)
+    def _rest(self, key: str, lease: Lease, error: SendError, behind: float = 0.0) -> None:
+        """Nothing is wrong with the events: they go back untried, `behind` those that are due by so
+        many seconds, and others are told why."""
         now = self._clock()
-        self._settled("released", lease, self._store.release(lease, now))
-        self._store.note_pause(lease.account, now + KEY_PAUSE, str(error))
-        self._accepted.discard(lease.account)
+        self._pause(key, KEY_PAUSE)
+        self._good_at.pop(key, None)
+        self._give_back(lease, now + behind, error)
+        self._note_pause(lease.account, now + KEY_PAUSE, error)
+
+    def _rest_a_little(self, key: str, lease: Lease, error: Unreachable) -> None:
+        """It may pass by itself, as a failure of the DNS does: others are told once it has not."""
+        now = self._clock()
+        failures = self._not_reached[key] = self._not_reached.get(key, 0) + 1
+        seconds = min(backoff.pause(failures, None, self._chance()), KEY_PAUSE)
+        self._pause(key, seconds)
+        self._give_back(lease, now, error)
+        if failures >= NOT_PASSING:
+            self._note_pause(lease.account, now + seconds, error)
+
+    def _give_back(self, lease: Lease, due: float, error: SendError) -> None:
+        why = f"{error} {error.words}".strip()
+        self._settled("released", lease, self._store.release(lease, due, why))
+
+    def _note_pause(self, account: str, until: float, error: SendError) -> None:
+        self._store.note_pause(account, until, str(error))
+        self._accepted.discard(account)
 
     def _find_culprit(self, key: str, lease: Lease, error: SendError) -> None:
         """Halve the batch until who is to blame stands alone; the others are sent."""
         if len(lease.events) == 1:
             self._bury(lease, self._clock(), error)
+        else:
+            self._send_parts(key, lease.halves())
+
+    def _find_forbidden(self, key: str, lease: Lease, error: Forbidden) -> None:
+        """With a key that was good lately one event is to blame, unless several are refused alone,
+        one after another: then the key is. With any other key a single event tells."""
+        events = lease.events
+        if len(events) > 1:
+            # every other one: neighbours are of one mail, as often as not
+            parts = (events[::2], events[1::2]) if self._was_good(key) else (events[:1], events[1:])
+            self._send_parts(key, map(lease.only, parts))
             return
-        for half in lease.halves():
+        alone = self._forbidden.setdefault(key, set())
+        alone.add(events[0].id)
+        if self._was_good(key) and len(alone) < FORBIDDEN_ALONE:
+            self._set_back(lease, error)
+        else:
+            self._rest(key, lease, error, behind=1.0)  # the next that is sent alone is another
+
+    def _send_parts(self, key: str, parts: Iterable[Lease]) -> None:
+        """One after another, for as long as the key does not rest."""
+        for part in parts:
             if self._stopping.is_set() or self._is_paused(key):
-                self._settled("released", half, self._store.release(half, self._clock()))
-            elif self._store.renew(half, self._clock() + LEASE):
-                self._send(key, half)
+                self._settled("released", part, self._store.release(part, self._clock()))
+            elif self._store.renew(part, self._clock() + LEASE):
+                self._send(key, part)
             else:
-                _tell_overrun(len(half.events))
+                _tell_overrun(len(part.events))
 
     def _postpone(self, key: str, lease: Lease, error: TryAgain) -> None:
-        """Each event waits by its own count of tries; the key rests too, so that an outage costs
-        the waiting backlog no tries, and the destination no hail of requests."""
-        now = self._clock()
+        """The key rests too, so that an outage costs the waiting backlog no tries, and the
+        destination no hail of requests."""
         self._pause(key, backoff.pause(1, error.asked, self._chance()))
+        self._set_back(lease, error, error.asked)
+
+    def _set_back(self, lease: Lease, error: SendError, asked: float | None = None) -> None:
+        """Each event waits by its own count of tries."""
+        now = self._clock()
         due, given_up = {}, []
         for event in lease.events:
-            at = backoff.next_try(
-                event.tries + 1, event.received_at, now, error.asked, self._chance()
-            )
+            at = backoff.next_try(event.tries + 1, event.received_at, now, asked, self._chance())
             if at is None:
                 given_up.append(event)
             else:
@@ -239,6 +305,9 @@ class Delivery:
         """Not if the clock was set back behind the pause's start: nobody waits out that hour."""
         start, end = self._paused.get(key, (0.0, 0.0))
         return start <= self._clock() < end
+
+    def _was_good(self, key: str) -> bool:
+        return self._clock() - self._good_at.get(key, float("-inf")) < GOOD_FOR
 
     def _tell_held(self, account: str) -> None:
         if account not in self._told_held:

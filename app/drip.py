@@ -16,6 +16,7 @@ from marshmallow import EXCLUDE, INCLUDE, Schema, ValidationError, fields, valid
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
+from app.clients.failure import what_to_check
 from app.clients.session import DeadlineSession
 from app.version import VERSION
 
@@ -256,9 +257,9 @@ def _when(response: requests.Response) -> str:
 def _no_answer(method: str, error: Exception) -> DripError:
     if isinstance(error, requests.Timeout | TimeoutError):
         return DripError(f"Drip did not answer in time. {WHAT_THEN[method]}")
+    check = what_to_check(error, "the network") or "check the network and any proxy in between"
     return DripError(
-        f"No whole answer came from Drip ({type(error).__name__}). Check the network and any proxy "
-        f"in between. {WHAT_THEN[method]}"
+        f"No whole answer came from Drip ({type(error).__name__}): {check}. {WHAT_THEN[method]}"
     )
 
 

@@ -71,3 +71,13 @@ class BatchRefused(SendError):
 
 class KeyRefused(SendError):
     """Nothing is wrong with the events: the key or the address is, and a person has to mend it."""
+
+
+class Unreachable(SendError):
+    """Nothing is wrong with the events: no connection comes about, and a person may have to mend an
+    address, a proxy or a certificate."""
+
+
+class Forbidden(SendError):
+    """The key is refused, or something on the way minds what one of the events says: which of both
+    shows when they are sent alone."""

@@ -48,8 +48,8 @@ def _of_flow(census: Census, now: float) -> dict[str, str]:
     if census.pauses:
         found["paused"] = (
             f"The events of {_number(len(census.pauses), 'Drip account')} paused, because Segment "
-            "refused the key or its address is wrong: check SEGMENT_WRITE_KEY, SEGMENT_WRITE_KEYS, "
-            "SEGMENT_REGION and SEGMENT_HOST. The log says which."
+            "refused the key or is not reached: check SEGMENT_WRITE_KEY, SEGMENT_WRITE_KEYS, "
+            "SEGMENT_REGION, SEGMENT_HOST, and any proxy or firewall between. The log says which."
         )
     return found
 

@@ -12,7 +12,7 @@ from sqlalchemy import Row, select, text
 from app import delivery as module
 from app.backoff import GIVE_UP_AFTER
 from app.delivery import KEY_PAUSE, LEASE, MOST_BYTES, MOST_EVENTS, TURN, Delivery
-from app.errors import BatchRefused, KeyRefused, SendError, TryAgain
+from app.errors import BatchRefused, KeyRefused, SendError, TryAgain, Unreachable
 from app.logs import configure_logs
 from app.outbox.store import Arrival, Store
 from app.outbox.tables import pauses, whole
@@ -481,6 +481,137 @@ def test_a_refused_key_pauses_alone_and_costs_its_events_no_try(
     assert set(segment.visits) == {"POST /v1/batch"}
 
 
+def pauses_of(store: Store) -> list[tuple[str, float, str]]:
+    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        return [tuple(row) for row in connection.execute(select(pauses))]
+
+
+# --- nothing is reached
+
+
+def test_a_destination_that_is_not_reached_costs_no_try_and_is_tried_again_soon_then_each_minute(
+    store: Store, clock: Clock
+) -> None:
+    def fail(_: str) -> None:
+        tried.append(clock.now)
+        raise Unreachable("no such host: check SEGMENT_HOST")
+
+    tried: list[float] = []
+    destination = Recorder(fail)
+    delivery = delivery_to(store, destination, clock)
+    keep(store, *names(150))
+    noted = None
+    while clock.now < NOW + 300:
+        delivery.drain()
+        if noted is None and pauses_of(store):
+            noted = clock.now
+        clock.now += 1
+
+    assert [at - NOW for at in tried[:6]] == [0, 5, 15, 35, 75, 135]
+    assert noted == NOW + 15  # a passing failure is nobody's business
+    first = rows(store)["drip-000"]
+    assert (first.state, first.tries, first.lease) == ("pending", 0, None)
+    assert first.error == "no such host: check SEGMENT_HOST"
+
+    destination.behave = lambda _: None
+    delivery.drain()
+    assert states(store) == {"pending": 150}
+    clock.now += KEY_PAUSE
+    delivery.drain()
+    assert states(store) == {"sent": 150}
+    assert pauses_of(store) == []
+
+    destination.behave = fail
+    keep(store, "drip-later")
+    delivery.drain()
+    assert pauses_of(store) == []  # it is counted from none again
+
+
+# --- the key, or what one event says to a firewall
+
+
+def forbid(*culprits: str) -> Callable[[Batch], Reply]:
+    return refuse_if(lambda batch: any(holds(name)(batch) for name in culprits), 403)
+
+
+def test_an_event_that_a_firewall_minds_stands_alone_and_is_told_with_its_words(
+    store: Store, segment: FakeSegment, delivery: Delivery, clock: Clock
+) -> None:
+    keep(store, "drip-before")
+    delivery.drain()
+    keep(store, *names(100))
+    segment.behave = forbid("drip-037")
+    delivery.drain()
+
+    assert sorted(segment.message_ids()[1:]) == [name for name in names(100) if name != "drip-037"]
+    culprit = rows(store)["drip-037"]
+    assert (culprit.state, culprit.tries, culprit.due_at) == ("pending", 1, clock.now + 5)
+    assert "HTTP 403" in culprit.error
+    assert "not to my taste" in culprit.error
+    assert pauses_of(store) == []
+    assert len(segment.batches) <= 16
+
+    segment.batches.clear()
+    clock.now += 5
+    keep(store, "drip-next")
+    delivery.drain()
+    assert "drip-next" in segment.message_ids()
+    assert len(segment.batches) == 3
+    while rows(store)["drip-037"].state == "pending":
+        clock.now = max(clock.now, rows(store)["drip-037"].due_at)
+        keep(store, f"drip-{clock.now}")  # others show that the key is good
+        delivery.drain()
+    assert clock.now - NOW >= GIVE_UP_AFTER
+    assert states(store)["pending"] == 0
+
+
+def test_after_a_start_one_event_alone_tells_whether_the_key_is_good(
+    store: Store, segment: FakeSegment, delivery: Delivery, clock: Clock
+) -> None:
+    keep(store, *names(100))
+    segment.behave = forbid("drip-000")
+    delivery.drain()
+    assert [len(batch.calls) for batch in segment.batches] == [100, 1]
+    culprit = rows(store)["drip-000"]
+    assert (culprit.state, culprit.tries) == ("pending", 0)
+    assert "not to my taste" in culprit.error
+    assert len(pauses_of(store)) == 1
+
+    clock.now += KEY_PAUSE
+    delivery.drain()
+    assert sorted(segment.message_ids()) == names(100)[1:]
+    assert rows(store)["drip-000"].tries == 1
+    assert pauses_of(store) == []
+
+
+def test_a_key_that_is_refused_with_403_rests_once_three_events_were_refused_alone(
+    store: Store, segment: FakeSegment, delivery: Delivery, clock: Clock
+) -> None:
+    keep(store, "drip-before")
+    delivery.drain()
+    keep(store, *names(100))
+    segment.behave = lambda _: Reply(403)
+    delivery.drain()
+
+    alone = [batch.calls[0]["messageId"] for batch in segment.batches if len(batch.calls) == 1]
+    assert len(set(alone[1:])) == 3
+    assert len(segment.batches) <= 13
+    assert Counter(row.tries for row in rows(store).values()) == {0: 98, 1: 3}
+    assert [reason.partition(":")[0] for *_, reason in pauses_of(store)] == ["HTTP 403"]
+
+    for minute in range(1, 4):  # then it costs two requests a minute, and no try
+        count = len(segment.batches)
+        clock.now += KEY_PAUSE
+        delivery.drain()
+        assert len(segment.batches) == count + 2, minute
+    assert Counter(row.tries for row in rows(store).values()) == {0: 98, 1: 3}
+
+    segment.behave = lambda _: OK
+    clock.now += KEY_PAUSE
+    delivery.drain()
+    assert states(store) == {"sent": 101}
+
+
 # --- leases and crashes
 
 
@@ -708,11 +839,6 @@ def test_no_log_line_holds_a_key_or_what_an_event_says(
         assert secret not in said.text
 
 
-def pauses_of(store: Store) -> list[tuple[str, float, str]]:
-    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        return [tuple(row) for row in connection.execute(select(pauses))]
-
-
 def test_a_refused_key_is_noted_for_others_to_see_until_it_is_good(
     store: Store, segment: FakeSegment, clock: Clock
 ) -> None:
@@ -736,7 +862,7 @@ def test_a_refused_key_is_noted_for_others_to_see_until_it_is_good(
 def test_a_key_that_is_refused_later_is_noted_again(
     store: Store, segment: FakeSegment, delivery: Delivery, clock: Clock
 ) -> None:
-    for status, count in ((200, 0), (403, 1), (200, 0)):
+    for status, count in ((200, 0), (401, 1), (200, 0)):
         segment.behave = lambda _, status=status: Reply(status)  # type: ignore[misc]
         keep(store, f"drip-{clock.now}")
         delivery.drain()

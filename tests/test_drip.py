@@ -735,7 +735,7 @@ def test_drip_out_of_reach_says_so(app: Flask, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(commands, "API", "http://127.0.0.1:9")
     result = run(app, "check")
     assert result.exit_code == 1
-    assert "No whole answer came from Drip (ConnectionError). Check the network" in result.stderr
+    assert "No whole answer came from Drip (ConnectionError): check the network" in result.stderr
 
 
 def test_a_date_to_wait_for_is_read(api: Drip, drip: FakeDrip) -> None:

@@ -65,9 +65,9 @@ def test_an_old_event_has_its_fewest_tries(tries: int, more: str) -> None:
 
 
 def test_an_event_of_a_paused_key_waits_for_a_person() -> None:
-    said = what_next(event("pending", due_at=NOW + 5), NOW, "HTTP 401")
-    assert "refused (HTTP 401)" in said
-    assert "SEGMENT_WRITE_KEY" in said
+    said = what_next(event("pending", due_at=NOW + 5), NOW, "HTTP 401: check SEGMENT_WRITE_KEY")
+    assert "refused" in said
+    assert "(HTTP 401: check SEGMENT_WRITE_KEY)" in said
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import BatchRefused, KeyRefused, SendError, TryAgain
+from app.errors import BatchRefused, Forbidden, KeyRefused, SendError, TryAgain
 from app.logs import configure_logs
 from app.source import segment as module
 from app.source.segment import Segment
@@ -126,8 +126,8 @@ def test_2xx_is_sent(destination: Segment, segment: FakeSegment, status: int) ->
     [
         (TryAgain, (408, 425, 429, 460, 500, 502, 503, 504, 507, 511, 520, 599)),
         (BatchRefused, (400, 413, 422)),
-        (KeyRefused, (401, 403, 404)),
-        (KeyRefused, (300, 304, 402, 405, 407, 409, 410, 418, 451, 501, 505)),
+        (KeyRefused, (300, 304, 401, 404, 407, 501, 505)),
+        (Forbidden, (402, 403, 405, 406, 409, 410, 418, 451)),
     ],
 )
 def test_every_other_status_says_what_to_do(

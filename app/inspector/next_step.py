@@ -41,9 +41,8 @@ def _pending(event: Event, now: float, pause: str | None) -> str:
         )
     if pause is not None:
         return (
-            f"Waits, untried: the write key of its account is refused ({pause}), and tried again "
-            "each minute. Check SEGMENT_WRITE_KEY, SEGMENT_WRITE_KEYS, SEGMENT_REGION and "
-            "SEGMENT_HOST."
+            f"Waits, untried: the write key of its account is refused, or Segment is not reached "
+            f"({pause}). That is tried again each minute."
         )
     if event.due_at > now:
         return (

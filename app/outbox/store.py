@@ -183,9 +183,10 @@ class Store:
         """They will not be tried again."""
         return self._settle(lease, {**_ended("dead", now), **_failed(failed)})
 
-    def release(self, lease: Lease, now: float) -> int:
-        """Give them back untried."""
-        return self._settle(lease, {"due_at": now, "lease": None})
+    def release(self, lease: Lease, due: float, why: str | None = None) -> int:
+        """Give them back untried; `why` is kept with them."""
+        kept = {"error": storable(why)} if why else {}
+        return self._settle(lease, {"due_at": due, "lease": None, **kept})
 
     def postpone(self, lease: Lease, due: Mapping[int, float], failed: Attempt) -> int:
         """They failed, and each is due again at its own time."""

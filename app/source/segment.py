@@ -10,8 +10,9 @@ from segment.analytics import request as sdk
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
+from app.clients.failure import what_to_check
 from app.clients.session import DeadlineSession
-from app.errors import BatchRefused, KeyRefused, SendError, TryAgain
+from app.errors import BatchRefused, Forbidden, KeyRefused, SendError, TryAgain, Unreachable
 
 CONNECT_TIMEOUT = 4.0
 READ_TIMEOUT = 10.0
@@ -26,6 +27,10 @@ NEVER = frozenset({501, 505})
 
 CULPRIT_INSIDE = frozenset({400, 413, 422})
 """Something in the batch is what Segment will not take: too big, or not JSON to its taste."""
+
+ADDRESS_WRONG = frozenset({404, 407})
+"""No such page, and a proxy that wants a login: no event is at fault. Any other 4xx may be a
+firewall's, for what an event says."""
 
 WORDS_KEPT = 500
 """Characters of Segment's answer that are kept with an event."""
@@ -82,7 +87,7 @@ class Segment:
     def send(self, key: str, payloads: Sequence[str]) -> None:
         """Post the calls as one batch with one write key; on return Segment has answered 2xx.
 
-        Raises `TryAgain`, `BatchRefused` or `KeyRefused`.
+        Raises `TryAgain`, `BatchRefused`, `Forbidden`, `KeyRefused` or `Unreachable`.
         """
         _session.payloads = payloads
         try:
@@ -94,7 +99,9 @@ class Segment:
         except (requests.RequestException, OSError, ValueError, RecursionError) as error:
             # no answer, or none that can be read: Segment may have taken the batch, and drops the
             # repeat by its message ids
-            raise TryAgain(f"no answer ({type(error).__name__})") from None
+            said = f"no answer ({type(error).__name__})"
+            check = what_to_check(error, "SEGMENT_HOST")
+            raise (Unreachable(f"{said}: {check}") if check else TryAgain(said)) from None
 
 
 def _without(key: str, words: str) -> str:
@@ -109,8 +116,13 @@ def answer_to_error(status: int, words: str, headers: Mapping[str, Any]) -> Send
         return TryAgain(said, words, asked=_seconds_asked(headers))
     if status in CULPRIT_INSIDE:
         return BatchRefused(said, words)
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+    if status == HTTPStatus.UNAUTHORIZED:
         return KeyRefused(f"{said}: check SEGMENT_WRITE_KEY and SEGMENT_WRITE_KEYS", words)
+    if 400 <= status < 500 and status not in ADDRESS_WRONG:
+        check = (
+            "SEGMENT_WRITE_KEY, SEGMENT_WRITE_KEYS, and any firewall between that minds an event"
+        )
+        return Forbidden(f"{said}: check {check}. Its words are kept with the event", words)
     return KeyRefused(f"{said}: check SEGMENT_HOST, SEGMENT_REGION and any proxy between", words)
 
 
