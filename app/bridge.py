@@ -96,7 +96,7 @@ def bridge_of(app: Flask = current_app) -> Bridge:
     return bridge
 
 
-def check_database(settings: Settings) -> None:
+def check_database(settings: Settings, may_upgrade: bool = True) -> None:
     """Raises `CannotStart` where the database is not one to work with, and leaves no connection.
 
     A PostgreSQL out of reach is no reason: it may be back in a minute, and until then each webhook
@@ -104,7 +104,7 @@ def check_database(settings: Settings) -> None:
     """
     engine = open_database(settings.database_url)
     try:
-        make_ready(engine)
+        make_ready(engine, may_upgrade)
     except SQLAlchemyError as error:
         if engine.dialect.name == "sqlite":
             raise CannotStart(f"DATABASE_URL: cannot use the file. {describe(error)}") from None

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from importlib import import_module
@@ -17,11 +19,14 @@ from sqlalchemy import Engine, text
 from sqlalchemy.engine import URL, make_url
 
 from app.errors import CannotStart
+from app.outbox import schema
 from app.outbox.engine import open_database
-from app.outbox.schema import make_ready, upgrade
+from app.outbox.group_commit import GroupCommit
+from app.outbox.schema import check_schema, make_ready, upgrade
 from app.outbox.store import Arrival, Store
 from app.outbox.tables import metadata
 from tests.bridge_process import ROOT
+from tests.conftest import Said
 
 ARRIVAL = Arrival("drip-1", "4417", "{}", b"{}", received_at=1.0)
 
@@ -210,15 +215,105 @@ def test_a_failed_migration_leaves_nothing_behind(empty: Engine) -> None:
     assert Store(empty).put([ARRIVAL]) == {"drip-1"}
 
 
-def test_an_older_database_is_filled_from_what_it_keeps(empty: Engine) -> None:
-    call = '{"event": "Email Opened", "context": {"traits": {"email": "Ana@Example.com"}}}'
-    with empty.begin() as connection:
+def bring_to(engine: Engine, *revisions: str) -> None:
+    """The schema of an older version, by its migrations."""
+    with engine.begin() as connection:
         context = MigrationContext.configure(connection)
         with Operations.context(context):
-            old = import_module("app.outbox.migrations.versions.0001_events")
-            old.upgrade()
+            for name in revisions:
+                import_module(f"app.outbox.migrations.versions.{name}").upgrade()
         connection.execute(text("CREATE TABLE alembic_version (version_num varchar(32))"))
-        connection.execute(text("INSERT INTO alembic_version VALUES ('0001')"))
+        connection.execute(
+            text("INSERT INTO alembic_version VALUES (:number)"), {"number": revisions[-1][:4]}
+        )
+
+
+BEFORE_BODIES = ("0001_events", "0002_living_with_the_data", "0003_history_and_traffic")
+
+
+def test_an_upgrade_and_those_who_write_meanwhile_do_not_wait_for_one_another(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "LOCK_SECONDS", 0.2)
+    engine = open_database(make_url(postgres_url).set(drivername="postgresql+psycopg"))
+    bring_to(engine, *BEFORE_BODIES)
+    is_over = threading.Event()
+
+    def write() -> int:
+        turns = 0
+        with psycopg.connect(postgres_url) as connection:
+            while not is_over.is_set():
+                connection.execute("SELECT count(*) FROM events")
+                time.sleep(0.01)  # as long as it has the weakest lock on it
+                connection.execute("UPDATE events SET tries = 1")
+                connection.commit()
+                turns += 1
+        return turns
+
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write) for _ in range(4)]
+        time.sleep(0.2)
+        try:
+            upgrade(engine)
+        finally:
+            is_over.set()
+        assert all(writer.result() for writer in writers)
+    make_ready(engine)
+    engine.dispose()
+
+
+def test_an_upgrade_lets_others_write_while_one_holds_a_table_for_long(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "LOCK_SECONDS", 0.2)
+    engine = open_database(make_url(postgres_url).set(drivername="postgresql+psycopg"))
+    bring_to(engine, *BEFORE_BODIES)
+
+    with (
+        ThreadPoolExecutor(1) as pool,
+        psycopg.connect(postgres_url) as slow,
+        psycopg.connect(postgres_url, autocommit=True) as other,
+    ):
+        slow.execute("SELECT count(*) FROM events")
+        upgrading = pool.submit(upgrade, engine)
+        for _ in range(20):
+            other.execute("UPDATE events SET tries = 1")
+            time.sleep(0.05)
+        assert not upgrading.done()
+        slow.commit()
+        upgrading.result(timeout=30)
+    make_ready(engine)
+    engine.dispose()
+
+
+def test_an_upgrade_is_told_with_how_much_there_is_to_do(empty: Engine, said: Said) -> None:
+    bring_to(empty, *BEFORE_BODIES)
+
+    upgrade(empty)
+    upgrade(empty)
+
+    assert said.text.count("bringing the database to this version's schema") == 1
+    assert "'events': 0" in said.text
+    assert said.text.count("the database has this version's schema") == 1
+
+
+def test_a_file_of_an_older_version_is_left_to_who_may_upgrade_it(tmp_path: Path) -> None:
+    engine = open_database(make_url(f"sqlite:///{tmp_path}/bridge.db"))
+    bring_to(engine, *BEFORE_BODIES)
+
+    make_ready(engine, may_upgrade=False)
+    with pytest.raises(CannotStart):
+        check_schema(engine)
+
+    assert GroupCommit(Store(engine)).put(ARRIVAL)
+    check_schema(engine)
+    engine.dispose()
+
+
+def test_an_older_database_is_filled_from_what_it_keeps(empty: Engine) -> None:
+    call = '{"event": "Email Opened", "context": {"traits": {"email": "Ana@Example.com"}}}'
+    bring_to(empty, "0001_events")
+    with empty.begin() as connection:
         insert = text(
             "INSERT INTO events (message_id, account, state, payload, payload_bytes, raw,"
             " received_at, due_at, tries) VALUES (:id, '', :state, :payload, 0, :raw, 7, 7, 0)"

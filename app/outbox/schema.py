@@ -1,5 +1,6 @@
 """Is the database's schema the one this version works with, and how it becomes so."""
 
+import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -9,19 +10,35 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, func, inspect, select, text
 from sqlalchemy.exc import OperationalError
 
 from app.errors import CannotStart
+from app.logs import get_logger
+from app.outbox.engine import describe
+from app.outbox.tables import alerts, bodies, events, pauses, traffic
+
+log = get_logger(__name__)
 
 UPGRADE_COMMAND = "flask --app wsgi db upgrade"
 
 _LOCK = 0x627269646765
 """Any number that other users of the same PostgreSQL do not lock: "bridge" in ASCII."""
 
+LOCK_SECONDS = 2
+"""Webhooks wait behind an upgrade that waits for its turn: so it waits briefly, and tries again."""
 
-def make_ready(engine: Engine) -> None:
-    """Bring SQLite to this version's schema; see that PostgreSQL has it.
+TRIES = 30
+
+HELD_UP = ("40P01", "55P03")
+"""Deadlock, and lock not available."""
+
+IN_ORDER = tuple(table.name for table in (events, bodies, traffic, pauses, alerts))
+
+
+def make_ready(engine: Engine, may_upgrade: bool = True) -> None:
+    """Bring SQLite to this version's schema; see that PostgreSQL has it. If it may not upgrade, a
+    file of an older version is left to who may: it takes a minute for a million events.
 
     Raises `CannotStart` with what to do. An SQLite file has one bridge over it; a PostgreSQL may be
     serving an older version's processes at this moment, so its operator says when.
@@ -29,7 +46,8 @@ def make_ready(engine: Engine) -> None:
     found = _revision(engine)
     check_encoding(engine)
     if engine.dialect.name == "sqlite" and _is_older(found):
-        upgrade(engine)
+        if found is None or may_upgrade:
+            upgrade(engine)
     else:
         _insist_on_ours(found)
 
@@ -73,15 +91,58 @@ def upgrade(engine: Engine) -> None:
     Raises `CannotStart` if the database is not one to work with.
     """
     check_encoding(engine)
+    for _ in range(TRIES - 1):
+        try:
+            _upgrade(engine)
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) not in HELD_UP:
+                raise
+            log.warning("another holds the tables, trying again", reason=describe(error))
+            time.sleep(LOCK_SECONDS)
+        else:
+            return
+    _upgrade(engine)
+
+
+def _upgrade(engine: Engine) -> None:
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        found = MigrationContext.configure(connection).get_current_revision()
+        if not _is_older(found):
+            return
+        if engine.dialect.name == "postgresql":
+            _lock_tables(connection)
+        began = time.monotonic()
+        tell = {
+            "found": found,
+            "wanted": _scripts().get_current_head(),
+            "events": _count(connection),
+        }
+        log.info("bringing the database to this version's schema", **tell)
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    log.info("the database has this version's schema", seconds=round(time.monotonic() - began, 1))
     if engine.dialect.name == "sqlite":
         _let_it_shrink(engine)
+
+
+def _lock_tables(connection: Connection) -> None:
+    """The strongest locks first, and in the order in which writers come to the tables: who held a
+    weaker one meanwhile would wait for whoever waits for it."""
+    found = inspect(connection).get_table_names()
+    ours = [name for name in IN_ORDER if name in found]
+    connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+    if ours:
+        connection.execute(text(f"LOCK TABLE {', '.join(ours)} IN ACCESS EXCLUSIVE MODE"))
+
+
+def _count(connection: Connection) -> int:
+    if not inspect(connection).has_table(events.name):
+        return 0
+    return connection.scalar(select(func.count()).select_from(events)) or 0
 
 
 def _let_it_shrink(engine: Engine) -> None:

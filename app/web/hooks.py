@@ -47,7 +47,8 @@ def on_starting(settings: Settings) -> Callable[[Any], None]:
         server.log.error_log.setLevel(max(server.log.error_log.level, logging.INFO))
         metrics.remove_folders_of_the_dead()
         try:
-            check_database(settings)
+            # an upgrade may take a minute: meanwhile there is somebody to answer 429
+            check_database(settings, may_upgrade=False)
         except CannotStart as error:
             raise SystemExit(str(error)) from None
 
