@@ -14,6 +14,7 @@ from app.errors import CannotStart
 from app.outbox.alert_book import AlertBook
 from app.outbox.census import Census, take_census
 from app.outbox.census_taker import CensusTaker
+from app.outbox.clock import Clock, bring_back, make_due
 from app.outbox.engine import describe, open_database
 from app.outbox.group_commit import GroupCommit
 from app.outbox.pruning import Pruning
@@ -44,6 +45,7 @@ class Bridge:
     census: CensusTaker
     watch: Watch
     pruning: Pruning
+    clock: Clock
 
     def start_watch(self) -> None:
         """Every process that stays: what has gone wrong may be that another is gone."""
@@ -56,8 +58,16 @@ class Bridge:
 
     def start_delivery(self) -> threading.Thread:
         """Send, and prune on the side; `delivery.stop` ends the sending."""
-        every(PRUNE_EVERY, lambda: self.pruning.run(time.time()), "pruning")
+        every(PRUNE_EVERY, lambda: self.tidy(time.time(), time.monotonic()), "pruning")
         return self.delivery.start()
+
+    def tidy(self, now: float, steady: float) -> None:
+        """Make due what a wrong clock put off, and prune by one that is believed; `steady` is of a
+        clock that nobody sets."""
+        make_due(self.store.engine, now)
+        if self.clock.is_believed(now, steady):
+            bring_back(self.store.engine, now)
+            self.pruning.run(now)
 
 
 def build_bridge(settings: Settings) -> Bridge:
@@ -82,6 +92,7 @@ def build_bridge(settings: Settings) -> Bridge:
             is_kept=lambda: outbox.trouble is None,
         ),
         pruning=Pruning(store.engine, settings.sent_retention_days, settings.failed_retention_days),
+        clock=Clock(store.engine),
     )
 
 

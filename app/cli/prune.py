@@ -1,6 +1,7 @@
 """`prune`: events that ended long ago go."""
 
 import time
+from datetime import UTC, datetime
 
 import click
 from flask.cli import with_appcontext
@@ -9,13 +10,23 @@ from app.cli.checked_database import checked_database
 
 
 @click.command()
+@click.option("--clock-is-right", is_flag=True, help="The bridge was off for more than a day.")
 @with_appcontext
-def prune() -> None:
+def prune(clock_is_right: bool) -> None:
     """Remove events older than SENT_RETENTION_DAYS and FAILED_RETENTION_DAYS.
 
     Those that wait to be sent are never removed.
     """
+    now = time.time()
     with checked_database() as bridge:
-        pruned = bridge.pruning.run(time.time())
+        if clock_is_right:
+            bridge.clock.believe(now)
+        elif not bridge.clock.is_believed(now, time.monotonic()):
+            raise click.ClickException(
+                f"The clock says {datetime.fromtimestamp(now, UTC):%Y-%m-%d}, more than a day from "
+                "what the bridge last saw, so nothing was removed. If it is right: "
+                "flask --app wsgi prune --clock-is-right"
+            )
+        pruned = bridge.pruning.run(now)
     found = ", ".join(f"{count:,} {state}" for state, count in pruned.items())
     click.echo(f"Removed: {found}." if found else "Nothing was old enough to be removed.")

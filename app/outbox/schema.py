@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from app.errors import CannotStart
 from app.logs import get_logger
 from app.outbox.engine import describe
-from app.outbox.tables import alerts, bodies, events, pauses, traffic
+from app.outbox.tables import events, metadata
 
 log = get_logger(__name__)
 
@@ -32,8 +32,6 @@ TRIES = 30
 
 HELD_UP = ("40P01", "55P03")
 """Deadlock, and lock not available."""
-
-IN_ORDER = tuple(table.name for table in (events, bodies, traffic, pauses, alerts))
 
 
 def make_ready(engine: Engine, may_upgrade: bool = True) -> None:
@@ -115,33 +113,29 @@ def _upgrade(engine: Engine) -> None:
         if engine.dialect.name == "postgresql":
             _lock_tables(connection)
         began = time.monotonic()
-        tell = {
-            "found": found,
-            "wanted": _scripts().get_current_head(),
-            "events": _count(connection),
-        }
-        log.info("bringing the database to this version's schema", **tell)
+        if found:
+            log.info("bringing the database to this version's schema", events=_count(connection))
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-    log.info("the database has this version's schema", seconds=round(time.monotonic() - began, 1))
+    if found:
+        took = round(time.monotonic() - began, 1)
+        log.info("the database has this version's schema", seconds=took)
     if engine.dialect.name == "sqlite":
         _let_it_shrink(engine)
 
 
 def _lock_tables(connection: Connection) -> None:
-    """The strongest locks first, and in the order in which writers come to the tables: who held a
-    weaker one meanwhile would wait for whoever waits for it."""
+    """The strongest locks first, in the order of the tables, which is that of the writers: who held
+    a weaker one meanwhile would wait for whoever waits for it."""
     found = inspect(connection).get_table_names()
-    ours = [name for name in IN_ORDER if name in found]
+    ours = [name for name in metadata.tables if name in found]
     connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
     if ours:
         connection.execute(text(f"LOCK TABLE {', '.join(ours)} IN ACCESS EXCLUSIVE MODE"))
 
 
 def _count(connection: Connection) -> int:
-    if not inspect(connection).has_table(events.name):
-        return 0
     return connection.scalar(select(func.count()).select_from(events)) or 0
 
 

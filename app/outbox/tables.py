@@ -144,6 +144,14 @@ traffic = Table(
     Column("sent", Integer, nullable=False),
 )
 
+clock = Table(
+    "clock",
+    metadata,
+    # one row: until when the clock was seen to run evenly, and was believed
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seen_at", Double, nullable=False),
+)
+
 
 def columns_of(names: Iterable[str]) -> list[Column[Any]]:
     """The columns of `whole` with these names."""
