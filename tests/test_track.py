@@ -41,6 +41,10 @@ def with_properties(**properties: Any) -> DripEvent:
     return EVENT._replace(properties=properties)
 
 
+def id_of(received_at: float = 0.0, **changes: Any) -> str:
+    return message_id(EVENT._replace(**changes), received_at)
+
+
 def errors_of(event: DripEvent) -> dict[str, list[str]]:
     with pytest.raises(Unreadable) as unreadable:
         event_to_track(event, 0.0)
@@ -52,6 +56,24 @@ def nested(depth: int) -> list[Any]:
     for _ in range(depth):
         inner = [inner]
     return inner
+
+
+@pytest.mark.parametrize("name", ["subscriber.opened_email", "subscriber.clicked_email"])
+def test_without_a_time_a_further_open_or_click_is_another_one(name: str) -> None:
+    without = {"name": name, "occurred_at": None}
+    assert id_of(600.0, **without) == id_of(659.9, **without)
+    assert id_of(600.0, **without) != id_of(660.0, **without)
+
+
+@pytest.mark.parametrize(
+    "name", ["subscriber.received_email", "subscriber.bounced", "subscriber.unsubscribed_all"]
+)
+def test_without_a_time_what_happens_once_is_the_same_whenever_it_comes(name: str) -> None:
+    assert id_of(0.0, name=name, occurred_at=None) == id_of(9e9, name=name, occurred_at=None)
+
+
+def test_with_a_time_an_open_is_the_same_whenever_it_comes() -> None:
+    assert id_of(0.0) == id_of(9e9)
 
 
 def test_the_call_and_its_id_are_the_same_in_every_process() -> None:
@@ -89,7 +111,7 @@ def test_the_call_and_its_id_are_the_same_in_every_process() -> None:
 def test_the_id_stays_where_the_profile_or_the_order_of_keys_changes(
     changes: dict[str, Any],
 ) -> None:
-    assert message_id(EVENT._replace(**changes)) == message_id(EVENT)
+    assert id_of(**changes) == id_of()
 
 
 def test_the_time_of_receipt_is_not_in_the_id() -> None:
@@ -117,7 +139,7 @@ def test_the_time_of_receipt_is_not_in_the_id() -> None:
     ],
 )
 def test_the_id_tells_apart_what_differs_in_any_identifying_part(changes: dict[str, Any]) -> None:
-    assert message_id(EVENT._replace(**changes)) != message_id(EVENT)
+    assert id_of(**changes) != id_of()
 
 
 @pytest.mark.parametrize(
@@ -137,11 +159,11 @@ def test_the_id_tells_apart_what_differs_in_any_identifying_part(changes: dict[s
     ids=["kinds of unsubscribing", "known by email only", "known by user_id only"],
 )
 def test_two_events_or_people_have_two_ids(first: dict[str, Any], second: dict[str, Any]) -> None:
-    assert message_id(EVENT._replace(**first)) != message_id(EVENT._replace(**second))
+    assert id_of(**first) != id_of(**second)
 
 
 def test_the_id_is_short_enough_for_segment() -> None:
-    assert len(message_id(EVENT)) < 100
+    assert len(id_of()) < 100
 
 
 @pytest.mark.parametrize(("letter", "size"), [("x", 1), ("é", 6), ("🎉", 12), ("\x00", 6)])

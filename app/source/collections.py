@@ -19,6 +19,9 @@ COLLECTIONS: Mapping[str, str] = MappingProxyType(
 )
 """Drip event → collection: the track call's event name, to the letter."""
 
+HAPPEN_AGAIN = frozenset({"subscriber.opened_email", "subscriber.clicked_email"})
+"""What a person does any number of times with one mail."""
+
 DOCUMENTED_PROPERTIES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "delivery_id": ("properties", "delivery_id"),

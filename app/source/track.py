@@ -11,7 +11,12 @@ from typing import Any, NamedTuple
 from segment.analytics.client import MAX_MSG_SIZE, Client
 
 from app.errors import Unreadable
-from app.source.collections import COLLECTIONS, DOCUMENTED_PROPERTIES, is_discarded
+from app.source.collections import (
+    COLLECTIONS,
+    DOCUMENTED_PROPERTIES,
+    HAPPEN_AGAIN,
+    is_discarded,
+)
 from app.source.schema import DripEvent
 from app.version import VERSION
 
@@ -48,7 +53,7 @@ def event_to_track(event: DripEvent, received_at: float) -> TrackCall:
     (docs/facts.md § 2).
     """
     try:
-        identity = message_id(event)
+        identity = message_id(event, received_at)
         call = _build(event, identity, received_at)
         payload = _ENCODER.encode(call)
     except ValueError:
@@ -58,19 +63,24 @@ def event_to_track(event: DripEvent, received_at: float) -> TrackCall:
     return TrackCall(identity, call["event"], event.account_id or "", event.email, payload)
 
 
-def message_id(event: DripEvent) -> str:
+def message_id(event: DripEvent, received_at: float) -> str:
     """The same event gives the same id in every process and version, and no other event gives it.
 
     Of the profile it takes only who it is, since the rest changes between re-sends. Segment drops
     repeats across all of its workspaces, so the account is in it too (docs/facts.md § 2).
+
+    Of opens and clicks without a time the minute of receipt is in it, or every further one of a
+    mail would pass for a re-send of the first: a re-send after that minute counts as another.
     """
-    identity = {
+    identity: dict[str, Any] = {
         "event": event.name,
         "account": event.account_id,
         "subscriber": event.subscriber_id or event.email or event.user_id,
         "occurred_at": event.occurred_at and event.occurred_at.isoformat(timespec="microseconds"),
         "properties": event.properties,
     }
+    if event.occurred_at is None and event.name in HAPPEN_AGAIN:
+        identity["received_minute"] = int(received_at // 60)
     canonical = _CANONICAL.encode(identity)
     return f"drip-{sha256(canonical.encode()).hexdigest()}"
 
