@@ -18,6 +18,7 @@ from app.outbox.clock import Clock, bring_back, make_due
 from app.outbox.engine import describe, open_database
 from app.outbox.group_commit import GroupCommit
 from app.outbox.pruning import Pruning
+from app.outbox.quarantine import Quarantine
 from app.outbox.schema import check_schema, make_ready
 from app.outbox.store import Store
 from app.recurring import every
@@ -75,7 +76,7 @@ def build_bridge(settings: Settings) -> Bridge:
     store = Store(open_database(settings.database_url, OF_THE_REST))
     outbox = GroupCommit(Store(open_database(settings.database_url, OF_WEBHOOKS)))
     segment = Segment(settings.segment_host, settings.write_key, settings.write_keys)
-    census = CensusTaker(lambda: _look(store.engine, segment))
+    census = CensusTaker(lambda: _look(store.engine, segment, outbox.quarantine))
     hours = settings.alert_silence_hours
     return Bridge(
         settings=settings,
@@ -96,9 +97,11 @@ def build_bridge(settings: Settings) -> Bridge:
     )
 
 
-def _look(engine: Engine, segment: Segment) -> Census:
+def _look(engine: Engine, segment: Segment, quarantine: Quarantine) -> Census:
     check_schema(engine)
-    return take_census(engine, time.time(), segment.key_for)
+    census = take_census(engine, time.time(), segment.key_for)
+    quarantine.note(census.quarantine_bytes)
+    return census
 
 
 def bridge_of(app: Flask = current_app) -> Bridge:

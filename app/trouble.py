@@ -1,6 +1,7 @@
 """What is wrong, from the figures: each in a sentence that says what to do. Pure."""
 
 from app.outbox.census import Census
+from app.outbox.quarantine import MOST_BYTES, is_full
 
 OLDEST = 300.0
 """Seconds that an event may wait."""
@@ -65,6 +66,13 @@ def _of_the_last_hour(census: Census) -> dict[str, str]:
         found["quarantined"] = (
             f"In the last hour {_count(quarantined, 'webhook')} could not be read, and went to "
             "quarantine. Why: flask --app wsgi events --state quarantined"
+        )
+    if is_full(census.quarantine_bytes):
+        found["quarantine full"] = (
+            f"Quarantine has its {MOST_BYTES // 1_000_000} MB, so a webhook that cannot be read is "
+            "answered 429. Why: flask --app wsgi events --state quarantined. Where a newer version "
+            "can read them: flask --app wsgi requeue --quarantined. A lower FAILED_RETENTION_DAYS "
+            "removes the oldest."
         )
     return found
 

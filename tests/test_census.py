@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, Select, func, select, text
 from app.outbox import census
 from app.outbox.census import Census, Pause, take_census
 from app.outbox.last_received import NEWEST
+from app.outbox.quarantine import OVERHEAD
 from app.outbox.store import Store
 from app.outbox.tables import events
 from tests.whole_rows import put_whole
@@ -109,6 +110,16 @@ def test_what_failed_within_the_hour(engine: Engine) -> None:
     assert (found.died_lately, found.quarantined_lately) == (2, 3)
 
 
+def test_how_much_is_in_quarantine(engine: Engine) -> None:
+    keep(
+        engine,
+        event(1, "quarantined", raw=b"x" * 700_000),
+        event(2, "quarantined", raw=b"x" * 3),
+        event(3, "dead", raw=b"x" * 90_000),
+    )
+    assert take(engine).quarantine_bytes == 700_003 + 2 * OVERHEAD
+
+
 def test_a_pause_lasts_until_a_minute_after_its_end(store: Store) -> None:
     store.note_pause("5150", NOW + 30, "HTTP 403")
     store.note_pause("4417", NOW - 59, "HTTP 401")
@@ -137,6 +148,7 @@ STATEMENTS = {
     "settled": census.SETTLED,
     "oldest": census.OLDEST,
     "last webhook": NEWEST,
+    "quarantine": census.QUARANTINE_BYTES,
     "last sent": census.LAST_SENT,
     "lately": census._settled_since(NOW - 3600),  # noqa: SLF001 - what it asks is the point
 }

@@ -13,7 +13,7 @@ from app.outbox import census_taker
 from app.outbox.census import Census
 from app.outbox.census_taker import CensusTaker, NoCensus
 
-SOME = Census({}, None, False, None, None, 0, 0, (), 0)
+SOME = Census({}, None, False, None, None, 0, 0, 0, (), 0)
 
 
 class Counting:

@@ -334,6 +334,33 @@ def test_prune_removes_what_the_settings_say(app: Flask, store: Store) -> None:
     assert (result.exit_code, result.stdout) == (0, "Nothing was old enough to be removed.\n")
 
 
+FULL_DISK = {
+    "sqlite": (
+        (
+            "CREATE TRIGGER full_disk BEFORE DELETE ON events"
+            " BEGIN SELECT raise(ABORT, 'database or disk is full'); END"
+        ),
+    ),
+    "postgresql": (
+        (
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE 'could not extend file: No space left on device'; END $$"
+        ),
+        "CREATE TRIGGER full_disk BEFORE DELETE ON events EXECUTE FUNCTION full_disk()",
+    ),
+}
+
+
+def test_on_a_full_disk_prune_says_what_to_do(app: Flask, store: Store) -> None:
+    put_quarantined(store, "raw", b"")
+    with store.engine.begin() as connection:
+        for statement in FULL_DISK[store.engine.dialect.name]:
+            connection.exec_driver_sql(statement)
+    result = run(app, "prune", "--clock-is-right")
+    assert result.exit_code == 1
+    assert result.stderr.endswith("free 10 MB, and run it again\n")
+
+
 # the database
 
 COMMANDS = (

@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, func, select
+from sqlalchemy import Engine, event, func, select, update
+from sqlalchemy.engine import make_url
 
+from app.outbox.engine import open_database
+from app.outbox.erasure import Erasure
+from app.outbox.pace import STEP_BYTES
 from app.outbox.pruning import DAY, STEP, Pruning
+from app.outbox.schema import upgrade
 from app.outbox.store import Store
 from app.outbox.tables import bodies
 from tests.test_store import (
@@ -93,6 +98,39 @@ def test_a_step_is_of_some_hundred_at_most(store: Store, pruning: Pruning) -> No
     assert pruning.step(NOW * 10) == {"sent": STEP - 100, "dead": 100}
     assert pruning.step(NOW * 10) == {"dead": STEP - 200}
     assert pruning.step(NOW * 10) == {}
+
+
+def test_a_step_is_of_some_megabytes_at_most(store: Store, pruning: Pruning) -> None:
+    put_settled(store, 5, "dead", 0.0)
+    with store.engine.begin() as connection:
+        connection.execute(update(bodies).values(raw=b"x" * 400_000))
+    assert [pruning.step(NOW * 10).total() for _ in range(4)] == [2, 2, 1, 0]
+
+
+def test_one_that_is_larger_than_a_step_goes_alone(store: Store, pruning: Pruning) -> None:
+    put_settled(store, 2, "dead", 0.0)
+    with store.engine.begin() as connection:
+        connection.execute(update(bodies).values(raw=b"x" * (STEP_BYTES + 1)))
+    assert [pruning.step(NOW * 10).total() for _ in range(3)] == [1, 1, 0]
+
+
+@pytest.mark.parametrize("erases", [True, False], ids=["erase", "prune"])
+def test_large_bodies_go_with_little_room_beside_them(tmp_path: Path, erases: bool) -> None:
+    engine = open_database(make_url(f"sqlite:///{tmp_path}/bridge.db"))
+    upgrade(engine)
+    store = Store(engine)
+    body = b"x" * 500_000 + b" ana@example.com"
+    for number in range(30):
+        store.put([arrival(f"raw-{number}", payload=None, raw=body, received_at=0.0)])
+
+    if erases:
+        gone = Erasure(engine, "ana@example.com", wait=no_wait).erase()
+    else:
+        gone = Pruning(engine, SENT_DAYS, FAILED_DAYS).run(NOW * 10, no_wait)
+
+    assert gone == {"quarantined": 30}
+    assert (tmp_path / "bridge.db-wal").stat().st_size < 8_000_000
+    engine.dispose()
 
 
 def test_it_stops_when_told_to(store: Store, pruning: Pruning) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, Row, select
+from sqlalchemy import Engine, Row, delete, select
 from sqlalchemy.engine import make_url
 from werkzeug.test import TestResponse
 
@@ -26,6 +26,7 @@ from app.outbox.schema import upgrade
 from app.outbox.tables import events, whole
 from app.settings import Settings
 from app.source.webhook import body_to_track
+from app.trouble import census_to_troubles
 from tests.bridge_process import ROOT
 from tests.conftest import TOKEN, Said
 
@@ -221,6 +222,23 @@ def test_pages_that_have_all_their_connections_take_none_of_the_webhooks(
         began = time.monotonic()
         assert post(app.test_client(), OPENED).status_code == 200
         assert time.monotonic() - began < BUSY_SECONDS
+
+
+def test_a_full_quarantine_takes_no_more_and_events_go_on(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.outbox.quarantine.MOST_BYTES", 5_000)
+    answers = [post(client, b"%d" % n + b"x" * 1_000).status_code for n in range(4)]
+    assert answers == [200, 200, 429, 429]
+    assert post(client, OPENED).get_json()["status"] == "accepted"
+    assert len(rows_of(app)) == 3
+
+    bridge = bridge_of(app)
+    assert "Quarantine has its" in str(census_to_troubles(bridge.census.latest(), time.time()))
+    with bridge.store.engine.begin() as connection:
+        connection.execute(delete(events).where(events.c.state == "quarantined"))
+    bridge.census._take()  # noqa: SLF001 - as it does by itself, later
+    assert post(client, b"x").get_json()["status"] == "quarantined"
 
 
 REFUSE = """

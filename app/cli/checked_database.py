@@ -10,6 +10,9 @@ from app.bridge import Bridge, bridge_of, check_database
 from app.errors import CannotStart
 from app.outbox.engine import describe
 
+FULL = ("disk is full", "No space left")
+"""In the words of either engine."""
+
 
 @contextmanager
 def checked_database() -> Iterator[Bridge]:
@@ -21,4 +24,11 @@ def checked_database() -> Iterator[Bridge]:
     except CannotStart as error:
         raise click.ClickException(str(error)) from None
     except SQLAlchemyError as error:
-        raise click.ClickException(f"DATABASE_URL: {describe(error)}") from None
+        raise click.ClickException(f"DATABASE_URL: {_to_words(error)}") from None
+
+
+def _to_words(error: SQLAlchemyError) -> str:
+    said = describe(error)
+    if any(full in said for full in FULL):
+        said += ". Also to remove something takes some room: free 10 MB, and run it again"
+    return said

@@ -7,7 +7,8 @@ from sqlalchemy import Connection, Engine, Select, func, literal_column, select,
 
 from app.outbox.conditions import IS_PENDING, IS_SETTLED
 from app.outbox.last_received import NEWEST
-from app.outbox.tables import events, pauses
+from app.outbox.quarantine import OVERHEAD
+from app.outbox.tables import bodies, events, pauses, whole
 
 KeyFor = Callable[[str], str | None]
 
@@ -41,6 +42,8 @@ class Census:
     last_sent: float | None
     died_lately: int
     quarantined_lately: int
+    quarantine_bytes: int
+    """Which are in quarantine, as `Quarantine` counts them."""
     pauses: tuple[Pause, ...]
     database_bytes: int
     """Tables and indexes; of PostgreSQL the whole database."""
@@ -63,6 +66,7 @@ def take_census(engine: Engine, now: float, key_for: KeyFor) -> Census:
             last_sent=connection.scalar(LAST_SENT),
             died_lately=lately.get("dead", 0),
             quarantined_lately=lately.get("quarantined", 0),
+            quarantine_bytes=connection.scalar(QUARANTINE_BYTES) or 0,
             pauses=_pauses(connection, now),
             database_bytes=connection.scalar(SIZE[engine.dialect.name]) or 0,
         )
@@ -80,6 +84,11 @@ OLDEST = (
 )
 LAST_SENT = select(func.max(events.c.settled_at)).where(
     IS_SETTLED, events.c.state == literal_column("'sent'")
+)
+QUARANTINE_BYTES = (
+    select(func.sum(func.length(bodies.c.raw) + OVERHEAD))
+    .select_from(whole)
+    .where(IS_SETTLED, events.c.state == literal_column("'quarantined'"))
 )
 SIZE = {
     "sqlite": text("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"),

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from app.outbox.engine import BUSY_SECONDS, LOOK_EVERY, describe
 from app.outbox.history import Attempt, attempt_to_line, read_history
 from app.outbox.mention import Mention
-from app.outbox.pace import Wait, in_steps
+from app.outbox.pace import Wait, in_steps, within
 from app.outbox.tables import alerts, bodies, events, notes, pauses, whole
 from app.outbox.words import storable
 
@@ -85,6 +85,7 @@ class Erasure:
         self._looked_at = 0
         """The highest id so far."""
         self._found: list[int] = []
+        self._sizes: dict[int, int] = {}
         self.others: set[int] = set()
         """Events of other people that mention the address: they stay, without what mentions it."""
 
@@ -103,6 +104,7 @@ class Erasure:
             for id_, state, email, payload, raw, *words in page:
                 if any(map(self._mention.is_in, (email, payload, raw))):
                     self._found.append(id_)
+                    self._sizes[id_] = len(raw) + len(payload or "")
                     if self._without_mention(email, payload) is None:
                         states[state] += 1
                     else:
@@ -205,8 +207,8 @@ class Erasure:
         waiting, self._found = self._found, []
 
         def step() -> bool:
-            ids = waiting[:STEP]
-            del waiting[:STEP]
+            ids = within((id_, self._sizes[id_]) for id_ in waiting[:STEP])
+            del waiting[: len(ids)]
             done, states = self._erase(ids, also_leased)
             erased.update(states)
             self._found += self._not_erased(set(ids) - done)

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.concurrency import THREADS, Concurrency
 from app.errors import CannotKeep, CannotStart, ContentRefused
 from app.outbox.engine import describe, is_of_content, sleeping_by
+from app.outbox.quarantine import Quarantine
 from app.outbox.schema import make_ready
 from app.outbox.store import Arrival, Store
 
@@ -50,6 +51,7 @@ class GroupCommit:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.quarantine = Quarantine()
         self._queue: deque[_Waiting] = deque()
         self._trouble: str | None = None
         """Why nothing can be kept, from the first failure to the next commit."""
@@ -81,6 +83,8 @@ class GroupCommit:
         may yet have been under way when the wait ran out; sent again, it will be found to be a
         duplicate.
         """
+        if arrival.payload is None:
+            self.quarantine.take(arrival.raw)
         trouble = self._trouble
         if trouble is None:
             return self._put(arrival, LONGEST_WAIT)

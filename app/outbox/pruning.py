@@ -4,11 +4,11 @@ import time
 from collections import Counter
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, select, text
+from sqlalchemy import Connection, Engine, delete, func, select, text
 
 from app.outbox.conditions import IS_SETTLED
-from app.outbox.pace import Wait, in_steps
-from app.outbox.tables import events
+from app.outbox.pace import Wait, in_steps, within
+from app.outbox.tables import bodies, events, whole
 from app.outbox.traffic import prune_traffic
 from app.settings import LEAST_DAYS
 
@@ -70,13 +70,14 @@ class Pruning:
 
 def _prune(connection: Connection, state: str, before: float, most: int) -> int:
     old = (
-        select(events.c.id)
+        select(events.c.id, func.length(bodies.c.raw) + events.c.payload_bytes)
+        .select_from(whole)
         .where(events.c.state == state, IS_SETTLED, events.c.settled_at < before)
         .order_by(events.c.settled_at)
         .limit(most)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=events)
     )
-    ids = connection.scalars(old).all()
+    ids = within(map(tuple, connection.execute(old)))
     connection.execute(delete(events).where(events.c.id.in_(ids)))
     return len(ids)
 
