@@ -36,16 +36,20 @@ class Figure:
     """One row of the table."""
 
     name: str
-    bar: Bar
+    bar: Bar | None
+    """None if there is nothing to reach: a figure to compare others with."""
     seen: Sequence[float]
     """A value a round, or one."""
 
     def row(self) -> str:
         """In Markdown."""
-        median, unit = statistics.median(self.seen), self.bar.unit
+        median = statistics.median(self.seen)
+        unit = self.bar.unit if self.bar else ""
         seen = f"{short(median)}{unit}"
         if len(self.seen) > 1:
             seen += f" ({short(min(self.seen))} to {short(max(self.seen))})"
+        if self.bar is None:
+            return f"| {self.name} | – | {seen} | |"
         verdict = "met" if self.bar.is_met(median) else "short"
         return f"| {self.name} | {self.bar} | {seen} | {verdict} |"
 
