@@ -49,7 +49,7 @@ class Figure:
         if len(self.seen) > 1:
             seen += f" ({short(min(self.seen))} to {short(max(self.seen))})"
         if self.bar is None:
-            return f"| {self.name} | – | {seen} | |"
+            return f"| {self.name} | none | {seen} | |"
         verdict = "met" if self.bar.is_met(median) else "short"
         return f"| {self.name} | {self.bar} | {seen} | {verdict} |"
 
