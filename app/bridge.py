@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app
 from sqlalchemy import Engine
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.alerts import LOOK_EVERY, Watch
@@ -74,7 +75,7 @@ class Bridge:
 def build_bridge(settings: Settings) -> Bridge:
     """Nothing is connected and no thread runs yet: a process may still fork."""
     store = Store(open_database(settings.database_url, OF_THE_REST))
-    outbox = GroupCommit(Store(open_database(settings.database_url, OF_WEBHOOKS)))
+    outbox = GroupCommit(Store(_for_webhooks(settings.database_url, store.engine)))
     segment = Segment(settings.segment_host, settings.write_key, settings.write_keys)
     census = CensusTaker(lambda: _look(store.engine, segment, outbox.quarantine))
     hours = settings.alert_silence_hours
@@ -95,6 +96,14 @@ def build_bridge(settings: Settings) -> Bridge:
         pruning=Pruning(store.engine, settings.sent_retention_days, settings.failed_retention_days),
         clock=Clock(store.engine),
     )
+
+
+def _for_webhooks(url: URL, of_the_rest: Engine) -> Engine:
+    """Of SQLite the same: its pool is not limited, and all of a process's connections have to be
+    given up together after the file was read-only, or each new one is so too."""
+    if of_the_rest.dialect.name == "sqlite":
+        return of_the_rest
+    return open_database(url, OF_WEBHOOKS)
 
 
 def _look(engine: Engine, segment: Segment, quarantine: Quarantine) -> Census:

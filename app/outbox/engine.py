@@ -184,7 +184,8 @@ def _write_lock_first(connection: Connection) -> None:
                 return
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # to fail in SQLAlchemy's words
     finally:
-        driver.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+        if not connection.invalidated:
+            driver.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
 
 def _prepare(connection: Any) -> None:

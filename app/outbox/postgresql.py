@@ -42,12 +42,13 @@ def open_postgresql(url: URL, connections: int, patience: int) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _promise(connection: Any, record: Any) -> None:
+        connection.autocommit = True
         if _is_pooled(connection):
             record.info["pooled"] = True
             connection.prepare_threshold = None
         else:
             connection.execute(f"SET {promises.format('')}")
-        connection.commit()
+        connection.autocommit = False
 
     @event.listens_for(engine, "begin")
     def _promise_once_more(connection: Connection) -> None:
