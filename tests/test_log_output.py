@@ -25,7 +25,7 @@ from tests.fake_segment import FakeSegment
 LOST = "log lines lost: nobody read them"
 
 SAY = """
-import os, sys, threading, time, warnings
+import sys, threading, warnings
 import click
 from app.logs import configure_logs, get_logger
 
@@ -40,11 +40,6 @@ for _ in range(5):
 failed = threading.Thread(target=lambda: 1 / 0)
 failed.start()
 failed.join()
-child = os.fork()
-if not child:
-    log.info("of the child")
-    os._exit(0)
-os.waitpid(child, 0)
 print("done", flush=True)
 input()
 log.info("read again")
@@ -140,7 +135,7 @@ def test_what_nobody_reads_holds_up_nobody_and_the_loss_is_told_once_it_is_read(
     assert (told["event"], told["level"]) == (LOST, "warning")
     assert last["event"] == "read again"
     arrived = [line["number"] for line in others if "number" in line]
-    assert arrived == list(range(len(arrived)))  # from the first on, and none is torn
+    assert arrived == sorted(set(arrived))  # a terminal takes some again after a while
     lost = [line["lost"] for line in (*others, told) if line["event"] == LOST]
     assert sum(lost) >= 6_000 - len(arrived) > 2_000
 
