@@ -8,7 +8,8 @@ import logging
 import random
 import threading
 import time
-from collections import Counter
+from bisect import bisect_right
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
@@ -24,7 +25,7 @@ from app.outbox.store import Claimed, Lease, Store
 log = get_logger(__name__)
 
 TURN = 0.1
-"""Seconds for which an account's batches follow one another: to ask whose turn it is after each one
+"""Seconds for which a key's batches follow one another: to ask whose turn it is after each one
 takes a tenth of the time (docs/performance.md), to let others wait longer is not fair."""
 
 POLL = 0.1
@@ -80,6 +81,8 @@ class Delivery:
         self._chance = chance
         self._stopping = threading.Event()
         self._paused: dict[str, tuple[float, float]] = {}
+        self._latest: dict[str, str] = {}
+        """The account with which its latest batch ended, by key."""
         self._not_reached: dict[str, int] = {}
         """How often in a row, by key."""
         self._good_at: dict[str, float] = {}
@@ -122,31 +125,41 @@ class Delivery:
             pass
 
     def deliver_due(self) -> bool:
-        """Send what fits into a turn for each account that has events due; whether more wait."""
-        more = False
-        for account in self._store.due_accounts(self._clock()):
+        """Send what fits into a turn for each key that has events due; whether more wait."""
+        accounts: dict[str, list[str]] = {}
+        for account in sorted(self._store.due_accounts(self._clock())):
             key = self._destination.key_for(account)
             if key is None:
                 self._tell_held(account)
             else:
-                more |= self._take_turn(key, account)
+                accounts.setdefault(key, []).append(account)
+        more = False
+        for key, of_key in accounts.items():
+            more |= self._take_turn(key, of_key)
         return more
 
-    def _take_turn(self, key: str, account: str) -> bool:
-        """Send full batches for a moment, and one that is not; whether there are more."""
+    def _take_turn(self, key: str, accounts: Sequence[str]) -> bool:
+        """Send full batches for a moment, and one that is not; whether there are more. The first
+        accounts are those that come after the last ones of its turn before."""
+        begins = bisect_right(accounts, self._latest[key]) if key in self._latest else 0
+        waiting = deque([*accounts[begins:], *accounts[:begins]])
         ends = time.monotonic() + TURN
-        while not self._is_paused(key) and not self._stopping.is_set():
-            lease = self._claim(account)
+        while waiting and not self._is_paused(key) and not self._stopping.is_set():
+            asked = [waiting.popleft() for _ in range(min(len(waiting), MOST_EVENTS))]
+            lease = self._claim(asked)
             self._send(key, lease)
-            if not _is_full(lease):
-                return False
+            self._latest[key] = asked[-1]
+            if _is_full(lease):  # the last one of it may have more, and those behind had no turn
+                self._latest[key] = last = lease.events[-1].account
+                waiting.extendleft(reversed(asked[asked.index(last) + 1 :]))
+                waiting.append(last)
             if time.monotonic() > ends:
-                return True
+                return bool(waiting)
         return False
 
-    def _claim(self, account: str) -> Lease:
+    def _claim(self, accounts: Sequence[str]) -> Lease:
         now = self._clock()
-        return self._store.claim(account, now, now + LEASE, MOST_EVENTS, MOST_BYTES)
+        return self._store.claim(accounts, now, now + LEASE, MOST_EVENTS, MOST_BYTES)
 
     def _send(self, key: str, lease: Lease) -> None:
         if not lease.events:
@@ -157,7 +170,7 @@ class Delivery:
             self._not_reached.pop(key, None)
         about = {
             "events": len(lease.events),
-            "account": lease.account or None,
+            **_whose(lease),
             "attempt": max(event.tries for event in lease.events) + 1,
             "duration": round(time.perf_counter() - began, 4),
         }
@@ -197,9 +210,10 @@ class Delivery:
         self._good_at[key] = self._clock()
         self._forbidden.pop(key, None)
         self._settled("sent", lease, self._store.mark_sent(lease, self._clock()))
-        if lease.account not in self._accepted:  # a pause may have been noted before we started
-            self._store.clear_pause(lease.account)
-            self._accepted.add(lease.account)
+        # a pause may have been noted before we started
+        if new := {event.account for event in lease.events} - self._accepted:
+            self._store.clear_pause(*new)
+            self._accepted |= new
 
     def _rest(self, key: str, lease: Lease, error: SendError, behind: float = 0.0) -> None:
         """Nothing is wrong with the events: they go back untried, `behind` those that are due by so
@@ -208,7 +222,7 @@ class Delivery:
         self._pause(key, KEY_PAUSE)
         self._good_at.pop(key, None)
         self._give_back(lease, now + behind, error)
-        self._note_pause(lease.account, now + KEY_PAUSE, error)
+        self._note_pause(lease.accounts, now + KEY_PAUSE, error)
 
     def _rest_a_little(self, key: str, lease: Lease, error: Unreachable) -> None:
         """It may pass by itself, as a failure of the DNS does: others are told once it has not."""
@@ -218,15 +232,16 @@ class Delivery:
         self._pause(key, seconds)
         self._give_back(lease, now, error)
         if failures >= NOT_PASSING:
-            self._note_pause(lease.account, now + seconds, error)
+            self._note_pause(lease.accounts, now + seconds, error)
 
     def _give_back(self, lease: Lease, due: float, error: SendError) -> None:
         why = f"{error} {error.words}".strip()
         self._settled("released", lease, self._store.release(lease, due, why))
 
-    def _note_pause(self, account: str, until: float, error: SendError) -> None:
-        self._store.note_pause(account, until, str(error))
-        self._accepted.discard(account)
+    def _note_pause(self, accounts: Iterable[str], until: float, error: SendError) -> None:
+        for account in accounts:
+            self._store.note_pause(account, until, str(error))
+            self._accepted.discard(account)
 
     def _find_culprit(self, key: str, lease: Lease, error: SendError) -> None:
         """Halve the batch until who is to blame stands alone; the others are sent."""
@@ -285,7 +300,7 @@ class Delivery:
 
     def _bury(self, lease: Lease, now: float, error: SendError) -> None:
         for event in lease.events:
-            log.error("dead", reason=str(error), account=lease.account or None, **_about(event))
+            log.error("dead", reason=str(error), account=event.account or None, **_about(event))
         self._settled("dead", lease, self._store.bury(lease, now, _failed(error, now)))
 
     def _settled(self, outcome: str, lease: Lease, settled: int) -> None:
@@ -313,6 +328,12 @@ class Delivery:
         if account not in self._told_held:
             self._told_held.add(account)
             log.warning("events are held: no key is set for their account", account=account or None)
+
+
+def _whose(lease: Lease) -> dict[str, Any]:
+    """The account, or how many."""
+    accounts = lease.accounts
+    return {"account": accounts[0] or None} if len(accounts) == 1 else {"accounts": len(accounts)}
 
 
 def _about(event: Claimed) -> dict[str, Any]:

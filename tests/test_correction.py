@@ -471,7 +471,7 @@ def test_an_event_whose_deliverer_died_is_erased_at_the_leases_end(
 
 def test_a_lease_without_end_is_not_waited_for_without_end(store: Store, clock: Clock) -> None:
     store.put([arrival("a", email=ANA)])
-    lease = store.claim(ACCOUNT, NOW, NOW + 1e6, 100, 10_000)
+    lease = store.claim([ACCOUNT], NOW, NOW + 1e6, 100, 10_000)
     assert erase(store, clock) == {"pending": 1}
     assert clock.now == NOW + ROUNDS / 2
     assert store.mark_sent(lease, clock()) == 0

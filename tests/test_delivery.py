@@ -11,7 +11,7 @@ from sqlalchemy import Row, select, text
 
 from app import delivery as module
 from app.backoff import GIVE_UP_AFTER
-from app.delivery import KEY_PAUSE, LEASE, MOST_BYTES, MOST_EVENTS, TURN, Delivery
+from app.delivery import KEY_PAUSE, LEASE, MOST_BYTES, MOST_EVENTS, Delivery
 from app.errors import BatchRefused, KeyRefused, SendError, TryAgain, Unreachable
 from app.logs import configure_logs
 from app.outbox.store import Arrival, Store
@@ -180,7 +180,7 @@ def test_accounts_without_a_key_of_their_own_share_the_default(
     store.put([arrival(f"drip-{account}", account) for account in ("a", "b", "")])
     delivery_to(store, Segment(segment.url, "default", {"a": "key-a"}), clock).drain()
 
-    sent = {batch.calls[0]["messageId"]: batch.write_key for batch in segment.batches}
+    sent = {call["messageId"]: batch.write_key for batch in segment.batches for call in batch.calls}
     assert sent == {"drip-a": "key-a", "drip-b": "default", "drip-": "default"}
 
 
@@ -377,14 +377,52 @@ def test_the_wait_that_segment_asks_for_is_kept_for_every_event_of_the_key(
     assert sorted(segment.message_ids()) == ["drip-1", "drip-2"]
 
 
-def test_a_backlog_lets_another_account_take_its_turn(store: Store, clock: Clock) -> None:
-    destination = Recorder(lambda _: time.sleep(0.6 * TURN))
+@pytest.mark.parametrize(
+    ("turn", "sizes"), [(0, [100, 1, 100, 100, 100, 100]), (60, [100, 100, 100, 100, 100, 1])]
+)
+def test_a_backlog_lets_another_key_take_its_turn(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch, turn: float, sizes: list[int]
+) -> None:
+    monkeypatch.setattr(module, "TURN", turn)
+    destination = Recorder()
     keep(store, *names(5 * MOST_EVENTS), account="1")
     keep(store, "drip-other", account="2")
 
     delivery_to(store, destination, clock).drain()
 
-    assert [len(batch) for batch in destination.batches] == [100, 100, 1, 100, 100, 100]
+    assert [len(batch) for batch in destination.batches] == sizes
+
+
+def test_accounts_with_one_key_share_batches_and_have_their_turns(
+    store: Store, segment: FakeSegment, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TURN", 0)  # a batch, then who else waits is asked anew
+    keep(store, *[f"drip-{n}" for n in range(250)], account="1000")
+    for n in range(1001, 1151):
+        keep(store, f"drip-{n}", account=str(n))
+    delivery.drain()
+
+    batches = [[call["properties"]["account_id"] for call in b.calls] for b in segment.batches]
+    assert [len(batch) for batch in batches] == [100, 100, 100, 100]
+    assert batches[0] == ["1000"] * 100
+    assert batches[1] == [str(n) for n in range(1001, 1101)]
+    assert batches[2] == [*(str(n) for n in range(1101, 1151)), *["1000"] * 50]
+    assert batches[3] == ["1000"] * 100
+    assert states(store) == {"sent": 400}
+
+
+def test_of_accounts_with_one_key_all_are_told_that_it_is_refused(
+    store: Store, segment: FakeSegment, delivery: Delivery, clock: Clock
+) -> None:
+    for account in ("a", "b"):
+        keep(store, f"drip-{account}", account=account)
+    segment.behave = lambda _: Reply(401)
+    delivery.drain()
+    assert [account for account, *_ in pauses_of(store)] == ["a", "b"]
+    segment.behave = lambda _: OK
+    clock.now += KEY_PAUSE
+    delivery.drain()
+    assert pauses_of(store) == []
 
 
 def test_a_key_that_rests_does_not_hold_up_another(

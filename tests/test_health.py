@@ -211,7 +211,7 @@ def test_the_outbox_is_told_in_figures(ask: Ask, store: Store) -> None:
     now = time.time()
     store.put([arrival(1, 100), arrival(2, 90), arrival(3, 80, "5150")])
     store.put([Arrival("raw-1", "", None, b"{", now - 70)])
-    store.mark_sent(store.claim("4417", now, now + 30, 1, 1000), now - 40)
+    store.mark_sent(store.claim(["4417"], now, now + 30, 1, 1000), now - 40)
     store.note_pause("4417", now, "HTTP 401")
     found = figures(ask(write_key=None, write_keys={"4417": "key"}))
     by_state = {"pending": 1, "held": 1, "sent": 1, "dead": 0, "quarantined": 1, "erased": 0}

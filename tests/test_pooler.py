@@ -101,7 +101,7 @@ def test_events_are_kept_claimed_and_settled(pooled: Engine) -> None:
     assert kept == [True] * 100
     sent = 0
     while store.due_accounts(now=2.0):
-        sent += store.mark_sent(store.claim("4417", 2.0, 32.0, 9, 1 << 20), now=2.0)
+        sent += store.mark_sent(store.claim(["4417"], 2.0, 32.0, 9, 1 << 20), now=2.0)
     assert sent == 100
 
 

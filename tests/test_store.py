@@ -41,8 +41,18 @@ def arrivals(count: int, **how: Any) -> list[Arrival]:
 
 def claim(store: Store, account: str = ACCOUNT, now: float = NOW, **limits: int) -> Lease:
     return store.claim(
-        account, now, now + 30, limits.get("most_events", 100), limits.get("most_bytes", ROOMY)
+        [account], now, now + 30, limits.get("most_events", 100), limits.get("most_bytes", ROOMY)
     )
+
+
+def test_a_claim_takes_account_by_account_as_many_as_fit(store: Store) -> None:
+    for account in ("a", "b", "c"):
+        store.put([arrival(f"{account}{n}", account=account) for n in range(3)])
+    lease = store.claim(["b", "none", "a", "c"], NOW, NOW + 30, 5, ROOMY)
+    assert [event.message_id for event in lease.events] == ["b0", "b1", "b2", "a0", "a1"]
+    assert lease.accounts == ["b", "a"]
+    rest = store.claim(["a", "b", "c"], NOW, NOW + 30, 5, ROOMY)
+    assert [event.message_id for event in rest.events] == ["a2", "c0", "c1", "c2"]
 
 
 def rows(store: Store) -> dict[str, Row[Any]]:

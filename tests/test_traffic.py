@@ -44,7 +44,7 @@ def test_what_is_sent_is_counted_in_the_minute_it_was_settled_and_only_if_it_was
     store: Store,
 ) -> None:
     store.put([arrival("a"), arrival("b")])
-    lease = store.claim("4417", NOON, NOON + 30, 100, 1_000)
+    lease = store.claim(["4417"], NOON, NOON + 30, 100, 1_000)
     assert store.mark_sent(lease, NOON + 200) == 2
     assert store.mark_sent(lease, NOON + 300) == 0
     assert minutes(store.engine)[1:] == [Minute(int(NOON) + 180, OPENED, received=0, sent=2)]

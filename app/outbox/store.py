@@ -58,16 +58,22 @@ class Claimed(NamedTuple):
     collection: str | None
     received_at: float
     tries: int
+    account: str
     payload: str
 
 
 @dataclass(frozen=True)
 class Lease:
-    """Events of one account, claimed together; the first has been due for longest."""
+    """Events claimed together: account by account, and of each the one first that has been due for
+    longest."""
 
     token: str
-    account: str
     events: tuple[Claimed, ...]
+
+    @property
+    def accounts(self) -> list[str]:
+        """Whose events they are, in their order."""
+        return list(dict.fromkeys(event.account for event in self.events))
 
     @property
     def payload_bytes(self) -> int:
@@ -146,18 +152,22 @@ class Store:
             return list(connection.scalars(text(WAITING_ACCOUNTS + _IS_DUE), {"now": now}))
 
     def claim(
-        self, account: str, now: float, until: float, most_events: int, most_bytes: int
+        self, accounts: Iterable[str], now: float, until: float, most_events: int, most_bytes: int
     ) -> Lease:
-        """Take the events that have been due for longest, as many as fit, until the lease ends at
-        `until`.
+        """Take the events of these accounts, in this order, that have been due for longest: as many
+        as fit, until the lease ends at `until`.
 
         Claims that run at once take different events: PostgreSQL skips rows that another has
         locked, SQLite's writers take turns.
         """
-        wanted = {"whose": account, "now": now, "most_events": most_events}
+        due: list[Claimed] = []
         with self._settling.begin() as connection:
-            due = list(map(Claimed._make, self._due.rows(connection, wanted)))
-            lease = Lease(uuid4().hex, account, _fitting(due, most_bytes))
+            for account in accounts:
+                wanted = {"whose": account, "now": now, "most_events": most_events - len(due)}
+                due += map(Claimed._make, self._due.rows(connection, wanted))
+                if len(due) == most_events:
+                    break
+            lease = Lease(uuid4().hex, _fitting(due, most_bytes))
             self._take.run(connection, {"until": until, **self._names(lease)})
         return lease
 
@@ -202,15 +212,15 @@ class Store:
         """The account's key was refused: nothing of it is sent until then."""
         values = {"until": until, "reason": reason}
         statement = self._dialect.insert(pauses).values(account=account, **values)
-        with self.engine.begin() as connection:
+        with self._settling.begin() as connection:
             connection.execute(
                 statement.on_conflict_do_update(index_elements=[pauses.c.account], set_=values)
             )
 
-    def clear_pause(self, account: str) -> None:
-        """The account's key was good."""
-        with self.engine.begin() as connection:
-            connection.execute(delete(pauses).where(pauses.c.account == account))
+    def clear_pause(self, *accounts: str) -> None:
+        """The key of these accounts was good."""
+        with self._settling.begin() as connection:
+            connection.execute(delete(pauses).where(pauses.c.account.in_(accounts)))
 
     def _names(self, lease: Lease) -> dict[str, Any]:
         ids = ids_to_value(self.engine, [event.id for event in lease.events])
