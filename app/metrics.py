@@ -85,7 +85,7 @@ _accept_seconds = Histogram(
 _batches = Counter(
     "bridge_batches",
     "Batches posted to Segment, by what its answer meant: sent, later, refused for an event in "
-    "it, key_refused for the key or the address, or fault, which is the bridge's own.",
+    "it, key_refused, forbidden for either, unreachable, or fault, which is the bridge's own.",
     ["result"],
     registry=_own,
 )
@@ -102,9 +102,9 @@ RESULTS = {
     "Sent": "sent",
     "TryAgain": "later",
     "BatchRefused": "refused",
-    "Forbidden": "refused",
+    "Forbidden": "forbidden",
     "KeyRefused": "key_refused",
-    "Unreachable": "key_refused",
+    "Unreachable": "unreachable",
     "Fault": "fault",
 }
 """What `count_batch` is told → the label."""
