@@ -27,6 +27,12 @@ LINGER = 2.0
 PIECE = 1 << 16
 """Bytes read at once. An answer that is smaller leaves in one piece."""
 
+_OF_CHUNKS = 8192
+"""Bytes that gunicorn asks for if it does not know how many are left, as of a body in chunks."""
+
+_CHUNKS_AT_ONCE = 2048
+"""Bytes: of chunks of one byte, these are some 300, and take some milliseconds."""
+
 _MOST_LINGERING = 1 << 20
 """Bytes thrown away of what comes after the last answer."""
 
@@ -51,6 +57,8 @@ class Connection:
         """What has come of a request; empty if the client, or its time, is at an end."""
         if not self.is_resting:
             gevent.sleep(0)  # a large body that is there already would hold up all others
+            if size <= _OF_CHUNKS:
+                size = _CHUNKS_AT_ONCE
         self.until = self._request_until
         data: bytes = self._socket.recv(min(size, PIECE))
         self.until = math.inf
