@@ -100,7 +100,11 @@ class GroupCommit:
         self._queue.append(waiting)
         self._somebody_waits.set()
         if self._writer_started.acquire(blocking=False):
-            self._concurrency.start(self._write)
+            try:
+                self._concurrency.start(self._write)
+            except RuntimeError:  # too many threads; the next caller finds perhaps fewer
+                self._writer_started.release()
+                raise CannotKeep("no thread can be started") from None
         try:
             return waiting.wait(longest)
         except TimeoutError:

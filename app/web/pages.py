@@ -107,5 +107,7 @@ def _refusal(environ: Mapping[str, Any]) -> HTTPStatus | None:
 def _refuse(status: HTTPStatus, start_response: Callable[..., Any]) -> Iterable[bytes]:
     body = json.dumps({"status": "refused", "error": status.phrase}).encode()
     fields = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        fields.append(("Retry-After", "5"))
     start_response(f"{status} {status.phrase}", fields)
     return [body]
