@@ -313,7 +313,7 @@ def test_the_longest_words_over_the_longest_calls_take_not_long(
     store.put([arrival(str(n), payload=call("a" * 32_000)) for n in range(3 * WORDS_WINDOW)])
     began = time.perf_counter()
     search.page(Wanted(subject="a" * (MOST_WORDS - 1) + "b"), 50)
-    assert time.perf_counter() - began < 15
+    assert time.perf_counter() - began < 30
 
 
 def test_a_list_reads_no_bodies(store: Store, search: Search) -> None:
