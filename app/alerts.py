@@ -1,8 +1,8 @@
 """Tell an operator of trouble, once for each condition, and again when it has passed.
 
-Every process of the bridge watches; the outbox knows what was told (app/outbox/alert_book.py). So
+Every process of the bridge watches; the outbox records what was sent (app/outbox/alert_book.py). So
 a deliverer that is gone is noticed by the web process, and the other way round. What is wrong with
-the database itself cannot be written into it: each process tells that, and remembers it, by itself.
+the database itself cannot be recorded in it: each process reports that by itself.
 """
 
 import time
@@ -28,7 +28,7 @@ LOOK_EVERY = 10.0
 """Seconds between looks."""
 
 CLAIM = 60.0
-"""Seconds that a process has for telling; then another may."""
+"""Seconds that a process has to send an alert; then another may try."""
 
 OPERATION_TIMEOUT = 5.0
 WHOLE_EXCHANGE = 10.0
@@ -36,7 +36,7 @@ WHOLE_EXCHANGE = 10.0
 
 
 class Watch:
-    """Looks at the figures, and tells whoever reads the log and the alert webhook."""
+    """Looks at the figures, and reports trouble to the log and the alert webhook."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Watch:
         self._tell_all(now)
 
     def _tell_all(self, now: float) -> None:
-        """One that is not taken is told again when its claim has ended, and holds up no other."""
+        """Send what is due. One that fails is sent again after its claim, and delays no other."""
         while notice := self._book.claim(now, now + CLAIM):
             try:
                 self._tell(notice, now)

@@ -1,4 +1,4 @@
-"""What an operator is told at start: it runs, but not quite as they may think."""
+"""Warnings at start: the bridge runs, but not quite as its operator may expect."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches

@@ -217,7 +217,7 @@ class Delivery:
 
     def _rest(self, key: str, lease: Lease, error: SendError, behind: float = 0.0) -> None:
         """Nothing is wrong with the events: they go back untried, `behind` those that are due by so
-        many seconds, and others are told why."""
+        many seconds, and the pause is recorded with its reason."""
         now = self._clock()
         self._pause(key, KEY_PAUSE)
         self._good_at.pop(key, None)
@@ -225,7 +225,7 @@ class Delivery:
         self._note_pause(lease.accounts, now + KEY_PAUSE, error)
 
     def _rest_a_little(self, key: str, lease: Lease, error: Unreachable) -> None:
-        """It may pass by itself, as a failure of the DNS does: others are told once it has not."""
+        """It may pass by itself, as a DNS failure does. If it does not, the pause is recorded."""
         now = self._clock()
         failures = self._not_reached[key] = self._not_reached.get(key, 0) + 1
         seconds = min(backoff.pause(failures, None, self._chance()), KEY_PAUSE)
@@ -252,7 +252,7 @@ class Delivery:
 
     def _find_forbidden(self, key: str, lease: Lease, error: Forbidden) -> None:
         """With a key that was good lately one event is to blame, unless several are refused alone,
-        one after another: then the key is. With any other key a single event tells."""
+        one after another: then the key is. With any other key, a single event is sent to see."""
         events = lease.events
         if len(events) > 1:
             # every other one: neighbours are of one mail, as often as not

@@ -1,4 +1,4 @@
-"""What the bridge was told: by the process's environment, and by the `.env` of the current folder.
+"""Variables of the process's environment, and of the `.env` file in the current folder.
 
 One reading for all processes. gunicorn by itself reads no such file, and Flask's command line the
 nearest one, which may be another project's in a parent folder, and `.flaskenv` too.

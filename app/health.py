@@ -1,7 +1,7 @@
 """`GET /healthz`, `/readyz` and `/metrics`: is the bridge well, in words and in figures.
 
-Figures are all that is told: no account, no key, nothing of an event. Most of them come from the
-outbox: any web process tells of deliverers that have no port of their own.
+They contain figures only: no account, no key, nothing of an event. Most come from the outbox, so any
+web process can report on deliverers, which have no port of their own.
 """
 
 import time
@@ -28,7 +28,7 @@ from app.version import VERSION
 
 
 def create_health(bridge: Bridge) -> Blueprint:
-    """The blueprint that tells how the bridge is."""
+    """The blueprint with the three endpoints."""
     blueprint = Blueprint("health", __name__)
 
     @blueprint.get("/healthz")

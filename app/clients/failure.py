@@ -26,7 +26,7 @@ def what_to_check(error: Exception, address: str) -> str | None:
         )
     if isinstance(error, exceptions.ProxyError):
         return f"the proxy lets nothing through{_proxys_answer(causes)}: check HTTPS_PROXY"
-    if type(error) is OSError and error.errno is None:  # so `requests` tells it
+    if type(error) is OSError and error.errno is None:  # how `requests` reports it
         return "no such file of certificates: check SSL_CERT_FILE and REQUESTS_CA_BUNDLE"
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -54,7 +54,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _proxys_answer(causes: list[BaseException]) -> str:
-    """To CONNECT: it is told in the words of an error alone."""
+    """A proxy's answer to CONNECT, which only the text of the error contains."""
     found = re.search(r"Tunnel connection failed: ([0-9]{3})\b", str(causes[-1]))
     if not found:
         return ""
