@@ -1,7 +1,7 @@
 """`GET /healthz`, `/readyz` and `/metrics`: is the bridge well, in words and in figures.
 
-They contain figures only: no account, no key, nothing of an event. Most come from the outbox, so any
-web process can report on deliverers, which have no port of their own.
+They contain figures only: no account, no key, nothing of an event. Most come from the outbox, so
+any web process can report on deliverers, which have no port of their own.
 """
 
 import time
