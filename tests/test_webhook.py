@@ -630,3 +630,9 @@ def test_an_address_that_no_database_takes_is_kept_and_harms_nobody(
     assert sorted(answers) == [(200, "accepted")] * 2
     kept = {row.raw: row.email for row in rows_of(app_on_each_engine)}
     assert kept[body].endswith("?@example.com")
+
+
+def test_a_slash_at_the_end_of_the_address_is_no_other_address(client: FlaskClient) -> None:
+    answer = client.post("/webhooks/drip/", query_string={"token": TOKEN}, data=b"{broken")
+    assert answer.status_code == 200
+    assert answer.json["status"] == "quarantined"  # type: ignore[index]

@@ -76,7 +76,7 @@ def create_webhook(tokens: Sequence[str], outbox: GroupCommit) -> Blueprint:
     blueprint = Blueprint("webhook", __name__)
     room = Room()
 
-    @blueprint.post("/webhooks/drip")
+    @blueprint.post("/webhooks/drip", strict_slashes=False)
     def receive() -> Response:
         began = time.perf_counter()
         try:
