@@ -194,3 +194,13 @@ def test_drips_other_events_are_not_email_events(name: str) -> None:
 
 def test_drip_documents_22_other_events() -> None:
     assert len(set(NOT_EMAIL_EVENTS)) == 22
+
+
+@pytest.mark.parametrize("written", ["2026-01-01T00:00:00z", "2026-01-01t00:00:00Z"])
+def test_rfc_3339_allows_small_letters_in_a_time(written: str) -> None:
+    body = {
+        "event": "subscriber.opened_email",
+        "occurred_at": written,
+        "data": {"account_id": "4417", "subscriber": {"email": "ana@example.com"}},
+    }
+    assert body_to_event(json.dumps(body).encode()).occurred_at == datetime(2026, 1, 1, tzinfo=UTC)

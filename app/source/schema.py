@@ -132,7 +132,9 @@ class _Instant(fields.AwareDateTime):
 
     def _deserialize(self, value: Any, *rest: Any, **more: Any) -> datetime:
         try:
-            return super()._deserialize(value, *rest, **more).astimezone(UTC)
+            # RFC 3339 allows a small t and z, marshmallow does not
+            written = value.upper() if isinstance(value, str) else value
+            return super()._deserialize(written, *rest, **more).astimezone(UTC)
         except OverflowError:  # year 1 or 9999, across the edge by its offset
             raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from None
 
