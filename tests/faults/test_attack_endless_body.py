@@ -72,7 +72,7 @@ def test_a_body_without_end_is_refused_within_memory(
         sent = send_endlessly(attacked, target, chunk, scaled(64, 2048) * MIB)
     # of tiny chunks a busy machine may not have read the largest body within a request's time
     assert sent.status == status or (chunk is TINY_CHUNKS and sent.status is None)
-    assert traffic.p99() < 1
+    assert traffic.p99() < scaled(4, 1)  # other tests run beside, at the small scale
     assert traffic.others == []
     assert sent.grown < MOST_MEMORY
     seen(

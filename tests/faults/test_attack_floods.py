@@ -93,7 +93,7 @@ def test_a_flood_of_another_address_leaves_valid_senders_half(
     share, alone_rate, along_rate = sorted(shares)[1]
     seen(f"{name}: valid {alone_rate:,.0f}/s alone, {along_rate:,.0f}/s along ({share:.0%})")
     # the flood's own client needs the two cores too
-    assert share >= scaled(3, 5) / 10
+    assert share >= scaled(2, 5) / 10
 
 
 @pytest.mark.fault(28, "200 connections that pipeline 200 pages each")
@@ -101,7 +101,7 @@ def test_pipelined_pages_leave_others_their_turn(
     attacked: BridgeProcess, seen: Callable[[str], None]
 ) -> None:
     with crowd(attacked, 200, PIPELINED), ValidTraffic(attacked, pause=0.02) as traffic:
-        took = max(answers_within(attacked, 5) for _ in range(scaled(3, 20)))
+        took = max(answers_within(attacked, 10) for _ in range(scaled(3, 20)))
     assert traffic.others == []
-    assert took < 2
+    assert took < scaled(10, 2)
     seen(f"/healthz at most {took:.3f} s, valid p99 {traffic.p99():.3f} s")
