@@ -62,7 +62,7 @@ def test_every_attempt_is_told_with_time_status_and_words(visitor: Visitor) -> N
 def test_a_paused_key_is_told(visitor: Visitor) -> None:
     url = f"/events/{visitor.post_webhook(webhook())}"
     visitor.bridge.store.note_pause("4417", time.time() + 60, "HTTP 401")
-    assert "refused (HTTP 401)" in visitor.get(url)
+    assert "(HTTP 401). That is tried again each minute." in visitor.get(url)
 
 
 def test_a_quarantined_webhook_tells_what_could_not_be_read(visitor: Visitor) -> None:
