@@ -28,7 +28,7 @@ MOST_BYTES = 1 << 21
 WINDOW = 5_000
 """Ids that one query goes through at most where no index leads to what is wanted."""
 
-WORDS_WINDOW = 200
+WORDS_WINDOW = 100
 """The same where words are looked for in each call: of 32 KB, that may take 10 ms."""
 
 MOST_WORDS = 254

@@ -14,6 +14,7 @@ from app.outbox.tables import events
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.faults.conftest import engines, scaled, seconds
+from tests.faults.deliverers import wait_until
 from tests.faults.ledger import Ledger, Load, read
 from tests.faults.proxy import Proxy
 
@@ -75,11 +76,12 @@ def test_a_backlog_waits_without_a_hail_of_requests_and_then_drains(
     scaled_bridge.start_web(DELIVER_IN_WEB="false")
     started = time.monotonic()
     with Load(scaled_bridge.webhook, ledger, threads=2, accounts=tuple(KEYS), pause=0.01):
+        wait_until(lambda: refusals(scaled_bridge) >= len(KEYS))
         time.sleep(seconds(8))
         proxy.accept()
         refused_for = time.monotonic() - started
         time.sleep(max(seconds(16), 1.2))
-    refused = scaled_bridge.log.read_text().count("no answer (ConnectionError)")
+    refused = refusals(scaled_bridge)
     assert len(KEYS) <= refused <= len(KEYS) * (refused_for / FIRST + 1)
     assert ledger.answers.keys() == {200}
 
@@ -97,6 +99,10 @@ def test_a_backlog_waits_without_a_hail_of_requests_and_then_drains(
         f"{ledger.summary(segment)}, {refused} refused connections and {len(outage_batches)} "
         f"requests while it was down, drained {time.monotonic() - back:.1f} s after"
     )
+
+
+def refusals(bridge: BridgeProcess) -> int:
+    return bridge.log.read_text().count("no answer (ConnectionError)")
 
 
 def assert_apart(engine: Engine, segment: FakeSegment) -> None:
