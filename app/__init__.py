@@ -28,7 +28,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__)
     app.wsgi_app = Unmapped(app.wsgi_app)  # type: ignore[method-assign]
     app.extensions["bridge"] = bridge
-    app.register_blueprint(create_webhook(bridge.settings.webhook_tokens, bridge.outbox))
+    app.register_blueprint(create_webhook(bridge.settings.all_tokens, bridge.outbox))
     app.register_blueprint(create_health(bridge))
     app.register_blueprint(create_inspector(bridge))
     app.register_error_handler(HTTPException, _in_json)

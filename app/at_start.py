@@ -18,7 +18,7 @@ def notices(settings: Settings) -> Iterator[str]:
     """Sentences for the log."""
     for name in settings.unknown:
         yield f"{name} is no setting of the bridge and has no effect.{_meant(name)}"
-    if not all(map(survives_in_url, settings.webhook_tokens)):
+    if not all(map(survives_in_url, settings.all_tokens)):
         yield (
             "DRIP_WEBHOOK_TOKEN has a letter that means something else in a URL. Give Drip the URL "
             "that flask --app wsgi url prints: there it is encoded."

@@ -19,8 +19,8 @@ from app import backoff, metrics
 from app.errors import Forbidden, KeyRefused, SendError, TryAgain, Unreachable
 from app.logs import get_logger, where
 from app.outbox.engine import describe
-from app.outbox.history import Attempt
-from app.outbox.store import Claimed, Lease, Store
+from app.outbox.messages import Attempt, Claimed, Lease
+from app.outbox.store import Store
 
 log = get_logger(__name__)
 
@@ -248,7 +248,9 @@ class Delivery:
         if len(lease.events) == 1:
             self._bury(lease, self._clock(), error)
         else:
-            self._send_parts(key, lease.halves())
+            middle = len(lease.events) // 2
+            halves = lease.events[:middle], lease.events[middle:]
+            self._send_parts(key, map(lease.only, halves))
 
     def _find_forbidden(self, key: str, lease: Lease, error: Forbidden) -> None:
         """With a key that was good lately one event is to blame, unless several are refused alone,

@@ -3,18 +3,17 @@
 The third file that joins stages: what the rules of today say, and what is kept.
 """
 
-import json
 from collections import Counter
 from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.errors import NotAnEmailEvent, Unreadable
-from app.logs import get_logger, where
+from app.logs import get_logger
 from app.outbox.correction import START, Correction, Kept
 from app.outbox.engine import describe, is_of_content
+from app.outbox.messages import Ignored
 from app.outbox.pace import Wait, in_steps
-from app.source.webhook import body_to_arrival
+from app.source.translate import translate
 
 log = get_logger(__name__)
 
@@ -63,18 +62,13 @@ def requeue_one(correction: Correction, message_id: str, now: float) -> Outcome:
 
 
 def _translate(correction: Correction, event: Kept, now: float) -> Outcome:
-    try:
-        arrival = body_to_arrival(event.raw, event.received_at)
-    except NotAnEmailEvent:
+    message = translate(event.raw, event.received_at, event.account)
+    if isinstance(message, Ignored):
         return "ignored" if correction.discard(event.id) else "gone"
-    except Unreadable as error:
-        reasons = json.dumps(error.errors)
-        return "unreadable" if correction.explain(event.id, reasons) else "gone"
-    except Exception as error:  # noqa: BLE001 - one event must not stop the rest
-        log.error("fault of the bridge, event left in quarantine", reason=where(error))  # noqa: TRY400
-        return "unreadable"
+    if message.payload is None:
+        return "unreadable" if correction.explain(event.id, message.errors) else "gone"
     try:
-        is_new = correction.release(event.id, arrival, now)
+        is_new = correction.release(event.id, message, now)
     except SQLAlchemyError as error:
         if not is_of_content(error):
             raise

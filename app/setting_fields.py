@@ -154,6 +154,23 @@ class WriteKeys(fields.Field[dict[str, str]]):
         return keys
 
 
+class AccountTokens(fields.Field[dict[str, str]]):
+    """Token → account."""
+
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> dict[str, str]:
+        accounts: dict[str, str] = {}
+        for pair in filter(None, map(str.strip, value.split(","))):
+            account, equals, token = map(str.strip, pair.partition("="))
+            if not (account and equals and token):
+                raise ValidationError("must be pairs of account id and token.")
+            if len(token) < SHORTEST_TOKEN:
+                raise ValidationError(f"needs at least {SHORTEST_TOKEN} characters in each token.")
+            if token in accounts:
+                raise ValidationError("names a token twice.")
+            accounts[token] = account
+        return accounts
+
+
 class Choice(fields.Field[str]):
     """One of a few words, in large letters or small."""
 

@@ -20,6 +20,7 @@ from app.setting_fields import (
     REGION_HOSTS,
     SHORTEST_TOKEN,
     AccountId,
+    AccountTokens,
     Choice,
     Database,
     Host,
@@ -59,6 +60,8 @@ class Settings:
     database_url: URL = field(repr=False)
     webhook_tokens: tuple[str, ...] = field(repr=False)
     segment_host: str
+    account_tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Further tokens, each of which may post the events of one Drip account: token → account id."""
     write_key: str | None = field(default=None, repr=False)
     """For every Drip account without a key of its own."""
     write_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -88,6 +91,16 @@ class Settings:
     """Variables that look like settings of the bridge, and are none."""
     trusted_proxies: int | None = None
     """How many proxies in front append to X-Forwarded-For; None where nobody said."""
+
+    @property
+    def all_tokens(self) -> dict[str, str]:
+        """Each token's Drip account; "" for those that may post any account's events."""
+        return {**dict.fromkeys(self.webhook_tokens, ""), **self.account_tokens}
+
+    def tokens_for(self, account: str | None) -> tuple[str, ...]:
+        """The tokens that may post this account's events, its own first."""
+        own = (token for token, whose in self.account_tokens.items() if whose == account)
+        return (*own, *self.webhook_tokens)
 
 
 def load_settings() -> Settings:
@@ -148,6 +161,7 @@ def environ_to_settings(environ: Mapping[str, str]) -> Settings:
     return Settings(
         database_url=found["DATABASE_URL"],
         webhook_tokens=found.get("DRIP_WEBHOOK_TOKEN", ()),
+        account_tokens=found["DRIP_WEBHOOK_TOKENS"],
         segment_host=found.get("SEGMENT_HOST") or REGION_HOSTS[found["SEGMENT_REGION"]],
         write_key=found["SEGMENT_WRITE_KEY"],
         write_keys=found["SEGMENT_WRITE_KEYS"],
@@ -190,6 +204,9 @@ class _Environ(Schema):
     SEGMENT_HOST = Host(may_be_http=True, metadata={"example": REGION_HOSTS["eu"]})
     SEGMENT_HOST_INSECURE = YesNo(load_default=False, metadata={"example": "true"})
     DRIP_WEBHOOK_TOKEN = Tokens(metadata={"example": "(what this prints: openssl rand -hex 24)"})
+    DRIP_WEBHOOK_TOKENS = AccountTokens(
+        load_default=dict, metadata={"example": "4417=(what this prints: openssl rand -hex 24)"}
+    )
     DATABASE_URL = Database(
         load_default=make_url("sqlite:///bridge.db"),
         metadata={"example": "postgres://user:password@db.example.com:5432/bridge"},
@@ -257,6 +274,15 @@ class _Environ(Schema):
             ]
         if faults:
             raise ValidationError(faults)
+
+    @validates_schema(skip_on_field_errors=False)
+    def _are_of_one_kind(self, found: Any, **_: Any) -> None:
+        both = {*found.get("DRIP_WEBHOOK_TOKEN", ())} & {*found.get("DRIP_WEBHOOK_TOKENS", ())}
+        if both:
+            raise ValidationError(
+                "names a token of DRIP_WEBHOOK_TOKEN, which may post any account's events.",
+                "DRIP_WEBHOOK_TOKENS",
+            )
 
 
 KNOWN = frozenset(_Environ().fields)

@@ -11,10 +11,11 @@ from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
 from app.outbox.engine import open_database
+from app.outbox.messages import Message
 from app.outbox.schema import upgrade
-from app.outbox.store import Arrival, Store
+from app.outbox.store import Store
 from app.outbox.tables import bodies
-from app.source.webhook import body_to_arrival
+from app.source.translate import translate
 from benchmarks.bodies import body_around
 
 STEP = 1000
@@ -50,12 +51,13 @@ def export_calls(path: Path, to: Path) -> Path:
     return to
 
 
-def _template() -> Callable[[int, float], Arrival]:
+def _template() -> Callable[[int, float], Message]:
     before, after = body_around()
     mark = "mark-00000000"
-    model = body_to_arrival(before + mark.encode() + after, time.time())
+    model = translate(before + mark.encode() + after, time.time())
+    assert isinstance(model, Message)
 
-    def arrival(number: int, received_at: float) -> Arrival:
+    def arrival(number: int, received_at: float) -> Message:
         delivery = f"made-{number:08d}"
         message_id = f"drip-{sha256(delivery.encode()).hexdigest()}"
         assert model.payload

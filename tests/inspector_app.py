@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from app.bridge import Bridge
-from app.outbox.history import Attempt
+from app.outbox.messages import Attempt
 from app.outbox.schema import upgrade
 from app.settings import Settings
 from tests.conftest import TOKEN

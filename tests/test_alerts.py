@@ -16,7 +16,8 @@ from app.alerts import Watch
 from app.outbox.alert_book import AlertBook
 from app.outbox.census import Census, take_census
 from app.outbox.census_taker import NoCensus
-from app.outbox.store import Arrival, Store
+from app.outbox.messages import Message
+from app.outbox.store import Store
 from app.outbox.tables import events
 from tests.conftest import Said
 
@@ -105,7 +106,7 @@ def watch_over(
 
 
 def keep(engine: Engine, clock: Clock, message_id: str = "drip-1") -> None:
-    Store(engine).put([Arrival(message_id, "4417", "{}", b"{}", clock.now)])
+    Store(engine).put([Message(message_id, "4417", "{}", b"{}", clock.now)])
 
 
 def settle(engine: Engine, clock: Clock, state: str) -> None:

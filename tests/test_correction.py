@@ -18,14 +18,15 @@ from app.outbox.alert_book import AlertBook
 from app.outbox.correction import START, Correction
 from app.outbox.engine import open_database
 from app.outbox.erasure import CLEARED, LOG_IN_USE, ROUNDS, Erasure
-from app.outbox.history import Attempt, attempt_to_line, read_history
+from app.outbox.messages import Attempt, Message, attempt_to_line, read_history
 from app.outbox.pace import in_steps
 from app.outbox.schema import upgrade
-from app.outbox.store import Arrival, Store
+from app.outbox.store import Store
 from app.outbox.tables import events, pauses
 from app.requeue import Outcome, requeue_one, requeue_quarantined
-from app.source.webhook import body_to_arrival, body_to_track
+from app.source.schema import body_to_event
 from tests.bridge_process import ROOT
+from tests.support.builders import translated
 from tests.test_store import (
     ACCOUNT,
     NOW,
@@ -50,9 +51,11 @@ def body(n: int = 0) -> bytes:
     return json.dumps({**OPENED, "data": {**OPENED["data"], "properties": {"n": n}}}).encode()
 
 
-def set_aside(name: str, raw: bytes, received_at: float = NOW) -> Arrival:
+def set_aside(name: str, raw: bytes, received_at: float = NOW) -> Message:
     """As quarantined by a version that could not read it."""
-    return arrival(name, account="", payload=None, raw=raw, error="{}", received_at=received_at)
+    return arrival(
+        name, account="", payload=None, raw=raw, errors={"body": ["?"]}, received_at=received_at
+    )
 
 
 @pytest.fixture
@@ -102,7 +105,7 @@ def test_dead_events_are_due_again_as_on_the_first_day(
     assert correction.requeue_some_dead(LATER) == 1
 
     again = {"state": "pending", "due_at": LATER, "tries": 0, "settled_at": None, "error": None}
-    history = before["m0"].history + attempt_to_line(LATER, "requeued")
+    history = before["m0"].history + attempt_to_line(Attempt(LATER, "requeued"))
     after = rows(store)
     assert same_but(after["m0"]) == same_but(before["m0"], **again, history=history)
     assert after["other"] == before["other"]
@@ -156,7 +159,7 @@ def test_what_can_be_read_now_is_pending_as_if_it_had_just_come(
     store: Store, correction: Correction
 ) -> None:
     store.put([set_aside("raw-1", body())])
-    call = body_to_track(body(), NOW)
+    call = translated(body(), NOW)
 
     assert read_again(correction) == {"requeued": 1}
 
@@ -168,7 +171,7 @@ def test_what_can_be_read_now_is_pending_as_if_it_had_just_come(
         "account": "4417",
         "state": "pending",
         "payload": call.payload,
-        "payload_bytes": len(call.payload),
+        "payload_bytes": len(call.payload or ""),
         "raw": body(),
         "received_at": NOW,
         "due_at": LATER,
@@ -193,7 +196,7 @@ def test_the_time_of_receipt_stands_in_for_one_that_drip_left_out(
 
 
 def test_each_quarantined_event_ends_where_it_belongs(store: Store, correction: Correction) -> None:
-    call = body_to_track(body(2), NOW)
+    call = translated(body(2), NOW)
     store.put([arrival(call.message_id)])
     store.put(
         [
@@ -212,7 +215,7 @@ def test_each_quarantined_event_ends_where_it_belongs(store: Store, correction: 
     }
 
     after = rows(store)
-    assert set(after) == {body_to_track(body(1), NOW).message_id, call.message_id, "raw-4"}
+    assert set(after) == {translated(body(1), NOW).message_id, call.message_id, "raw-4"}
     assert after[call.message_id].raw == call.message_id.encode()
     left = after["raw-4"]
     assert (left.state, left.settled_at) == ("quarantined", NOW)
@@ -249,12 +252,12 @@ def test_a_fault_of_the_bridge_leaves_an_event_where_it_is(
     store.put([set_aside("raw-1", body(1)), set_aside("raw-2", body(2))])
     faults = iter([KeyError("ana@example.com")])
 
-    def fail_once(raw: bytes, received_at: float) -> Any:
+    def fail_once(raw: bytes) -> Any:
         for fault in faults:
             raise fault
-        return body_to_arrival(raw, received_at)
+        return body_to_event(raw)
 
-    monkeypatch.setattr("app.requeue.body_to_arrival", fail_once)
+    monkeypatch.setattr("app.source.translate.body_to_event", fail_once)
     assert read_again(correction) == {"unreadable": 1, "requeued": 1}
     assert rows(store)["raw-1"].state == "quarantined"
 
@@ -270,7 +273,7 @@ def test_one_that_was_erased_meanwhile_does_not_come_back(
 
     assert correction.release(kept.id, arrival("drip-1"), LATER) is None
     assert correction.discard(kept.id) is False
-    assert correction.explain(kept.id, "{}") is False
+    assert correction.explain(kept.id, {"body": []}) is False
 
     assert rows(store) == before
 
@@ -300,7 +303,7 @@ def test_webhooks_that_bring_the_same_events_meanwhile_make_none_twice(
     store: Store, database_url: URL
 ) -> None:
     count = 120
-    calls = [body_to_track(body(n), NOW) for n in range(count)]
+    calls = [translated(body(n), NOW) for n in range(count)]
     store.put([set_aside(f"raw-{n}", body(n)) for n in range(count)])
     engines = [open_database(database_url) for _ in range(3)]
     new: set[str] = set()
@@ -611,7 +614,7 @@ def live(store: Store) -> None:
         store.put([arrival(f"m{n}", email=who, raw=text.encode(), payload=json.dumps([text]))])
         if n % 5 == 4:
             lease = claim(store, most_events=4)
-            first, rest = lease.halves()
+            first, rest = lease.only(lease.events[:2]), lease.only(lease.events[2:])
             store.postpone(
                 first, {e.id: NOW for e in first.events}, Attempt(0.0, f"said {who}", "")
             )

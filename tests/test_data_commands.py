@@ -14,9 +14,9 @@ from sqlalchemy import update
 from sqlalchemy.engine import URL, make_url
 
 from app import create_app
-from app.outbox.history import Attempt
+from app.outbox.messages import Attempt, Message
 from app.outbox.schema import upgrade
-from app.outbox.store import Arrival, Store
+from app.outbox.store import Store
 from app.outbox.tables import events
 from app.settings import Settings
 from tests.bridge_process import ROOT
@@ -64,14 +64,14 @@ def ids(app: Flask, *arguments: str) -> list[str]:
     return [json.loads(line)["message_id"] for line in result.stdout.splitlines()]
 
 
-def opened(name: str, **how: Any) -> Arrival:
+def opened(name: str, **how: Any) -> Message:
     told = {"email": ANA, "collection": "Email Opened", "received_at": FIRST, "payload": CALL}
     return arrival(name, **{**told, **how})
 
 
 def put_quarantined(store: Store, name: str, raw: bytes, **how: Any) -> None:
-    error = json.dumps({"data.subscriber": ["Missing."]})
-    store.put([arrival(name, account="", payload=None, raw=raw, error=error, **how)])
+    errors = {"data.subscriber": ["Missing."]}
+    store.put([arrival(name, account="", payload=None, raw=raw, errors=errors, **how)])
 
 
 def bury(store: Store, name: str, **how: Any) -> None:
@@ -141,7 +141,9 @@ def test_a_wrong_call_is_refused(app: Flask) -> None:
 
 
 def test_json_has_every_field(app: Flask, store: Store) -> None:
-    store.put([opened("a", raw=OPENED), opened("b", payload=None, raw=b"\xff\x00", error="{}")])
+    store.put(
+        [opened("a", raw=OPENED), opened("b", payload=None, raw=b"\xff\x00", errors={"body": []})]
+    )
     second, first = map(json.loads, run(app, "events", "--json").stdout.splitlines())
     assert first == {
         "id": first["id"],
@@ -205,7 +207,13 @@ def test_no_event_drives_the_terminal(app: Flask, store: Store) -> None:
     body = json.dumps({"subject": HOSTILE, HOSTILE: 1}, ensure_ascii=False).encode()
     call = json.dumps({"userId": HOSTILE})
     store.put([arrival(HOSTILE, raw=body, payload=call, collection=HOSTILE, account=HOSTILE)])
-    store.put([arrival("a", raw=HOSTILE.encode(), payload=None, error=HOSTILE, email=HOSTILE)])
+    store.put(
+        [
+            arrival(
+                "a", raw=HOSTILE.encode(), payload=None, errors={"body": [HOSTILE]}, email=HOSTILE
+            )
+        ]
+    )
     for arguments in ([], ["a"], [HOSTILE], ["--json"]):
         shown = run(app, "events", *arguments).stdout
         assert "owned" in shown

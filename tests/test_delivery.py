@@ -14,13 +14,14 @@ from app.backoff import GIVE_UP_AFTER
 from app.delivery import KEY_PAUSE, LEASE, MOST_BYTES, MOST_EVENTS, Delivery
 from app.errors import BatchRefused, KeyRefused, SendError, TryAgain, Unreachable
 from app.logs import configure_logs
-from app.outbox.store import Arrival, Store
+from app.outbox.messages import Message
+from app.outbox.store import Store
 from app.outbox.tables import pauses, whole
 from app.source import segment as segment_module
 from app.source.segment import Segment
-from app.source.webhook import body_to_track
 from tests.conftest import Said
 from tests.fake_segment import OK, Batch, FakeSegment, Reply
+from tests.support.builders import translated
 
 NOW = 1_700_000_000.0
 KEY = "wk-7Jx0Qm"
@@ -67,7 +68,7 @@ def delivery_to(store: Store, destination: module.Destination, clock: Clock) -> 
     return Delivery(store, destination, clock, chance=lambda: 0.0)
 
 
-def arrival(message_id: str, account: str = "4417", **changes: Any) -> Arrival:
+def arrival(message_id: str, account: str = "4417", **changes: Any) -> Message:
     call = {
         "type": "track",
         "event": "Email Opened",
@@ -76,7 +77,7 @@ def arrival(message_id: str, account: str = "4417", **changes: Any) -> Arrival:
         "properties": {"account_id": account},
     }
     fields = {"payload": json.dumps(call), "raw": b"{}", "received_at": NOW, **changes}
-    return Arrival(message_id, account, **fields)
+    return Message(message_id, account, **fields)
 
 
 def keep(store: Store, *message_ids: str, account: str = "4417", **changes: Any) -> None:
@@ -203,8 +204,8 @@ def webhook_of_30_kb(number: int) -> bytes:
 def test_a_body_of_large_events_stays_within_475_000_bytes(
     store: Store, segment: FakeSegment, delivery: Delivery
 ) -> None:
-    calls = [body_to_track(webhook_of_30_kb(number), NOW) for number in range(40)]
-    assert all(29_000 < len(call.payload) <= 32_768 for call in calls)
+    calls = [translated(webhook_of_30_kb(number), NOW) for number in range(40)]
+    assert all(29_000 < len(call.payload or "") <= 32_768 for call in calls)
     for call in calls:
         keep(store, call.message_id, payload=call.payload)
     delivery.drain()

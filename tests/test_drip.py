@@ -22,8 +22,8 @@ from app.cli.drip_faults import RECEIVED
 from app.cli.webhook_url import leads_to, masked, token_in
 from app.drip import Drip, DripError
 from app.outbox.last_received import last_received
+from app.outbox.messages import Message
 from app.outbox.schema import upgrade
-from app.outbox.store import Arrival
 from app.settings import Settings
 from app.source.collections import COLLECTIONS
 from app.version import VERSION
@@ -101,6 +101,14 @@ def test_connect_creates_the_webhook_for_exactly_the_email_events(
             {"post_url": URL_WITH_TOKEN, "include_received_email": True, "events": list(EVENTS)}
         ]
     }
+
+
+def test_connect_uses_the_accounts_own_token(settings: Settings, drip: FakeDrip) -> None:
+    own = {"token-of-another-one": "4417", "token-of-the-account": ACCOUNT}
+    app = create_app(replace(settings, account_tokens=own))
+    assert run(app, "connect", BASE).exit_code == 0
+    assert [token_in(webhook["post_url"]) for webhook in drip.webhooks] == ["token-of-the-account"]
+    assert run(app, "check", BASE).exit_code == 0
 
 
 def test_connect_prints_what_flask_url_prints(app: Flask, drip: FakeDrip) -> None:
@@ -430,7 +438,7 @@ def test_check_tells_when_the_last_event_came(app: Flask, drip: FakeDrip) -> Non
     upgrade(store.engine)
     assert "No event is kept at the moment" in run(app, "check").stdout
     at = datetime(2026, 11, 2, 9, 29, tzinfo=UTC).timestamp()
-    store.put([Arrival("drip-1", ACCOUNT, "{}", b"{}", at)])
+    store.put([Message("drip-1", ACCOUNT, "{}", b"{}", at)])
     lines = run(app, "check").stdout.splitlines()
     assert lines[-1] == "The last event that is kept came at 2026-11-02 09:29 UTC."
 
@@ -442,7 +450,7 @@ def test_the_last_event_is_the_newest_on_both_engines(
     upgrade(store.engine)
     assert last_received(store.engine) is None
     for at in (7.5, 8.25):
-        store.put([Arrival(f"drip-{at}", ACCOUNT, "{}", b"{}", at)])
+        store.put([Message(f"drip-{at}", ACCOUNT, "{}", b"{}", at)])
     assert last_received(store.engine) == 8.25
     store.engine.dispose()
 

@@ -16,9 +16,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from app.outbox.engine import BUSY_SECONDS, describe, open_database
+from app.outbox.messages import Message
 from app.outbox.postgresql import LONGEST_USE
 from app.outbox.schema import make_ready, upgrade
-from app.outbox.store import Arrival, Store
+from app.outbox.store import Store
 from app.outbox.tables import events
 
 FULL = 2
@@ -300,15 +301,15 @@ def test_a_connection_that_has_become_useless_is_thrown_away(
     upgrade(postgresql)
     store = Store(postgresql)
     for number in range(10):  # often enough for its statements to be prepared
-        store.put([Arrival(f"before-{number}", "4417", "{}", b"{}", received_at=1.0)])
+        store.put([Message(f"before-{number}", "4417", "{}", b"{}", received_at=1.0)])
     with postgresql.begin() as connection:
         connection.execute(text(spoil))
 
     with pytest.raises(DBAPIError):
-        store.put([Arrival("during", "4417", "{}", b"{}", received_at=1.0)])
+        store.put([Message("during", "4417", "{}", b"{}", received_at=1.0)])
 
     for number in range(3):
-        assert store.put([Arrival(f"after-{number}", "4417", "{}", b"{}", received_at=1.0)])
+        assert store.put([Message(f"after-{number}", "4417", "{}", b"{}", received_at=1.0)])
 
 
 def test_a_connection_stays_when_only_a_value_was_wrong(postgresql: Engine) -> None:
@@ -355,7 +356,7 @@ def test_nothing_is_written_into_a_file_that_is_not_there_any_more(
     other = open_database(make_url(f"sqlite:///{tmp_path}/other.db"))
     upgrade(other)
     other.dispose()
-    Store(sqlite).put([Arrival("before", "4417", "{}", b"{}", received_at=1.0)])
+    Store(sqlite).put([Message("before", "4417", "{}", b"{}", received_at=1.0)])
 
     for left in tmp_path.glob("bridge.db*"):
         left.unlink()
@@ -363,7 +364,7 @@ def test_nothing_is_written_into_a_file_that_is_not_there_any_more(
         (tmp_path / "other.db").rename(tmp_path / "bridge.db")
 
     make_ready(sqlite)
-    assert Store(sqlite).put([Arrival("after", "4417", "{}", b"{}", received_at=1.0)])
+    assert Store(sqlite).put([Message("after", "4417", "{}", b"{}", received_at=1.0)])
     with closing(connect(sqlite)) as reader:
         assert reader.execute("SELECT message_id FROM events").fetchall() == [("after",)]
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from segment.analytics.version import VERSION as SDK_VERSION
 
-from app.errors import NotAnEmailEvent, Unreadable
+from app.outbox.messages import Ignored
 from app.source.collections import COLLECTIONS
-from app.source.webhook import body_to_track
+from app.source.translate import translate
 from app.version import VERSION
 
 PAIRS = sorted((Path(__file__).parent / "golden").glob("*.json"))
@@ -30,13 +30,12 @@ def read_pair(path: Path) -> dict[str, Any]:
 
 
 def outcome_of(drip: Any) -> dict[str, Any]:
-    try:
-        call = body_to_track(json.dumps(drip).encode(), RECEIVED_AT)
-    except Unreadable as error:
-        return {"errors": error.errors}
-    except NotAnEmailEvent as error:
-        return {"ignored": error.event}
-    return {"segment": json.loads(call.payload)}
+    message = translate(json.dumps(drip).encode(), RECEIVED_AT)
+    if isinstance(message, Ignored):
+        return {"ignored": message.event}
+    if message.payload is None:
+        return {"errors": message.errors}
+    return {"segment": json.loads(message.payload)}
 
 
 def to_the_letter(value: Any) -> str:

@@ -16,9 +16,10 @@ from app.errors import CannotKeep, ContentRefused
 from app.outbox import group_commit
 from app.outbox.engine import open_database
 from app.outbox.group_commit import GroupCommit
+from app.outbox.messages import Message
 from app.outbox.schema import upgrade
 from app.outbox.search import Search, Wanted
-from app.outbox.store import Arrival, Store
+from app.outbox.store import Store
 from app.outbox.tables import events
 
 Answer = bool | CannotKeep
@@ -37,15 +38,15 @@ def other(database_url: URL) -> Iterator[Engine]:
     engine.dispose()
 
 
-def arrival(name: str, raw: bytes = b"{}") -> Arrival:
-    return Arrival(name, "4417", '{"type":"track"}', raw, received_at=1.0)
+def arrival(name: str, raw: bytes = b"{}") -> Message:
+    return Message(name, "4417", '{"type":"track"}', raw, received_at=1.0)
 
 
-def arrivals(count: int) -> list[Arrival]:
+def arrivals(count: int) -> list[Message]:
     return [arrival(f"m{n}") for n in range(count)]
 
 
-def put(outbox: GroupCommit, each: Arrival) -> Answer:
+def put(outbox: GroupCommit, each: Message) -> Answer:
     try:
         return outbox.put(each)
     except CannotKeep as error:
@@ -62,12 +63,12 @@ def nobody_else_writes(engine: Engine) -> Iterator[Connection]:
 
 
 def put_together(
-    outbox: GroupCommit, those: list[Arrival], other: Engine, meanwhile: str = "SELECT 1"
+    outbox: GroupCommit, those: list[Message], other: Engine, meanwhile: str = "SELECT 1"
 ) -> list[Answer]:
     """Put each from a thread of its own, none of which is answered before all are waiting."""
     at_once = threading.Barrier(len(those) + 1)
 
-    def put_one(each: Arrival) -> Answer:
+    def put_one(each: Message) -> Answer:
         at_once.wait()
         return put(outbox, each)
 

@@ -17,8 +17,9 @@ from app import create_app
 from app.bridge import bridge_of
 from app.outbox import census_taker
 from app.outbox.engine import open_database
+from app.outbox.messages import Message
 from app.outbox.schema import upgrade
-from app.outbox.store import Arrival, Store
+from app.outbox.store import Store
 from app.settings import Settings
 from tests.bridge_process import ROOT
 from tests.conftest import TOKEN
@@ -43,8 +44,8 @@ def ask(settings: Settings, database_url: URL) -> Iterator[Ask]:
         yield build
 
 
-def arrival(number: int, age: float, account: str = "4417") -> Arrival:
-    return Arrival(f"drip-{number}", account, "{}", b"{}", time.time() - age)
+def arrival(number: int, age: float, account: str = "4417") -> Message:
+    return Message(f"drip-{number}", account, "{}", b"{}", time.time() - age)
 
 
 def reasons(client: FlaskClient) -> list[str]:
@@ -210,7 +211,7 @@ def test_a_database_that_does_not_answer_holds_nobody_up(
 def test_the_outbox_is_told_in_figures(ask: Ask, store: Store) -> None:
     now = time.time()
     store.put([arrival(1, 100), arrival(2, 90), arrival(3, 80, "5150")])
-    store.put([Arrival("raw-1", "", None, b"{", now - 70)])
+    store.put([Message("raw-1", "", None, b"{", now - 70)])
     store.mark_sent(store.claim(["4417"], now, now + 30, 1, 1000), now - 40)
     store.note_pause("4417", now, "HTTP 401")
     found = figures(ask(write_key=None, write_keys={"4417": "key"}))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.inspector.next_step import what_next
-from app.outbox.history import attempt_to_line
+from app.outbox.messages import Attempt, attempt_to_line
 from app.outbox.search import Event
 
 NOW = 1_762_076_000.0
@@ -48,7 +48,9 @@ def test_an_event_under_a_lease_is_being_sent() -> None:
 
 
 def test_an_event_that_failed_tells_when_why_and_how_long() -> None:
-    history = attempt_to_line(NOW, "HTTP 500", "") + attempt_to_line(NOW, "HTTP 503", "ana@x.y")
+    history = "".join(
+        attempt_to_line(Attempt(NOW, *told)) for told in [("HTTP 500", ""), ("HTTP 503", "ana@x.y")]
+    )
     failed = event("pending", due_at=NOW + 250, tries=2, history=history)
     assert what_next(failed, NOW, None) == (
         "Tries again at 09:37:30 UTC (in 4 min), after 2 tries in vain (HTTP 503). "
@@ -78,7 +80,10 @@ def test_an_event_of_a_paused_key_waits_for_a_person() -> None:
         (event("sent", settled_at=NOW - 5), "Sent at 09:33:15 UTC (5 s ago): Segment took it."),
         (
             event(
-                "dead", settled_at=NOW, tries=1, history=attempt_to_line(NOW, "HTTP 400", "words")
+                "dead",
+                settled_at=NOW,
+                tries=1,
+                history=attempt_to_line(Attempt(NOW, "HTTP 400", "words")),
             ),
             "Given up at 09:33:20 UTC (now) after 1 try (HTTP 400). It will not be tried again",
         ),

@@ -19,7 +19,7 @@ from app.inspector import filters
 from app.inspector import stream as streaming
 from app.inspector.at_once import HEAVY
 from app.inspector.shown import printable
-from app.outbox.history import Attempt
+from app.outbox.messages import Attempt
 from app.outbox.tables import notes
 from app.settings import Settings
 from tests.inspector_app import Visitor, create_inspected, text_of, webhook

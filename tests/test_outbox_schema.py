@@ -22,13 +22,14 @@ from app.errors import CannotStart
 from app.outbox import schema
 from app.outbox.engine import open_database
 from app.outbox.group_commit import GroupCommit
+from app.outbox.messages import Message
 from app.outbox.schema import check_schema, make_ready, upgrade
-from app.outbox.store import Arrival, Store
+from app.outbox.store import Store
 from app.outbox.tables import metadata
 from tests.bridge_process import ROOT
 from tests.conftest import Said
 
-ARRIVAL = Arrival("drip-1", "4417", "{}", b"{}", received_at=1.0)
+ARRIVAL = Message("drip-1", "4417", "{}", b"{}", received_at=1.0)
 
 
 @pytest.fixture

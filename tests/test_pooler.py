@@ -12,8 +12,9 @@ from sqlalchemy.exc import OperationalError
 
 from app.outbox.engine import BUSY_SECONDS, open_database
 from app.outbox.group_commit import GroupCommit
+from app.outbox.messages import Message
 from app.outbox.schema import upgrade
-from app.outbox.store import Arrival, Store
+from app.outbox.store import Store
 from tests.pooler import Pooler
 
 TIMEOUT = f"{BUSY_SECONDS}s"
@@ -49,8 +50,8 @@ def pooled(pooled_url: URL) -> Iterator[Engine]:
     engine.dispose()
 
 
-def arrival(name: str) -> Arrival:
-    return Arrival(name, "4417", "{}", b"{}", received_at=1.0)
+def arrival(name: str) -> Message:
+    return Message(name, "4417", "{}", b"{}", received_at=1.0)
 
 
 def test_the_pooler_refuses_options_and_mixes_sessions(pooled: Engine, pooled_url: URL) -> None:

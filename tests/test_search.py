@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from app.outbox.history import Attempt
+from app.outbox.messages import Attempt
 from app.outbox.search import (
     MOST_WORDS,
     PAGE,
@@ -42,7 +42,7 @@ def fill(store: Store) -> None:
     store.mark_sent(claim(store), NOW)
     store.put([arrival("dead")])
     store.bury(claim(store), NOW, Attempt(0.0, "no", ""))
-    store.put([arrival("quarantined", account="", payload=None, error="{}")])
+    store.put([arrival("quarantined", account="", payload=None, errors={"body": []})])
     store.put([arrival("pending"), arrival("held", account="5150")])
 
 

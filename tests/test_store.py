@@ -11,8 +11,8 @@ from sqlalchemy.engine import URL
 
 from app.outbox.correction import Correction
 from app.outbox.engine import open_database
-from app.outbox.history import Attempt, attempt_to_line, read_history
-from app.outbox.store import Arrival, Lease, Store
+from app.outbox.messages import Attempt, Lease, Message, attempt_to_line, read_history
+from app.outbox.store import Store
 from app.outbox.tables import events, whole
 
 ACCOUNT = "4417"
@@ -24,17 +24,17 @@ ROOMY = 475_000
 Settle = Callable[[Store, Lease], object]
 
 
-def arrival(name: str, **how: Any) -> Arrival:
+def arrival(name: str, **how: Any) -> Message:
     told: dict[str, Any] = {
         "account": ACCOUNT,
         "payload": PAYLOAD,
         "raw": name.encode(),
         "received_at": NOW,
     }
-    return Arrival(name, **{**told, **how})
+    return Message(name, **{**told, **how})
 
 
-def arrivals(count: int, **how: Any) -> list[Arrival]:
+def arrivals(count: int, **how: Any) -> list[Message]:
     """Received one a second, the last one now."""
     return [arrival(f"m{n}", received_at=NOW - count + 1 + n, **how) for n in range(count)]
 
@@ -129,7 +129,7 @@ def test_a_thousand_at_once_are_put_each_with_its_own_body(
 
 
 def test_what_is_quarantined_is_never_claimed(store: Store) -> None:
-    store.put([arrival("a", payload=None, error='{"body": ["not JSON"]}')])
+    store.put([arrival("a", payload=None, errors={"body": ["not JSON"]})])
 
     assert rows(store)["a"].state == "quarantined"
     assert rows(store)["a"].error == '{"body": ["not JSON"]}'
@@ -225,11 +225,11 @@ def test_what_is_claimed_is_nobody_elses_until_its_lease_ends(store: Store) -> N
     assert second.token != first.token
 
 
-def test_halves_of_a_claim_share_its_token_and_its_events(store: Store) -> None:
+def test_parts_of_a_claim_share_its_token_and_its_events(store: Store) -> None:
     store.put(arrivals(5))
     lease = claim(store)
 
-    first, second = lease.halves()
+    first, second = lease.only(lease.events[:2]), lease.only(lease.events[2:])
 
     assert first.token == second.token == lease.token
     assert (len(first.events), len(second.events)) == (2, 3)
@@ -304,7 +304,7 @@ def postpone(store: Store, lease: Lease) -> object:
                 "lease": None,
                 "tries": 1,
                 "error": "HTTP 400 no",
-                "history": attempt_to_line(0.0, "HTTP 400 no"),
+                "history": attempt_to_line(Attempt(0.0, "HTTP 400 no")),
             },
         ),
         (release, 1, {"due_at": NOW + 1, "lease": None}),
@@ -316,7 +316,7 @@ def postpone(store: Store, lease: Lease) -> object:
                 "lease": None,
                 "tries": 1,
                 "error": "HTTP 503",
-                "history": attempt_to_line(0.0, "HTTP 503"),
+                "history": attempt_to_line(Attempt(0.0, "HTTP 503")),
             },
         ),
     ],

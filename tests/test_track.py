@@ -12,7 +12,7 @@ import pytest
 
 from app.errors import Unreadable
 from app.source.schema import DripEvent
-from app.source.track import event_to_track, message_id
+from app.source.track import event_to_message, message_id
 from tests.bridge_process import ROOT
 
 LIMIT = 32 * 1024
@@ -30,11 +30,17 @@ EVENT = DripEvent(
 
 IN_ANOTHER_PROCESS = """
 import json, sys
-from app.source.webhook import body_to_track
+from app.source.translate import translate
 
-call = body_to_track(sys.stdin.buffer.read(), 0.0)
+call = translate(sys.stdin.buffer.read(), 0.0)
 print(json.dumps([call.message_id, call.payload]))
 """
+
+
+def call_of(event: DripEvent) -> str:
+    payload = event_to_message(event, b"", 0.0).payload
+    assert payload is not None
+    return payload
 
 
 def with_properties(**properties: Any) -> DripEvent:
@@ -47,7 +53,7 @@ def id_of(received_at: float = 0.0, **changes: Any) -> str:
 
 def errors_of(event: DripEvent) -> dict[str, list[str]]:
     with pytest.raises(Unreadable) as unreadable:
-        event_to_track(event, 0.0)
+        event_to_message(event, b"", 0.0)
     return {path: list(messages) for path, messages in unreadable.value.errors.items()}
 
 
@@ -116,9 +122,9 @@ def test_the_id_stays_where_the_profile_or_the_order_of_keys_changes(
 
 def test_the_time_of_receipt_is_not_in_the_id() -> None:
     undated = EVENT._replace(occurred_at=None)
-    first, second = event_to_track(undated, 1.0), event_to_track(undated, 2.0)
+    first, second = event_to_message(undated, b"", 1.0), event_to_message(undated, b"", 2.0)
     assert first.message_id == second.message_id
-    assert json.loads(first.payload)["timestamp"] == "1970-01-01T00:00:01.000+00:00"
+    assert json.loads(first.payload or "")["timestamp"] == "1970-01-01T00:00:01.000+00:00"
 
 
 @pytest.mark.parametrize(
@@ -170,19 +176,19 @@ def test_the_id_is_short_enough_for_segment() -> None:
 def test_a_call_is_measured_as_it_is_sent_and_refused_over_the_limit(
     letter: str, size: int
 ) -> None:
-    room = LIMIT - len(event_to_track(with_properties(email_subject=""), 0.0).payload)
+    room = LIMIT - len(call_of(with_properties(email_subject="")))
     # the builder counts one identity that is null, and is not sent
     fits = with_properties(email_subject=letter * ((room - len(', "anonymousId": null')) // size))
     over = with_properties(email_subject=letter * (room // size + 1))
 
-    assert LIMIT - 50 < len(event_to_track(fits, 0.0).payload) <= LIMIT
+    assert LIMIT - 50 < len(call_of(fits)) <= LIMIT
     assert errors_of(over) == {"body": ["Over 32,768 bytes as a track call, Segment's limit."]}
 
 
 def test_the_error_of_an_oversize_call_quotes_nothing_of_it() -> None:
     event = with_properties(email_subject="canary " * 10_000)
     with pytest.raises(Unreadable) as unreadable:
-        event_to_track(event, 0.0)
+        event_to_message(event, b"", 0.0)
     told = "".join(traceback.format_exception(unreadable.value))
     assert "canary" not in told
     assert "ana@example.com" not in told
@@ -210,26 +216,26 @@ def test_many_names_that_become_one_do_not_keep_the_bridge_busy() -> None:
 
 
 def test_what_is_nested_within_reason_is_sent() -> None:
-    call = event_to_track(with_properties(cart=nested(100)), 0.0)
-    assert json.loads(call.payload)["properties"]["cart"] == nested(100)
+    call = event_to_message(with_properties(cart=nested(100)), b"", 0.0)
+    assert json.loads(call.payload or "")["properties"]["cart"] == nested(100)
 
 
 @pytest.mark.parametrize("text", ["\x00", "\ud800", "\u2028", "</script>", "🎉"])
 def test_a_call_is_kept_in_ascii_and_says_what_drip_said(text: str) -> None:
-    payload = event_to_track(with_properties(email_subject=text), 0.0).payload
+    payload = call_of(with_properties(email_subject=text))
     assert payload.isascii()
     assert payload.isprintable()
     assert json.loads(payload)["properties"]["email_subject"] == text
 
 
 def test_a_call_names_its_account_and_collection() -> None:
-    call = event_to_track(EVENT, 0.0)
-    assert (call.account_id, call.collection) == ("4417", "Email Link Clicked")
-    assert event_to_track(EVENT._replace(account_id=None), 0.0).account_id == ""
+    call = event_to_message(EVENT, b"", 0.0)
+    assert (call.account, call.collection) == ("4417", "Email Link Clicked")
+    assert event_to_message(EVENT._replace(account_id=None), b"", 0.0).account == ""
 
 
 def test_calls_share_nothing_that_one_could_change_for_the_next() -> None:
-    before = event_to_track(EVENT, 0.0)
-    event_to_track(with_properties(email_id="other", timestamp=1), 0.0)
-    assert event_to_track(EVENT, 0.0) == before
+    before = event_to_message(EVENT, b"", 0.0)
+    event_to_message(with_properties(email_id="other", timestamp=1), b"", 0.0)
+    assert event_to_message(EVENT, b"", 0.0) == before
     assert EVENT.properties["url"] == "https://shop.example/"

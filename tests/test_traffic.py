@@ -3,17 +3,18 @@
 import pytest
 from sqlalchemy import Engine
 
+from app.outbox.messages import Message
 from app.outbox.pruning import DAY, Pruning
-from app.outbox.store import Arrival, Store
+from app.outbox.store import Store
 from app.outbox.traffic import Minute, read_traffic
 
 NOON = 1_800_000_000.0 // 3600 * 3600
 OPENED = "Email Opened"
 
 
-def arrival(name: str, at: float = NOON, collection: str | None = OPENED) -> Arrival:
+def arrival(name: str, at: float = NOON, collection: str | None = OPENED) -> Message:
     payload = None if collection is None else "{}"
-    return Arrival(name, "4417", payload, b"{}", at, collection=collection)
+    return Message(name, "4417", payload, b"{}", at, collection=collection)
 
 
 def minutes(engine: Engine) -> list[Minute]:

@@ -12,8 +12,9 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import make_url
 
 from app.outbox.engine import open_database
+from app.outbox.messages import Message
 from app.outbox.schema import upgrade
-from app.outbox.store import Arrival, Store
+from app.outbox.store import Store
 from app.outbox.tables import events
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import OK, Batch, FakeSegment, Reply
@@ -62,7 +63,7 @@ def put_all(store: Store) -> None:
     for start in range(0, EVENTS, 1_000):
         store.put(
             [
-                Arrival(f"m{n}", "4417", payload(n), b"{}", received_at=1.0)
+                Message(f"m{n}", "4417", payload(n), b"{}", received_at=1.0)
                 for n in range(start, start + 1_000)
             ]
         )

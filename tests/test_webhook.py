@@ -25,10 +25,10 @@ from app.outbox.engine import BUSY_SECONDS
 from app.outbox.schema import upgrade
 from app.outbox.tables import events, whole
 from app.settings import Settings
-from app.source.webhook import body_to_track
 from app.trouble import census_to_troubles
 from tests.bridge_process import ROOT
 from tests.conftest import TOKEN, Said
+from tests.support.builders import payload_of, translated
 
 MIB = 1024 * 1024
 
@@ -195,7 +195,7 @@ def test_an_event_is_accepted_and_kept(app: Flask, client: FlaskClient) -> None:
     before = time.time()
     response = post(client, CLICKED)
 
-    call = body_to_track(CLICKED, 0.0)
+    call = translated(CLICKED)
     assert response.status_code == 200
     assert response.content_type == "application/json"
     assert response.get_json() == {
@@ -270,7 +270,7 @@ def test_an_event_without_a_time_is_sent_with_the_time_of_receipt(
     )
     (row,) = rows_of(app)
     told = json.loads(row.payload)["timestamp"]
-    assert told == json.loads(body_to_track(row.raw, row.received_at).payload)["timestamp"]
+    assert told == json.loads(payload_of(row.raw, row.received_at))["timestamp"]
 
 
 def test_an_event_seen_before_is_a_duplicate_and_not_kept_twice(
@@ -397,6 +397,39 @@ def test_while_a_token_is_rotated_out_both_are_known(settings: Settings) -> None
         client = app.test_client()
         statuses = [post(client, OPENED, token).status_code for token in (*tokens, TOKEN)]
     assert statuses == [200, 200, 401]
+
+
+OF_4417, OF_5150 = "the-token-of-account-4417", "the-token-of-account-5150"
+
+
+@pytest.fixture
+def bound(settings: Settings) -> Iterator[Flask]:
+    """A bridge with a token for any account, and one for each of two."""
+    with app_over(replace(settings, account_tokens={OF_4417: "4417", OF_5150: "5150"})) as app:
+        yield app
+
+
+def test_a_token_of_one_account_posts_for_that_account_alone(bound: Flask) -> None:
+    client = bound.test_client()
+    of_4417, of_nobody = OPENED, changed(b'"account_id": "4417",', b"")
+    outcomes = [
+        post(client, body, token).get_json()
+        for body, token in [(of_4417, OF_5150), (of_nobody, OF_4417), (of_4417, OF_4417)]
+    ]
+    assert [outcome["status"] for outcome in outcomes] == ["quarantined", "quarantined", "accepted"]
+    assert list(outcomes[0]["errors"]) == list(outcomes[1]["errors"]) == ["data.account_id"]
+    assert sorted((row.state, row.account) for row in rows_of(bound)) == [
+        ("pending", "4417"),
+        ("quarantined", "4417"),
+        ("quarantined", "5150"),
+    ]
+    assert post(client, of_4417, OF_4417 + "x").status_code == 401
+
+
+def test_another_accounts_event_stays_in_quarantine_when_it_is_read_again(bound: Flask) -> None:
+    post(bound.test_client(), OPENED, OF_5150)
+    bound.test_cli_runner().invoke(args=("requeue", "--quarantined"))
+    assert [(row.state, row.account) for row in rows_of(bound)] == [("quarantined", "5150")]
 
 
 def test_a_bridge_without_a_token_admits_nobody(settings: Settings) -> None:
@@ -550,10 +583,10 @@ def test_a_fault_of_the_bridge_costs_no_event_and_tells_nothing_of_it(
     monkeypatch: pytest.MonkeyPatch,
     said: Said,
 ) -> None:
-    def fault(body: bytes, _: float) -> None:
+    def fault(body: bytes) -> None:
         raise KeyError(body)
 
-    monkeypatch.setattr("app.source.webhook.body_to_track", fault)
+    monkeypatch.setattr("app.source.translate.body_to_event", fault)
     response = post(client, OPENED)
     assert response.status_code == 200
     assert response.get_json() == {

@@ -71,7 +71,7 @@ def connect(base_url: str, replace: bool, basic: bool) -> None:
     """
     settings = bridge_of().settings
     drip = _client(settings)
-    tokens = settings.webhook_tokens
+    tokens = settings.tokens_for(settings.drip_account_id)
     found = _ours(drip.webhooks(), base_url, tokens)
     kept = next((each for each in found if not faults(each, base_url, tokens, basic)), None)
     others = [webhook for webhook in found if webhook is not kept]
@@ -99,7 +99,8 @@ def check(base_url: str | None) -> None:
     Without BASE_URL it is known by its token alone.
     """
     bridge = bridge_of()
-    settings, tokens = bridge.settings, bridge.settings.webhook_tokens
+    settings = bridge.settings
+    tokens = settings.tokens_for(settings.drip_account_id)
     found = _ours(_client(settings).webhooks(), base_url, tokens)
     if not found:
         _tell_absence(settings, base_url)
@@ -121,7 +122,8 @@ def disconnect(base_url: str | None, yes: bool) -> None:
     settings = bridge_of().settings
     drip = _client(settings)
     # with an address no token counts: it may be that of a bridge that has moved on
-    found = _ours(drip.webhooks(), base_url, () if base_url else settings.webhook_tokens)
+    tokens = () if base_url else settings.tokens_for(settings.drip_account_id)
+    found = _ours(drip.webhooks(), base_url, tokens)
     if not found:
         where = f"leads to {base_url}" if base_url else "has a token of this bridge"
         click.echo(f"Nothing to delete: no webhook of account {settings.drip_account_id} {where}.")
@@ -137,7 +139,7 @@ def _client(settings: Settings) -> Drip:
     """Raises `ClickException`, naming every setting that is missing and where to find it."""
     token, account = settings.drip_api_token, settings.drip_account_id
     if token and account:
-        return Drip(account, token, settings.webhook_tokens, API)
+        return Drip(account, token, settings.tokens_for(account), API)
     lines = ["Set this first, in the environment or as a line of a .env file:"]
     if not token:
         lines.append(f"  DRIP_API_TOKEN: {WHERE_THE_TOKEN_IS}")

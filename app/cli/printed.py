@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from app.outbox.history import Attempt, read_history
+from app.outbox.messages import Attempt, read_history
 from app.outbox.search import Event
 
 REASON = 60

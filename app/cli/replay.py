@@ -15,8 +15,10 @@ from flask.cli import with_appcontext
 
 from app.bridge import bridge_of, check_database
 from app.cli.event_files import STANDARD_INPUT, Posted, find_files, read_bodies
-from app.errors import CannotStart, NotAnEmailEvent, Unreadable
+from app.errors import CannotStart
+from app.outbox.messages import Ignored
 from app.source import webhook
+from app.source.translate import translate
 
 NO_COLLECTION = "(no collection)"
 
@@ -50,13 +52,12 @@ def replay(paths: tuple[str, ...], dry_run: bool) -> None:
 
 
 def _translate(body: bytes) -> Answer:
-    try:
-        call = webhook.body_to_track(body, time.time())
-    except NotAnEmailEvent:
+    message = translate(body, time.time())
+    if isinstance(message, Ignored):
         return {"status": "ignored"}
-    except Unreadable as error:
-        return {"status": "quarantined", "errors": error.errors}
-    click.echo(call.payload)
+    if message.payload is None:
+        return {"status": "quarantined", "errors": message.errors}
+    click.echo(message.payload)
     return {"status": "translated"}
 
 
@@ -88,10 +89,8 @@ def _quiet_webhook() -> Iterator[None]:
 
 
 def _collection(body: bytes) -> str:
-    try:
-        return webhook.body_to_track(body, 0.0).collection
-    except (NotAnEmailEvent, Unreadable):
-        return NO_COLLECTION
+    message = translate(body, 0.0)
+    return (not isinstance(message, Ignored) and message.collection) or NO_COLLECTION
 
 
 def _reason(answer: Answer) -> str:

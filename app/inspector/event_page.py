@@ -9,7 +9,6 @@ from flask import Blueprint, abort, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
-from app.errors import NotAnEmailEvent, Unreadable
 from app.inspector import moments
 from app.inspector.fields import NotFollowed, Way, follow
 from app.inspector.next_step import what_next
@@ -23,9 +22,9 @@ from app.inspector.shown import (
 )
 from app.inspector.view import search_of
 from app.outbox.census_taker import NoCensus
-from app.outbox.history import Attempt, read_history
+from app.outbox.messages import Attempt, Message, read_history
 from app.outbox.search import Event
-from app.source.webhook import body_to_track
+from app.source.translate import translate
 
 GONE = (
     "There is no such event. One goes when its retention time is over, and one that was read again "
@@ -116,14 +115,13 @@ def _ways(event: Event) -> tuple[list[Way], str]:
         return [], "The fields' way cannot be shown: the body is too long."
     try:
         ways = follow(event.raw, event.received_at)
-        today = body_to_track(event.raw, event.received_at).payload
     except NotFollowed as error:
         return [], f"The fields' way cannot be shown: the event is {error}."
-    except (Unreadable, NotAnEmailEvent):
-        return [], "The fields' way cannot be shown: today's rules do not read this body."
     if len(ways) > MOST_WAYS:
         return ways[:MOST_WAYS], f"The first {MOST_WAYS} of {len(ways):,} fields."
-    if json.loads(today) != json.loads(event.payload):
+    today = translate(event.raw, event.received_at)
+    payload = (isinstance(today, Message) and today.payload) or "null"
+    if json.loads(payload) != json.loads(event.payload):
         return ways, "The call was made by another version of the bridge: this is today's way."
     return ways, ""
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.errors import Unreadable
+from app.outbox.messages import Message
 from app.source.collections import COLLECTIONS
-from app.source.webhook import body_to_track
+from app.source.translate import translate
 
 Path = tuple[str | int, ...]
 
@@ -46,15 +46,13 @@ class Way:
 def follow(body: bytes, received_at: float) -> list[Way]:
     """One way for each value of the body, in its order, then those that begin in the bridge.
 
-    Raises `NotFollowed`, and `Unreadable` and `NotAnEmailEvent` as the translation does.
+    Raises `NotFollowed`, also if today's rules do not read the body.
     """
-    call = json.loads(body_to_track(body, received_at).payload)
+    call = _translate(body, received_at, "not one that today's rules can read")
     try:
         came = dict(_leaves(json.loads(body)))
         origins = _origins(json.loads(body))
         got = dict(_leaves(call))
-    except Unreadable:
-        raise NotFollowed("too near to Segment's limit of 32 KB a call") from None
     except RecursionError:
         raise NotFollowed("nested too deeply") from None
     targets: dict[Path, list[Path]] = {source: [] for source in came}
@@ -111,7 +109,7 @@ def _origins(body: Mapping[str, Any]) -> dict[Path, Path | None]:
     """Path in the call → path in the body; None where the bridge put the value there."""
     marks = _Marks()
     marked = json.dumps(marks.mark(body, ())).encode()
-    call = json.loads(body_to_track(marked, RECEIVED).payload)
+    call = _translate(marked, RECEIVED, "too near to Segment's limit of 32 KB a call")
     sources = marks.source_of | {COLLECTIONS[str(body["event"]).strip()]: ("event",)}
     if OCCURRED in sources:
         sources[OCCURRED.replace("Z", ".000+00:00")] = ("occurred_at",)
@@ -120,6 +118,13 @@ def _origins(body: Mapping[str, Any]) -> dict[Path, Path | None]:
         source = sources.get(str(value))
         origins[path[:-1] if source in marks.wrapped else path] = source
     return origins
+
+
+def _translate(body: bytes, received_at: float, why_not: str) -> Any:
+    message = translate(body, received_at)
+    if not isinstance(message, Message) or message.payload is None:
+        raise NotFollowed(why_not)
+    return json.loads(message.payload)
 
 
 def _way(source: Path, value: Any, targets: list[Path], got: Mapping[Path, Any]) -> Way:

@@ -3,7 +3,7 @@
 from app.backoff import FEWEST_TRIES, GIVE_UP_AFTER
 from app.inspector.moments import clock, relative
 from app.inspector.shown import error_to_reasons
-from app.outbox.history import read_history
+from app.outbox.messages import read_history
 from app.outbox.search import Event
 
 

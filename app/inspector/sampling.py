@@ -9,7 +9,8 @@ from app.bridge import Bridge
 from app.errors import CannotKeep
 from app.inspector.asking import ask
 from app.inspector.sample import PERSON, build_sample
-from app.source.webhook import body_to_arrival
+from app.outbox.messages import Message
+from app.source.translate import translate
 
 
 def register(blueprint: Blueprint, bridge: Bridge) -> None:
@@ -32,14 +33,15 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
     @blueprint.post("/sample")
     def send_sample() -> ResponseReturnValue:
         now = time.time()
-        arrival = body_to_arrival(build_sample(sample_account(bridge), now), now)
+        message = translate(build_sample(sample_account(bridge), now), now)
+        assert isinstance(message, Message)  # noqa: S101 - ours, and an email event
         try:
-            bridge.outbox.put(arrival)
+            bridge.outbox.put(message)
         except CannotKeep as error:
             flash(f"The sample could not be kept: {error}", "bad")
             return redirect(url_for("inspector.stream"), 303)
         flash("The sample is kept. What becomes of it is told here.", "good")
-        return redirect(url_for("inspector.event", message_id=arrival.message_id), 303)
+        return redirect(url_for("inspector.event", message_id=message.message_id), 303)
 
 
 def sample_account(bridge: Bridge) -> str:

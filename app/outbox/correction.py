@@ -23,10 +23,10 @@ from sqlalchemy import (
     update,
 )
 
+from app.errors import FieldErrors
 from app.outbox.conditions import IS_SETTLED
 from app.outbox.engine import dialect_of
-from app.outbox.history import attempt_to_line
-from app.outbox.store import Arrival
+from app.outbox.messages import Attempt, Message, attempt_to_line, errors_to_text
 from app.outbox.tables import bodies, columns_of, events, whole
 from app.outbox.words import storable
 
@@ -42,6 +42,7 @@ class Kept:
     """What came, and what has become of it."""
 
     id: int
+    account: str
     state: str
     raw: bytes
     received_at: float
@@ -117,7 +118,7 @@ class Correction:
         with self._reader.connect() as connection:
             return [Kept(**row) for row in connection.execute(statement).mappings()]
 
-    def release(self, id_: int, arrival: Arrival, now: float) -> bool | None:
+    def release(self, id_: int, message: Message, now: float) -> bool | None:
         """It can be read now: a pending event takes its place, and is due.
 
         False if that event was there already, None if this one is quarantined no more. The new
@@ -126,12 +127,12 @@ class Correction:
         """
         here = (events.c.id == id_, events.c.state == "quarantined")
         values: dict[str, ColumnElement[Any]] = {
-            "message_id": literal(arrival.message_id),
-            "account": literal(arrival.account),
-            "collection": literal(arrival.collection, Text),
-            "email": literal(arrival.email and storable(arrival.email.lower()), Text),
+            "message_id": literal(message.message_id),
+            "account": literal(message.account),
+            "collection": literal(message.collection, Text),
+            "email": literal(message.email and storable(message.email.lower()), Text),
             "state": literal("pending"),
-            "payload_bytes": literal(len(arrival.payload or "")),
+            "payload_bytes": literal(len(message.payload or "")),
             "received_at": events.c.received_at,
             "due_at": literal(now),
             "tries": literal(0),
@@ -143,7 +144,7 @@ class Correction:
         with self._engine.connect() as connection:
             new = connection.scalar(put.returning(events.c.id))
             if new is not None:
-                connection.execute(_take_body(id_, new, arrival.payload))
+                connection.execute(_take_body(id_, new, message.payload))
             if connection.execute(delete(events).where(*here)).rowcount == 0:
                 connection.rollback()
                 return None
@@ -156,11 +157,12 @@ class Correction:
         with self._engine.begin() as connection:
             return connection.execute(statement).rowcount == 1
 
-    def explain(self, id_: int, error: str) -> bool:
-        """It stays, for this reason; False if it is quarantined no more."""
+    def explain(self, id_: int, errors: FieldErrors) -> bool:
+        """It stays, for these reasons; False if it is quarantined no more."""
+        values = {"error": errors_to_text(errors)}
         here = (events.c.id == id_, events.c.state == "quarantined")
         with self._engine.begin() as connection:
-            return connection.execute(update(events).where(*here).values(error=error)).rowcount == 1
+            return connection.execute(update(events).where(*here).values(values)).rowcount == 1
 
 
 def _take_body(old: int, new: int, payload: str | None) -> Insert:
@@ -169,9 +171,10 @@ def _take_body(old: int, new: int, payload: str | None) -> Insert:
 
 
 def _again(ids: Sequence[int], now: float) -> Update:
+    line = attempt_to_line(Attempt(now, "requeued"))
     return (
         update(events)
         .where(events.c.id.in_(ids), events.c.state == "dead")
         .values(state="pending", due_at=now, tries=0, lease=None, settled_at=None, error=None)
-        .values(history=func.coalesce(events.c.history, "") + attempt_to_line(now, "requeued"))
+        .values(history=func.coalesce(events.c.history, "") + line)
     )

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Engine, delete, or_, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from app.outbox.engine import BUSY_SECONDS, LOOK_EVERY, describe
-from app.outbox.history import Attempt, attempt_to_line, read_history
 from app.outbox.mention import Mention
+from app.outbox.messages import Attempt, attempt_to_line, read_history
 from app.outbox.pace import Wait, in_steps, within
 from app.outbox.tables import alerts, bodies, events, notes, pauses, whole
 from app.outbox.words import storable
@@ -285,7 +285,7 @@ class Erasure:
         attempts = list(map(self._cleared, read_history(row.history)))
         values: dict[str, str] = {}
         if attempts:
-            lines = (attempt_to_line(one.at, one.reason, one.words) for one in attempts)
+            lines = map(attempt_to_line, attempts)
             values["history"] = "".join(lines)
         if self._names(row.error):
             reason = attempts[-1].reason if attempts else ""

@@ -9,9 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.concurrency import THREADS, Concurrency
 from app.errors import CannotKeep, CannotStart, ContentRefused
 from app.outbox.engine import describe, is_of_content, sleeping_by
+from app.outbox.messages import Message
 from app.outbox.quarantine import Quarantine
 from app.outbox.schema import make_ready
-from app.outbox.store import Arrival, Store
+from app.outbox.store import Store
 
 LARGEST_GROUP = 200
 
@@ -25,8 +26,8 @@ PROBE_WAIT = 1.0
 class _Waiting:
     """A caller, and what it waits for."""
 
-    def __init__(self, arrival: Arrival, concurrency: Concurrency) -> None:
-        self.arrival = arrival
+    def __init__(self, message: Message, concurrency: Concurrency) -> None:
+        self.message = message
         self.given_up = False
         self._is_new: bool | CannotKeep = False
         self._told = concurrency.make_event()
@@ -47,7 +48,7 @@ class _Waiting:
 
 
 class GroupCommit:
-    """Puts arrivals through one writer, started by the first put: after any fork."""
+    """Puts messages through one writer, started by the first put: after any fork."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -76,27 +77,27 @@ class GroupCommit:
         """Let go of the database."""
         self._store.engine.dispose()
 
-    def put(self, arrival: Arrival) -> bool:
+    def put(self, message: Message) -> bool:
         """Keep it: on disk on return. False if it was kept before.
 
         Raises `CannotKeep`, and of such `ContentRefused` if no other moment is better. Its commit
         may yet have been under way when the wait ran out; sent again, it will be found to be a
         duplicate.
         """
-        if arrival.payload is None:
-            self.quarantine.take(arrival.raw)
+        if message.payload is None:
+            self.quarantine.take(message.raw)
         trouble = self._trouble
         if trouble is None:
-            return self._put(arrival, LONGEST_WAIT)
+            return self._put(message, LONGEST_WAIT)
         if not self._probe.acquire(blocking=False):
             raise CannotKeep(trouble)
         try:
-            return self._put(arrival, PROBE_WAIT)
+            return self._put(message, PROBE_WAIT)
         finally:
             self._probe.release()
 
-    def _put(self, arrival: Arrival, longest: float) -> bool:
-        waiting = _Waiting(arrival, self._concurrency)
+    def _put(self, message: Message, longest: float) -> bool:
+        waiting = _Waiting(message, self._concurrency)
         self._queue.append(waiting)
         self._somebody_waits.set()
         if self._writer_started.acquire(blocking=False):
@@ -126,7 +127,7 @@ class GroupCommit:
     def _keep_all(self, group: Sequence[_Waiting]) -> None:
         """If the database refuses one for what is in it, halve the group until that stands alone:
         nobody's content costs the others their commit."""
-        kept = self._keep([waiting.arrival for waiting in group])
+        kept = self._keep([waiting.message for waiting in group])
         if isinstance(kept, ContentRefused) and len(group) > 1:
             middle = len(group) // 2
             self._keep_all(group[:middle])
@@ -134,22 +135,22 @@ class GroupCommit:
         else:
             _tell(group, kept)
 
-    def _keep(self, arrivals: Sequence[Arrival]) -> set[str] | CannotKeep:
+    def _keep(self, messages: Sequence[Message]) -> set[str] | CannotKeep:
         """The message ids that are new, or why none could be kept."""
         if self._is_ready and self._trouble is None:
-            return self._commit(arrivals)
+            return self._commit(messages)
         # a database in trouble may hang, and even an answer that says so must not wait for it
-        kept: set[str] | CannotKeep = self._concurrency.call_apart(lambda: self._commit(arrivals))
+        kept: set[str] | CannotKeep = self._concurrency.call_apart(lambda: self._commit(messages))
         return kept
 
-    def _commit(self, arrivals: Sequence[Arrival]) -> set[str] | CannotKeep:
+    def _commit(self, messages: Sequence[Message]) -> set[str] | CannotKeep:
         try:
             if not self._is_ready:
                 make_ready(self._store.engine)
                 self._is_ready = True
-            new = self._store.put(arrivals)
+            new = self._store.put(messages)
         except Exception as error:  # noqa: BLE001 - whoever waits has to be told
-            if is_of_content(error) and not _is_quarantined(arrivals):
+            if is_of_content(error) and not _is_quarantined(messages):
                 return ContentRefused(_describe(error))
             self._is_ready = False  # it may be another database when it is back
             self._trouble = _describe(error)
@@ -163,15 +164,15 @@ def _tell(group: Sequence[_Waiting], kept: set[str] | CannotKeep) -> None:
         if isinstance(kept, CannotKeep):
             waiting.tell(kept)
         else:
-            message_id = waiting.arrival.message_id
+            message_id = waiting.message.message_id
             waiting.tell(message_id in kept)
             kept.discard(message_id)  # a copy in the same group is a duplicate
 
 
-def _is_quarantined(arrivals: Sequence[Arrival]) -> bool:
+def _is_quarantined(messages: Sequence[Message]) -> bool:
     """One alone, as it came: of such the database has nothing to refuse unless something is wrong
     with all of them."""
-    return [arrival.payload for arrival in arrivals] == [None]
+    return [message.payload for message in messages] == [None]
 
 
 def _describe(error: Exception) -> str:

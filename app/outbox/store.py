@@ -7,9 +7,8 @@ statement of a claim names its token, so one that overslept cannot undo another'
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import (
@@ -29,66 +28,12 @@ from sqlalchemy import (
 
 from app.outbox.conditions import IS_PENDING, WAITING_ACCOUNTS
 from app.outbox.engine import dialect_of, synced_later
-from app.outbox.history import Attempt, attempt_to_line
 from app.outbox.ids import among, ids_to_value
+from app.outbox.messages import Attempt, Claimed, Lease, Message, attempt_to_line, errors_to_text
 from app.outbox.prepared import Prepared, PreparedInsert
 from app.outbox.tables import bodies, columns_of, events, pauses, whole
 from app.outbox.traffic import Traffic
 from app.outbox.words import storable
-
-
-class Arrival(NamedTuple):
-    """An event to keep. Without a payload it goes to quarantine, and `error` says why."""
-
-    message_id: str
-    account: str
-    payload: str | None
-    raw: bytes
-    received_at: float
-    error: str | None = None
-    collection: str | None = None
-    email: str | None = None
-
-
-class Claimed(NamedTuple):
-    """An event that is ours to send until its lease ends."""
-
-    id: int
-    message_id: str
-    collection: str | None
-    received_at: float
-    tries: int
-    account: str
-    payload: str
-
-
-@dataclass(frozen=True)
-class Lease:
-    """Events claimed together: account by account, and of each the one first that has been due for
-    longest."""
-
-    token: str
-    events: tuple[Claimed, ...]
-
-    @property
-    def accounts(self) -> list[str]:
-        """Whose events they are, in their order."""
-        return list(dict.fromkeys(event.account for event in self.events))
-
-    @property
-    def payload_bytes(self) -> int:
-        """The size of all payloads together."""
-        return sum(len(event.payload) for event in self.events)
-
-    def halves(self) -> tuple["Lease", "Lease"]:
-        """The same claim as two."""
-        middle = len(self.events) // 2
-        return self.only(self.events[:middle]), self.only(self.events[middle:])
-
-    def only(self, events: Iterable[Claimed]) -> "Lease":
-        """The same claim over some of its events."""
-        return replace(self, events=tuple(events))
-
 
 _IS_DUE = """
     AND (SELECT due_at FROM events WHERE state = 'pending' AND events.account = accounts.account
@@ -129,9 +74,9 @@ class Store:
         self._sent_each = Prepared(engine, sent.returning(events.c.collection))
         self._traffic = Traffic(engine)
 
-    def put(self, arrivals: Sequence[Arrival]) -> set[str]:
+    def put(self, messages: Sequence[Message]) -> set[str]:
         """Keep them: on disk on return. Gives the message ids that are new."""
-        rows = [_to_row(arrival) for arrival in arrivals]
+        rows = [_to_row(message) for message in messages]
         by_id = {row["message_id"]: row for row in reversed(rows)}  # of copies the first is kept
         with self.engine.connect() as connection:
             if self._put_all.insert(connection, rows) == len(rows):
@@ -264,7 +209,7 @@ def _ended(state: str, now: Any) -> dict[str, Any]:
 
 
 def _failed(failed: Attempt) -> dict[str, Any]:
-    line = attempt_to_line(failed.at, failed.reason, failed.words)
+    line = attempt_to_line(failed)
     return {
         "error": storable(f"{failed.reason} {failed.words}".strip()),
         "history": func.coalesce(events.c.history, "") + line,
@@ -289,20 +234,20 @@ PUT_BODY = (
 )
 
 
-def _to_row(arrival: Arrival) -> dict[str, Any]:
-    is_readable = arrival.payload is not None
+def _to_row(message: Message) -> dict[str, Any]:
+    is_readable = message.payload is not None
     return {
-        "message_id": arrival.message_id,
-        "account": arrival.account,
-        "collection": arrival.collection,
-        "email": arrival.email and storable(arrival.email.lower()),
+        "message_id": message.message_id,
+        "account": message.account,
+        "collection": message.collection,
+        "email": message.email and storable(message.email.lower()),
         "state": "pending" if is_readable else "quarantined",
-        "payload": arrival.payload,
-        "payload_bytes": len(arrival.payload or ""),
-        "raw": arrival.raw,
-        "received_at": arrival.received_at,
-        "due_at": arrival.received_at,
+        "payload": message.payload,
+        "payload_bytes": len(message.payload or ""),
+        "raw": message.raw,
+        "received_at": message.received_at,
+        "due_at": message.received_at,
         "tries": 0,
-        "error": arrival.error,
-        "settled_at": None if is_readable else arrival.received_at,
+        "error": errors_to_text(message.errors) if message.errors else None,
+        "settled_at": None if is_readable else message.received_at,
     }

@@ -4,7 +4,7 @@ Drip signs nothing, so a secret in the URL has to tell (docs/facts.md § 1).
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 from werkzeug.wrappers import Request
@@ -21,7 +21,7 @@ def offered_token(request: Request) -> str:
     return (authorization and (authorization.password or authorization.token)) or ""
 
 
-def is_known(offered: str, tokens: Sequence[str]) -> bool:
+def is_known(offered: str, tokens: Iterable[str]) -> bool:
     """Whether it is one of ours. Several are valid while one is being rotated out.
 
     Digests of one length are compared, each to its end and all of them, so that the time it takes
@@ -30,3 +30,13 @@ def is_known(offered: str, tokens: Sequence[str]) -> bool:
     digest = sha256(offered.encode(errors="surrogatepass")).digest()
     matches = [hmac.compare_digest(digest, sha256(token.encode()).digest()) for token in tokens]
     return any(matches)
+
+
+def account_of(offered: str, tokens: Mapping[str, str]) -> str | None:
+    """The account whose events the token may post, "" for any account's; None if it is not ours.
+
+    `tokens` gives each token's account.
+    """
+    if not is_known(offered, tokens):
+        return None
+    return tokens[offered]

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 from segment.analytics.client import MAX_MSG_SIZE, Client
 
 from app.errors import Unreadable
+from app.outbox.messages import Message
 from app.source.collections import (
     COLLECTIONS,
     DOCUMENTED_PROPERTIES,
@@ -33,23 +34,11 @@ _ENCODER = json.JSONEncoder(allow_nan=False)
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-class TrackCall(NamedTuple):
-    """A call that Segment will take, ready to be kept."""
+def event_to_message(event: DripEvent, raw: bytes, received_at: float) -> Message:
+    """The message for the event that came as the body `raw`: its payload is a track call in ASCII
+    JSON. `received_at`, in seconds since the epoch, is the event's time if Drip told none.
 
-    message_id: str
-    collection: str
-    account_id: str
-    """The Drip account, which decides the write key; "" where Drip named none."""
-    email: str | None
-    payload: str
-    """The call in ASCII JSON, byte for byte what the SDK will send."""
-
-
-def event_to_track(event: DripEvent, received_at: float) -> TrackCall:
-    """The track call for the event. `received_at`, in seconds since the epoch, is its time if Drip
-    told none.
-
-    Raises `Unreadable` where Segment would refuse the call, or take it and drop it
+    Raises `Unreadable` if Segment would refuse the call, or take it and drop it
     (docs/facts.md § 2).
     """
     try:
@@ -60,7 +49,15 @@ def event_to_track(event: DripEvent, received_at: float) -> TrackCall:
         raise Unreadable({"data": ["A number beyond what JSON can carry."]}) from None
     except RecursionError:
         raise Unreadable({"data": ["Nested too deeply to be sent."]}) from None
-    return TrackCall(identity, call["event"], event.account_id or "", event.email, payload)
+    return Message(
+        message_id=identity,
+        account=event.account_id or "",
+        payload=payload,
+        raw=raw,
+        received_at=received_at,
+        collection=call["event"],
+        email=event.email,
+    )
 
 
 def message_id(event: DripEvent, received_at: float) -> str:

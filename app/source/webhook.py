@@ -8,46 +8,25 @@ kept and gets a 200, unless it cannot be kept now; and nothing here ends in a 5x
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
 from app import metrics
-from app.errors import CannotKeep, ContentRefused, FieldErrors, NotAnEmailEvent, Unreadable
+from app.errors import CannotKeep, ContentRefused
 from app.logs import get_logger, where
 from app.outbox.group_commit import GroupCommit
-from app.outbox.store import Arrival
-from app.source.auth import is_known, offered_token
+from app.outbox.messages import Ignored, Message
+from app.source.auth import account_of, offered_token
 from app.source.body import Room, read_body
-from app.source.schema import body_to_event
-from app.source.track import TrackCall, event_to_track
+from app.source.translate import quarantine, translate
 
 log = get_logger(__name__)
 
 RETRY_AFTER = "30"
 """Seconds, for a sender that reads it. Drip documents only that it re-sends for up to 3 days."""
-
-
-def body_to_track(body: bytes, received_at: float) -> TrackCall:
-    """The whole translation. Raises `NotAnEmailEvent` or `Unreadable`."""
-    return event_to_track(body_to_event(body), received_at)
-
-
-def body_to_arrival(body: bytes, received_at: float) -> Arrival:
-    """The event to keep. Raises as `body_to_track`."""
-    call = body_to_track(body, received_at)
-    return Arrival(
-        message_id=call.message_id,
-        account=call.account_id,
-        collection=call.collection,
-        email=call.email,
-        payload=call.payload,
-        raw=body,
-        received_at=received_at,
-    )
 
 
 class Answer(NamedTuple):
@@ -71,8 +50,11 @@ class Answer(NamedTuple):
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
-def create_webhook(tokens: Sequence[str], outbox: GroupCommit) -> Blueprint:
-    """The blueprint that admits callers with one of the tokens and keeps what they post."""
+def create_webhook(tokens: Mapping[str, str], outbox: GroupCommit) -> Blueprint:
+    """The blueprint that admits callers with one of the tokens and keeps what they post.
+
+    `tokens` gives the Drip account whose events a token may post, "" for any account's.
+    """
     blueprint = Blueprint("webhook", __name__)
     room = Room()
 
@@ -91,12 +73,38 @@ def create_webhook(tokens: Sequence[str], outbox: GroupCommit) -> Blueprint:
     return blueprint
 
 
-def _receive(tokens: Sequence[str], outbox: GroupCommit, room: Room) -> Answer:
-    if not is_known(offered_token(request), tokens):
+def _receive(tokens: Mapping[str, str], outbox: GroupCommit, room: Room) -> Answer:
+    account = account_of(offered_token(request), tokens)
+    if account is None:
         how = {"WWW-Authenticate": 'Basic realm="bridge"'}
         return Answer("refused", {"error": "Token missing or wrong."}, 401, how)
     with room.held(request):
-        return _keep(read_body(request), time.time(), outbox)
+        message = translate(read_body(request), time.time(), account)
+        if isinstance(message, Ignored):
+            return Answer("ignored", {"event": message.event})
+        return _keep(message, outbox)
+
+
+def _keep(message: Message, outbox: GroupCommit) -> Answer:
+    try:
+        is_new = outbox.put(message)
+    except ContentRefused as error:
+        log.error("refused by the database, event set aside", reason=str(error))  # noqa: TRY400
+        message = quarantine(message, {"body": [f"The database refuses it: {error}"]})
+        is_new = outbox.put(message)
+    return _to_answer(message, is_new)
+
+
+def _to_answer(message: Message, is_new: bool) -> Answer:
+    said = {"message_id": message.message_id}
+    if message.payload is None:
+        about = {**said, "fields": ",".join(message.errors)}
+        return Answer("quarantined", {"errors": message.errors}, about=about)
+    collection = message.collection or ""
+    about = {**said, "collection": collection}
+    if not is_new:
+        return Answer("duplicate", said, collection=collection, about=about)
+    return Answer("accepted", {**said, "event": collection}, collection=collection, about=about)
 
 
 def _not_kept(error: Exception) -> Answer:
@@ -113,43 +121,3 @@ def _tell(answer: Answer, seconds: float) -> None:
         return  # told already, with its reason
     level = logging.WARNING if answer.status == "quarantined" else logging.INFO
     log.log(level, answer.status, **answer.about, duration=round(seconds, 4))
-
-
-def _keep(body: bytes, now: float, outbox: GroupCommit) -> Answer:
-    try:
-        arrival = body_to_arrival(body, now)
-    except NotAnEmailEvent as error:
-        return Answer("ignored", {"event": error.event})
-    except Unreadable as error:
-        return _quarantine(body, now, outbox, error.errors)
-    except Exception as error:  # noqa: BLE001 - our fault must not cost the sender's event
-        log.error("fault of the bridge, event set aside", reason=where(error))  # noqa: TRY400
-        return _quarantine(body, now, outbox, {"body": ["A fault of the bridge; see its log."]})
-    try:
-        is_new = outbox.put(arrival)
-    except ContentRefused as error:
-        log.error("refused by the database, event set aside", reason=str(error))  # noqa: TRY400
-        return _quarantine(body, now, outbox, {"body": [f"The database refuses it: {error}"]})
-    said = {"message_id": arrival.message_id}
-    about = {**said, "collection": arrival.collection}
-    collection = arrival.collection or ""
-    if not is_new:
-        return Answer("duplicate", said, collection=collection, about=about)
-    said["event"] = collection
-    return Answer("accepted", said, collection=collection, about=about)
-
-
-def _quarantine(body: bytes, now: float, outbox: GroupCommit, errors: FieldErrors) -> Answer:
-    message_id = f"raw-{sha256(body).hexdigest()}"
-    outbox.put(
-        Arrival(
-            message_id=message_id,
-            account="",
-            payload=None,
-            raw=body,
-            received_at=now,
-            error=json.dumps(errors),
-        )
-    )
-    about = {"message_id": message_id, "fields": ",".join(errors)}
-    return Answer("quarantined", {"errors": errors}, about=about)

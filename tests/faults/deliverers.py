@@ -12,13 +12,13 @@ from sqlalchemy import Engine, Row, select
 from sqlalchemy.exc import OperationalError
 
 from app.delivery import POLL, Delivery
-from app.outbox.store import Arrival, Store
+from app.outbox.store import Store
 from app.outbox.tables import events
 from app.source.segment import Segment
-from app.source.webhook import body_to_track
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import Batch
 from tests.faults.ledger import event, read
+from tests.support.builders import translated
 
 ANOTHER = "key-of-another"
 """Tells the batches of `another_deliverer` from those of a process."""
@@ -37,12 +37,7 @@ def shorten_lease(bridge: BridgeProcess, seconds: float) -> None:
 
 def put_events(store: Store, numbers: Iterable[int], account: str = "4417") -> set[str]:
     """Keep events as the webhook does. Gives their message ids."""
-    arrivals = []
-    for number in numbers:
-        body, now = event(number, account), time.time()
-        call = body_to_track(body, now)
-        arrivals.append(Arrival(call.message_id, call.account_id, call.payload, body, now))
-    return store.put(arrivals)
+    return store.put([translated(event(number, account), time.time()) for number in numbers])
 
 
 @contextmanager

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import Engine, column, func, select, table, text
 
 from app.delivery import LEASE
-from app.outbox.store import Arrival, Store
+from app.outbox.messages import Message
+from app.outbox.store import Store
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import FakeSegment, Reply
 from tests.faults.conftest import scaled
@@ -38,10 +39,10 @@ def watch_claims(engine: Engine) -> None:
             connection.exec_driver_sql(statement)
 
 
-def arrival(number: int | str, account: str, size: int) -> Arrival:
+def arrival(number: int | str, account: str, size: int) -> Message:
     call = {"type": "track", "event": "Email Opened", "messageId": f"m{number}", "fill": ""}
     call["fill"] = "x" * (size - len(json.dumps(call)))
-    return Arrival(f"m{number}", account, json.dumps(call), b"{}", received_at=1.0)
+    return Message(f"m{number}", account, json.dumps(call), b"{}", received_at=1.0)
 
 
 def start_all(bridge: BridgeProcess, store: Store, segment: FakeSegment, count: int) -> None:
