@@ -19,10 +19,10 @@ if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108
     )
 
+from app.config.settings import load_settings
 from app.errors import CannotStart
 from app.logs import log_config
-from app.settings import load_settings
-from app.web import hooks
+from app.server import hooks
 
 
 @atexit.register
@@ -43,7 +43,7 @@ bind = list(settings.bind)
 backlog = 4096
 
 # One worker does for 1,000/s, which is all that Segment takes (docs/performance.md).
-worker_class = "app.web.worker.Worker"
+worker_class = "app.server.worker.Worker"
 workers = settings.workers
 worker_connections = hooks.most_connections()
 sendfile = False  # it would go past the connection, which gathers an answer

@@ -9,7 +9,7 @@ if "gunicorn.arbiter" in sys.modules:
     # of what a worker raises, this alone ends the master too, and in words
     from gunicorn.errors import AppImportError as Refusal
 
-    if "app.web.worker" not in sys.modules:
+    if "app.server.worker" not in sys.modules:
         raise Refusal(
             "gunicorn has not read the bridge's own gunicorn.conf.py, so nothing would be sent. "
             "Start it in the folder of that file, or with --config /path/to/gunicorn.conf.py."

@@ -5,14 +5,14 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from app import cli
-from app.at_start import notices
 from app.bridge import build_bridge
-from app.health import create_health
+from app.config.listening import Unmapped
+from app.config.settings import Settings, load_settings
+from app.config.warnings import notices
+from app.drip_to_segment.webhook import create_webhook
 from app.inspector import create_inspector
-from app.listening import Unmapped
 from app.logs import configure_logs, get_logger
-from app.settings import Settings, load_settings
-from app.source.webhook import create_webhook
+from app.monitoring.endpoints import create_endpoints
 
 log = get_logger(__name__)
 
@@ -29,7 +29,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.wsgi_app = Unmapped(app.wsgi_app)  # type: ignore[method-assign]
     app.extensions["bridge"] = bridge
     app.register_blueprint(create_webhook(bridge.settings.all_tokens, bridge.outbox))
-    app.register_blueprint(create_health(bridge))
+    app.register_blueprint(
+        create_endpoints(bridge.census, bridge.outbox.is_kept, bridge.settings.metrics_token)
+    )
     app.register_blueprint(create_inspector(bridge))
     app.register_error_handler(HTTPException, _in_json)
     for command in cli.COMMANDS:

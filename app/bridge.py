@@ -9,22 +9,24 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.alerts import LOOK_EVERY, Watch
-from app.delivery import Delivery
+from app.config.settings import Settings
+from app.database.engine import describe, open_database
+from app.database.schema import check_schema, make_ready
+from app.delivery.worker import Delivery
+from app.drip_to_segment.destination import Segment
+from app.drip_to_segment.translate import translate
 from app.errors import CannotStart
-from app.outbox.alert_book import AlertBook
-from app.outbox.census import Census, take_census
-from app.outbox.census_taker import CensusTaker
+from app.monitoring.alert_store import AlertBook
+from app.monitoring.alerts import LOOK_EVERY, Watch
+from app.monitoring.stats import Census, take_census
+from app.monitoring.stats_cache import CensusTaker
 from app.outbox.clock import Clock, bring_back, make_due
-from app.outbox.engine import describe, open_database
 from app.outbox.group_commit import GroupCommit
 from app.outbox.pruning import Pruning
 from app.outbox.quarantine import Quarantine
-from app.outbox.schema import check_schema, make_ready
+from app.outbox.requeue import Requeue
 from app.outbox.store import Store
-from app.recurring import every
-from app.settings import Settings
-from app.source.segment import Segment
+from app.periodic import every
 
 PRUNE_EVERY = 60.0
 """Seconds."""
@@ -48,6 +50,7 @@ class Bridge:
     watch: Watch
     pruning: Pruning
     clock: Clock
+    requeue: Requeue
 
     def start_watch(self) -> None:
         """Every process that stays: what has gone wrong may be that another is gone."""
@@ -91,10 +94,11 @@ def build_bridge(settings: Settings) -> Bridge:
             census.latest,
             silence=hours * 3600 if hours else None,
             url=settings.alert_webhook_url,
-            is_kept=lambda: outbox.trouble is None,
+            is_kept=outbox.is_kept,
         ),
         pruning=Pruning(store.engine, settings.sent_retention_days, settings.failed_retention_days),
         clock=Clock(store.engine),
+        requeue=Requeue(store.engine, translate),
     )
 
 

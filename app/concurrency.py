@@ -1,6 +1,6 @@
 """How code waits for other code and runs beside it: with threads, or with gevent's greenlets.
 
-The webhook is served by greenlets under the worker (app/web/worker.py), and by threads under
+The webhook is served by greenlets under the worker (app/server/worker.py), and by threads under
 `flask run`, in tests and in commands. What it needs of either is named here, so that nothing else
 has to know which it is and nothing of the standard library has to be replaced.
 """

@@ -17,11 +17,11 @@ from typing import Any
 from sqlalchemy import Engine, insert
 from sqlalchemy.engine import make_url
 
-from app.outbox.engine import open_database
-from app.outbox.schema import upgrade
+from app.database.engine import open_database
+from app.database.schema import upgrade
+from app.database.tables import events
 from app.outbox.search import Page, Search, Wanted
 from app.outbox.store import PUT_BODY
-from app.outbox.tables import events
 
 COLLECTIONS = {
     "Email Delivered": 500,

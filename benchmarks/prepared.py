@@ -10,12 +10,12 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
-from app.outbox.engine import open_database
+from app.database.engine import open_database
+from app.database.schema import upgrade
+from app.database.tables import bodies
+from app.drip_to_segment.translate import translate
 from app.outbox.messages import Message
-from app.outbox.schema import upgrade
 from app.outbox.store import Store
-from app.outbox.tables import bodies
-from app.source.translate import translate
 from benchmarks.bodies import body_around
 
 STEP = 1000

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import make_url
 
-from app.outbox.conditions import IS_PENDING
-from app.outbox.engine import open_database
-from app.outbox.tables import events
+from app.database.engine import open_database
+from app.database.sql import IS_PENDING
+from app.database.tables import events
 from benchmarks.load import Load, steady
 from benchmarks.options import Options
 from benchmarks.report import Figure, at_least, at_most, say

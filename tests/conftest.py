@@ -20,11 +20,11 @@ from structlog.testing import capture_logs
 from structlog.types import EventDict
 
 from app import create_app
-from app.log_lines import OnceAMinute
-from app.outbox.engine import open_database
-from app.outbox.schema import upgrade
+from app.config.settings import Settings
+from app.database.engine import open_database
+from app.database.schema import upgrade
+from app.logs import OnceAMinute
 from app.outbox.store import Store
-from app.settings import Settings
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import FakeSegment
 

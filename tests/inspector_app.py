@@ -12,9 +12,9 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from app.bridge import Bridge
+from app.config.settings import Settings
+from app.database.schema import upgrade
 from app.outbox.messages import Attempt
-from app.outbox.schema import upgrade
-from app.settings import Settings
 from tests.conftest import TOKEN
 from tests.test_store import claim
 

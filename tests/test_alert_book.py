@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine
 
-from app.outbox.alert_book import AlertBook, Notice
-from app.outbox.tables import alerts
+from app.database.tables import alerts
+from app.monitoring.alert_store import AlertBook, Notice
 
 NONE: frozenset[str] = frozenset()
 DEAD = {"dead": "3 events died"}

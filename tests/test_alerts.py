@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, update
 
-from app import alerts as module
-from app.alerts import Watch
-from app.outbox.alert_book import AlertBook
-from app.outbox.census import Census, take_census
-from app.outbox.census_taker import NoCensus
+from app.database.tables import events
+from app.monitoring import alerts as module
+from app.monitoring.alert_store import AlertBook
+from app.monitoring.alerts import Watch
+from app.monitoring.stats import Census, take_census
+from app.monitoring.stats_cache import NoCensus
 from app.outbox.messages import Message
 from app.outbox.store import Store
-from app.outbox.tables import events
 from tests.conftest import Said
 
 SECRET = "/services/T0/B0/canary"

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from app.settings import _Environ, environ_to_settings
+from app.config.settings import _Environ, environ_to_settings
 from tests.bridge_process import ROOT
 
 APP = json.loads((ROOT / "app.json").read_text())

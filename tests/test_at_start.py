@@ -10,8 +10,8 @@ import requests
 from sqlalchemy.engine import make_url
 
 from app import create_app
-from app.at_start import notices
-from app.settings import Settings
+from app.config.settings import Settings
+from app.config.warnings import notices
 from tests.bridge_process import ROOT, TOKEN, BridgeProcess
 from tests.conftest import Said
 from tests.fake_segment import FakeSegment
@@ -49,7 +49,7 @@ def test_a_file_beside_the_code_that_is_not_read_is_pointed_out(
 ) -> None:
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / ".env").touch()
-    monkeypatch.setattr("app.at_start.CODE", tmp_path / "code")
+    monkeypatch.setattr("app.config.warnings.CODE", tmp_path / "code")
 
     assert [f"{tmp_path}/code/.env is not read" in sentence for sentence in notices(settings)] == [
         True

@@ -7,7 +7,7 @@ import pytest
 from flask import Request
 from werkzeug.test import EnvironBuilder
 
-from app.source.auth import is_known, offered_token
+from app.web.auth import is_known, offered_token
 
 TOKEN = "a-token-of-many-letters"
 OTHER = "another-of-many-letters"

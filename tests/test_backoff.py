@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.backoff import (
+from app.delivery.retry import (
     FEWEST_TRIES,
     FIRST,
     GIVE_UP_AFTER,

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, Select, func, select, text
 
-from app.outbox import census
-from app.outbox.census import Census, Pause, take_census
-from app.outbox.last_received import NEWEST
+from app.database.tables import events
+from app.monitoring import stats as census
+from app.monitoring.stats import Census, Pause, take_census
 from app.outbox.quarantine import OVERHEAD
 from app.outbox.store import Store
-from app.outbox.tables import events
+from app.outbox.traffic import NEWEST
 from tests.whole_rows import put_whole
 
 NOW = 1_700_000_000.0

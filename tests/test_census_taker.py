@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from app.errors import CannotStart
-from app.outbox import census_taker
-from app.outbox.census import Census
-from app.outbox.census_taker import CensusTaker, NoCensus
+from app.monitoring import stats_cache as census_taker
+from app.monitoring.stats import Census
+from app.monitoring.stats_cache import CensusTaker, NoCensus
 
 SOME = Census({}, None, False, None, None, 0, 0, 0, (), 0)
 

@@ -12,9 +12,9 @@ from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL, make_url
 
 from app import create_app
-from app.outbox.schema import upgrade
-from app.outbox.tables import bodies, events
-from app.settings import Settings
+from app.config.settings import Settings
+from app.database.schema import upgrade
+from app.database.tables import bodies, events
 from tests.bridge_process import ROOT
 from tests.conftest import TOKEN
 from tests.fake_segment import FakeSegment, Reply

@@ -6,12 +6,12 @@ import pytest
 from sqlalchemy import Engine, select, update
 
 from app.bridge import build_bridge
-from app.outbox.alert_book import AlertBook
+from app.config.settings import Settings
+from app.database.tables import events, pauses
+from app.monitoring.alert_store import AlertBook
 from app.outbox.clock import GAP, HOLD, Clock, bring_back, make_due
 from app.outbox.pruning import DAY
 from app.outbox.store import Store
-from app.outbox.tables import events, pauses
-from app.settings import Settings
 from tests.conftest import Said
 from tests.test_store import ACCOUNT, NOW, arrival, claim, rows
 

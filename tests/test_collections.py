@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.source.collections import COLLECTIONS, DOCUMENTED_PROPERTIES, is_discarded
+from app.drip_to_segment.mapping import COLLECTIONS, DOCUMENTED_PROPERTIES, is_discarded
 
 
 def test_the_seven_email_events_feed_the_six_collections() -> None:

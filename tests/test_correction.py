@@ -12,19 +12,19 @@ import pytest
 from sqlalchemy import event, select, update
 from sqlalchemy.engine import URL, make_url
 
-from app.outbox import correction as requeueing
+from app.database.engine import open_database
+from app.database.schema import upgrade
+from app.database.tables import events, pauses
+from app.drip_to_segment.schema import body_to_event
+from app.drip_to_segment.translate import translate
+from app.monitoring.alert_store import AlertBook
 from app.outbox import erasure as erasing
-from app.outbox.alert_book import AlertBook
-from app.outbox.correction import START, Correction
-from app.outbox.engine import open_database
+from app.outbox import requeue as requeueing
+from app.outbox.batches import in_steps
 from app.outbox.erasure import CLEARED, LOG_IN_USE, ROUNDS, Erasure
 from app.outbox.messages import Attempt, Message, attempt_to_line, read_history
-from app.outbox.pace import in_steps
-from app.outbox.schema import upgrade
+from app.outbox.requeue import START, Outcome, Requeue
 from app.outbox.store import Store
-from app.outbox.tables import events, pauses
-from app.requeue import Outcome, requeue_one, requeue_quarantined
-from app.source.schema import body_to_event
 from tests.bridge_process import ROOT
 from tests.support.builders import translated
 from tests.test_store import (
@@ -59,16 +59,16 @@ def set_aside(name: str, raw: bytes, received_at: float = NOW) -> Message:
 
 
 @pytest.fixture
-def correction(store: Store) -> Correction:
-    return Correction(store.engine)
+def requeue(store: Store) -> Requeue:
+    return Requeue(store.engine, translate)
 
 
 def no_wait(_: float) -> None:
     """Tests are in a hurry."""
 
 
-def read_again(correction: Correction) -> Counter[Outcome]:
-    return requeue_quarantined(correction, LATER, no_wait)
+def read_again(requeue: Requeue) -> Counter[Outcome]:
+    return requeue.requeue_quarantined(LATER, no_wait)
 
 
 def bury(store: Store, count: int) -> None:
@@ -88,21 +88,19 @@ def test_one_event_that_is_refused_by_the_database_does_not_stop_the_rest(
             " WHERE state = 'pending') = 1 BEGIN SELECT raise(ABORT, ''); END"
         )
 
-    assert read_again(Correction(engine)) == {"requeued": 1, "unreadable": 2}
+    assert read_again(Requeue(engine, translate)) == {"requeued": 1, "unreadable": 2}
     engine.dispose()
 
 
 # dead
 
 
-def test_dead_events_are_due_again_as_on_the_first_day(
-    store: Store, correction: Correction
-) -> None:
+def test_dead_events_are_due_again_as_on_the_first_day(store: Store, requeue: Requeue) -> None:
     bury(store, 1)
     store.put([arrival("other")])
     before = rows(store)
 
-    assert correction.requeue_some_dead(LATER) == 1
+    assert requeue.requeue_some_dead(LATER) == 1
 
     again = {"state": "pending", "due_at": LATER, "tries": 0, "settled_at": None, "error": None}
     history = before["m0"].history + attempt_to_line(Attempt(LATER, "requeued"))
@@ -112,28 +110,26 @@ def test_dead_events_are_due_again_as_on_the_first_day(
     assert "m0" in [claimed.message_id for claimed in claim(store, now=LATER).events]
 
 
-def test_dead_events_go_in_steps_until_none_is_left(store: Store, correction: Correction) -> None:
+def test_dead_events_go_in_steps_until_none_is_left(store: Store, requeue: Requeue) -> None:
     bury(store, 2 * requeueing.STEP + 1)
-    steps = list(in_steps(lambda: correction.requeue_some_dead(LATER), no_wait))
+    steps = list(in_steps(lambda: requeue.requeue_some_dead(LATER), no_wait))
     assert steps == [requeueing.STEP, requeueing.STEP, 1]
     assert {row.state for row in rows(store).values()} == {"pending"}
 
 
-def test_what_dies_after_the_start_is_not_requeued_again(
-    store: Store, correction: Correction
-) -> None:
+def test_what_dies_after_the_start_is_not_requeued_again(store: Store, requeue: Requeue) -> None:
     bury(store, 1)
-    assert correction.requeue_some_dead(NOW) == 1
+    assert requeue.requeue_some_dead(NOW) == 1
     store.bury(claim(store), NOW + 0.001, Attempt(0.0, "no", ""))
-    assert correction.requeue_some_dead(NOW) == 0
+    assert requeue.requeue_some_dead(NOW) == 0
 
 
-def test_dead_events_are_counted(store: Store, correction: Correction) -> None:
+def test_dead_events_are_counted(store: Store, requeue: Requeue) -> None:
     bury(store, 3)
     store.put([set_aside("q", b"")])
-    assert correction.count("dead") == 3
-    assert correction.count("dead", received_before=NOW) == 2
-    assert correction.count("quarantined") == 1
+    assert requeue.count("dead") == 3
+    assert requeue.count("dead", received_before=NOW) == 2
+    assert requeue.count("quarantined") == 1
 
 
 def test_two_that_requeue_at_once_share_the_work(store: Store, database_url: URL) -> None:
@@ -142,7 +138,8 @@ def test_two_that_requeue_at_once_share_the_work(store: Store, database_url: URL
     with ThreadPoolExecutor(4) as pool:
         counts = list(
             pool.map(
-                lambda e: sum(in_steps(lambda: Correction(e).requeue_some_dead(LATER))), engines
+                lambda e: sum(in_steps(lambda: Requeue(e, translate).requeue_some_dead(LATER))),
+                engines,
             )
         )
     for engine in engines:
@@ -156,12 +153,12 @@ def test_two_that_requeue_at_once_share_the_work(store: Store, database_url: URL
 
 
 def test_what_can_be_read_now_is_pending_as_if_it_had_just_come(
-    store: Store, correction: Correction
+    store: Store, requeue: Requeue
 ) -> None:
     store.put([set_aside("raw-1", body())])
     call = translated(body(), NOW)
 
-    assert read_again(correction) == {"requeued": 1}
+    assert read_again(requeue) == {"requeued": 1}
 
     (row,) = rows(store).values()
     assert same_but(row) == {
@@ -186,16 +183,16 @@ def test_what_can_be_read_now_is_pending_as_if_it_had_just_come(
 
 
 def test_the_time_of_receipt_stands_in_for_one_that_drip_left_out(
-    store: Store, correction: Correction
+    store: Store, requeue: Requeue
 ) -> None:
     timeless = json.dumps({**OPENED, "occurred_at": None}).encode()
     store.put([set_aside("raw-1", timeless)])
-    read_again(correction)
+    read_again(requeue)
     (row,) = rows(store).values()
     assert json.loads(row.payload)["timestamp"] == "1970-01-12T13:46:40.000+00:00"
 
 
-def test_each_quarantined_event_ends_where_it_belongs(store: Store, correction: Correction) -> None:
+def test_each_quarantined_event_ends_where_it_belongs(store: Store, requeue: Requeue) -> None:
     call = translated(body(2), NOW)
     store.put([arrival(call.message_id)])
     store.put(
@@ -207,7 +204,7 @@ def test_each_quarantined_event_ends_where_it_belongs(store: Store, correction: 
         ]
     )
 
-    assert read_again(correction) == {
+    assert read_again(requeue) == {
         "requeued": 1,
         "duplicate": 1,
         "ignored": 1,
@@ -220,25 +217,23 @@ def test_each_quarantined_event_ends_where_it_belongs(store: Store, correction: 
     left = after["raw-4"]
     assert (left.state, left.settled_at) == ("quarantined", NOW)
     assert "Not JSON" in json.loads(left.error)["body"][0]
-    assert read_again(correction) == {"unreadable": 1}
+    assert read_again(requeue) == {"unreadable": 1}
 
 
-def test_many_are_gone_through_whatever_they_have_in_common(
-    store: Store, correction: Correction
-) -> None:
+def test_many_are_gone_through_whatever_they_have_in_common(store: Store, requeue: Requeue) -> None:
     """Times of arrival are shared, and most stay where they are."""
     store.put([set_aside(f"raw-{n}", b"not json") for n in range(60)])
     store.put([set_aside(f"more-{n}", body(n), NOW + n // 7) for n in range(50)])
     store.put([set_aside("too-late", body(999), LATER + 1)])
-    assert read_again(correction) == {"requeued": 50, "unreadable": 60}
+    assert read_again(requeue) == {"requeued": 50, "unreadable": 60}
 
 
-def test_no_page_goes_through_more_than_its_events(store: Store, correction: Correction) -> None:
+def test_no_page_goes_through_more_than_its_events(store: Store, requeue: Requeue) -> None:
     store.put([set_aside(f"raw-{n}", b"not json", NOW + n // 7) for n in range(3_000)])
     lease = claim(store)
-    (first,) = correction.quarantined(START, LATER * 2, 1)
+    (first,) = requeue.quarantined(START, LATER * 2, 1)
     statement = statement_of(
-        store, lambda *_: correction.quarantined(first.place, LATER * 2, 20), lease
+        store, lambda *_: requeue.quarantined(first.place, LATER * 2, 20), lease
     )
     if store.engine.dialect.name == "sqlite":
         assert steps_on_sqlite(store.engine, statement) < 20 * 100
@@ -247,7 +242,7 @@ def test_no_page_goes_through_more_than_its_events(store: Store, correction: Cor
 
 
 def test_a_fault_of_the_bridge_leaves_an_event_where_it_is(
-    store: Store, correction: Correction, monkeypatch: pytest.MonkeyPatch
+    store: Store, requeue: Requeue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.put([set_aside("raw-1", body(1)), set_aside("raw-2", body(2))])
     faults = iter([KeyError("ana@example.com")])
@@ -257,23 +252,21 @@ def test_a_fault_of_the_bridge_leaves_an_event_where_it_is(
             raise fault
         return body_to_event(raw)
 
-    monkeypatch.setattr("app.source.translate.body_to_event", fail_once)
-    assert read_again(correction) == {"unreadable": 1, "requeued": 1}
+    monkeypatch.setattr("app.drip_to_segment.translate.body_to_event", fail_once)
+    assert read_again(requeue) == {"unreadable": 1, "requeued": 1}
     assert rows(store)["raw-1"].state == "quarantined"
 
 
-def test_one_that_was_erased_meanwhile_does_not_come_back(
-    store: Store, correction: Correction
-) -> None:
+def test_one_that_was_erased_meanwhile_does_not_come_back(store: Store, requeue: Requeue) -> None:
     store.put([set_aside("raw-1", body())])
-    (kept,) = correction.quarantined(START, LATER, 1)
+    (kept,) = requeue.quarantined(START, LATER, 1)
     with store.engine.begin() as connection:
         connection.execute(update(events).values(state="erased"))
     before = rows(store)
 
-    assert correction.release(kept.id, arrival("drip-1"), LATER) is None
-    assert correction.discard(kept.id) is False
-    assert correction.explain(kept.id, {"body": []}) is False
+    assert requeue.release(kept.id, arrival("drip-1"), LATER) is None
+    assert requeue.discard(kept.id) is False
+    assert requeue.explain(kept.id, {"body": []}) is False
 
     assert rows(store) == before
 
@@ -283,7 +276,7 @@ WHERE_TWO_WRITE_AT_ONCE = pytest.mark.parametrize("database_url", ["postgresql"]
 
 @WHERE_TWO_WRITE_AT_ONCE
 def test_one_that_is_erased_while_it_is_released_does_not_come_back(
-    store: Store, correction: Correction, database_url: URL
+    store: Store, requeue: Requeue, database_url: URL
 ) -> None:
     store.put([set_aside("raw-1", body())])
     other = open_database(database_url)
@@ -294,7 +287,7 @@ def test_one_that_is_erased_while_it_is_released_does_not_come_back(
                 connection.execute(update(events).values(state="erased"))
 
     event.listen(store.engine, "before_cursor_execute", erase_meanwhile)
-    assert read_again(correction) == {"gone": 1}
+    assert read_again(requeue) == {"gone": 1}
     other.dispose()
     assert {name: row.state for name, row in rows(store).items()} == {"raw-1": "erased"}
 
@@ -322,9 +315,11 @@ def test_webhooks_that_bring_the_same_events_meanwhile_make_none_twice(
     putting = threading.Thread(target=put_them)
     putting.start()
     with ThreadPoolExecutor(2) as pool:
-        outcomes = sum(pool.map(lambda e: read_again(Correction(e)), engines[1:]), Counter())
+        outcomes = sum(
+            pool.map(lambda e: read_again(Requeue(e, translate)), engines[1:]), Counter()
+        )
     putting.join()
-    read_again(Correction(engines[1]))  # raw bodies that came again behind the requeue
+    read_again(Requeue(engines[1], translate))  # raw bodies that came again behind the requeue
     for engine in engines:
         engine.dispose()
 
@@ -333,11 +328,11 @@ def test_webhooks_that_bring_the_same_events_meanwhile_make_none_twice(
     assert outcomes["requeued"] + len(new & {c.message_id for c in calls}) == count
 
 
-def test_a_named_event_is_requeued_whichever_it_is(store: Store, correction: Correction) -> None:
+def test_a_named_event_is_requeued_whichever_it_is(store: Store, requeue: Requeue) -> None:
     bury(store, 1)
     store.put([set_aside("raw-1", body()), arrival("waits")])
     outcomes = {
-        name: requeue_one(correction, name, LATER) for name in ("m0", "raw-1", "waits", "nobody")
+        name: requeue.requeue_one(name, LATER) for name in ("m0", "raw-1", "waits", "nobody")
     }
     assert outcomes == {
         "m0": "requeued",

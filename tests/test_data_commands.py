@@ -14,11 +14,11 @@ from sqlalchemy import update
 from sqlalchemy.engine import URL, make_url
 
 from app import create_app
+from app.config.settings import Settings
+from app.database.schema import upgrade
+from app.database.tables import events
 from app.outbox.messages import Attempt, Message
-from app.outbox.schema import upgrade
 from app.outbox.store import Store
-from app.outbox.tables import events
-from app.settings import Settings
 from tests.bridge_process import ROOT
 from tests.test_store import arrival, claim, rows
 

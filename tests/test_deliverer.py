@@ -11,8 +11,8 @@ import psutil
 import pytest
 from sqlalchemy.engine import make_url
 
-from app import deliverer as module
-from app.deliverer import Deliverer
+from app.delivery import supervisor as module
+from app.delivery.supervisor import Deliverer
 from tests.bridge_process import ROOT, BridgeProcess
 from tests.conftest import Said
 from tests.fake_segment import FakeSegment

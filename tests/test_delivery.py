@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Row, select, text
 
-from app import delivery as module
-from app.backoff import GIVE_UP_AFTER
-from app.delivery import KEY_PAUSE, LEASE, MOST_BYTES, MOST_EVENTS, Delivery
+from app.database.tables import pauses, whole
+from app.delivery import worker as module
+from app.delivery.retry import GIVE_UP_AFTER
+from app.delivery.worker import KEY_PAUSE, LEASE, MOST_BYTES, MOST_EVENTS, Delivery
+from app.drip_to_segment import destination as segment_module
+from app.drip_to_segment.destination import Segment
 from app.errors import BatchRefused, KeyRefused, SendError, TryAgain, Unreachable
 from app.logs import configure_logs
 from app.outbox.messages import Message
 from app.outbox.store import Store
-from app.outbox.tables import pauses, whole
-from app.source import segment as segment_module
-from app.source.segment import Segment
 from tests.conftest import Said
 from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.support.builders import translated

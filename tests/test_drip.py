@@ -16,16 +16,15 @@ from flask import Flask
 from sqlalchemy.engine import URL
 
 from app import create_app
-from app import drip as client
 from app.cli import drip as commands
-from app.cli.drip_faults import RECEIVED
-from app.cli.webhook_url import leads_to, masked, token_in
-from app.drip import Drip, DripError
-from app.outbox.last_received import last_received
+from app.clients import drip as client
+from app.clients.drip import Drip, DripError
+from app.config.settings import Settings
+from app.database.schema import upgrade
+from app.drip_to_segment.mapping import COLLECTIONS
+from app.drip_to_segment.webhook_setup import RECEIVED, leads_to, masked, token_in
 from app.outbox.messages import Message
-from app.outbox.schema import upgrade
-from app.settings import Settings
-from app.source.collections import COLLECTIONS
+from app.outbox.traffic import last_received
 from app.version import VERSION
 from tests.fake_drip import ACCOUNT, API_TOKEN, WEBHOOKS, Answer, FakeDrip, Visit, refusal
 

@@ -15,12 +15,12 @@ from sqlalchemy import Connection, Engine, insert, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
-from app.outbox.engine import BUSY_SECONDS, describe, open_database
+from app.database.engine import BUSY_SECONDS, describe, open_database
+from app.database.postgresql import LONGEST_USE
+from app.database.schema import make_ready, upgrade
+from app.database.tables import events
 from app.outbox.messages import Message
-from app.outbox.postgresql import LONGEST_USE
-from app.outbox.schema import make_ready, upgrade
 from app.outbox.store import Store
-from app.outbox.tables import events
 
 FULL = 2
 """What SQLite calls synchronous = FULL."""
@@ -176,7 +176,7 @@ def test_connecting_waits_for_another_that_is_making_the_file(no_file_yet: Engin
 def test_a_writer_waits_no_longer_than_it_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.outbox.engine.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("app.database.engine.BUSY_SECONDS", 0.1)
     engine = open_database(make_url(f"sqlite:///{tmp_path}/bridge.db"))
     upgrade(engine)
 

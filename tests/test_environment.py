@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from app.environment import read_environment
+from app.config.environment import read_environment
+from app.config.settings import load_settings
 from app.errors import CannotStart
-from app.settings import load_settings
 from tests.bridge_process import ROOT, BridgeProcess
 from tests.fake_segment import FakeSegment
 
@@ -23,7 +23,7 @@ TOLD = """
 import json, os
 from dataclasses import asdict
 from flask import Flask
-from app.settings import load_settings
+from app.config.settings import load_settings
 
 names = ("write_key", "segment_host", "webhook_tokens", "bind", "workers", "inspector_link")
 said = asdict(load_settings())

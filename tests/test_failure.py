@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from app.drip_to_segment.destination import Segment
 from app.errors import SendError, TryAgain, Unreachable
-from app.source.segment import Segment
 from tests.fake_segment import FakeSegment
 
 KEY = "wk-7Jx0Qm"

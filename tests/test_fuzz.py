@@ -24,8 +24,8 @@ from sqlalchemy.engine import make_url
 
 from app import create_app
 from app.bridge import bridge_of
-from app.outbox.tables import events, whole
-from app.settings import Settings
+from app.config.settings import Settings
+from app.database.tables import events, whole
 from tests.conftest import TOKEN
 
 # at import, since Hypothesis writes its cache before any test runs; not into the working tree

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from segment.analytics.version import VERSION as SDK_VERSION
 
+from app.drip_to_segment.mapping import COLLECTIONS
+from app.drip_to_segment.translate import translate
 from app.outbox.messages import Ignored
-from app.source.collections import COLLECTIONS
-from app.source.translate import translate
 from app.version import VERSION
 
 PAIRS = sorted((Path(__file__).parent / "golden").glob("*.json"))

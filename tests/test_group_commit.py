@@ -12,15 +12,15 @@ import pytest
 from sqlalchemy import Connection, Engine, event, func, select, text
 from sqlalchemy.engine import URL, make_url
 
+from app.database.engine import open_database
+from app.database.schema import upgrade
+from app.database.tables import events
 from app.errors import CannotKeep, ContentRefused
 from app.outbox import group_commit
-from app.outbox.engine import open_database
 from app.outbox.group_commit import GroupCommit
 from app.outbox.messages import Message
-from app.outbox.schema import upgrade
 from app.outbox.search import Search, Wanted
 from app.outbox.store import Store
-from app.outbox.tables import events
 
 Answer = bool | CannotKeep
 

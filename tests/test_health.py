@@ -15,12 +15,12 @@ from sqlalchemy.engine import URL, make_url
 
 from app import create_app
 from app.bridge import bridge_of
-from app.outbox import census_taker
-from app.outbox.engine import open_database
+from app.config.settings import Settings
+from app.database.engine import open_database
+from app.database.schema import upgrade
+from app.monitoring import stats_cache as census_taker
 from app.outbox.messages import Message
-from app.outbox.schema import upgrade
 from app.outbox.store import Store
-from app.settings import Settings
 from tests.bridge_process import ROOT
 from tests.conftest import TOKEN
 

@@ -9,10 +9,11 @@ from flask import Flask
 from sqlalchemy import update
 from sqlalchemy.engine import URL
 
-from app.inspector import actions, erasing
+from app.config.settings import Settings
+from app.database.tables import bodies, events
+from app.inspector import actions
+from app.inspector import erase as erasing
 from app.outbox.search import Search
-from app.outbox.tables import bodies, events
-from app.settings import Settings
 from tests.inspector_app import Visitor, create_inspected, text_of, webhook
 from tests.test_store import claim
 
@@ -124,7 +125,7 @@ def test_what_takes_too_long_is_left_for_the_next_time_and_told(
         visitor.post_webhook(webhook(name))
     visitor.bury(time.time())
     monkeypatch.setattr(actions, "LONGEST", 0.0)
-    monkeypatch.setattr("app.outbox.correction.STEP", 1)
+    monkeypatch.setattr("app.outbox.requeue.STEP", 1)
     page = visitor.follow(visitor.submit("/requeue", "/requeue?which=dead", which="dead"))
     assert "1 event: due now." in page
     assert "2 events still dead." in page

@@ -1,8 +1,8 @@
 """The chart's figures, from the traffic of minutes."""
 
+from app.drip_to_segment.mapping import COLLECTIONS
 from app.inspector.chart import HEIGHT, KINDS, WIDTH, starts_at, traffic_to_chart
 from app.outbox.traffic import Minute
-from app.source.collections import COLLECTIONS
 
 NOW = 1_762_076_013.0
 MINUTE = 1_762_075_980

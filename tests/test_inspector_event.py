@@ -5,8 +5,8 @@ import time
 import pytest
 from flask import Flask
 
+from app.config.settings import Settings
 from app.outbox.messages import Attempt
-from app.settings import Settings
 from tests.inspector_app import Visitor, create_inspected, text_of, webhook
 from tests.test_store import claim
 

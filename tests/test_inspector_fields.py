@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.inspector.fields import NotFollowed, Way, follow
+from app.inspector.trace import NotFollowed, Way, follow
 from tests.bridge_process import ROOT
 from tests.support.builders import payload_of
 from tests.test_golden import PAIRS, RECEIVED_AT, read_pair

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.settings import Settings
+from app.config.settings import Settings
 from tests.conftest import TOKEN
 from tests.inspector_app import Visitor, create_inspected, webhook
 

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.settings import Settings
+from app.config.settings import Settings
 from tests.inspector_app import Visitor, create_inspected, webhook
 
 HEADERS = {

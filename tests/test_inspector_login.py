@@ -16,12 +16,11 @@ from werkzeug.test import TestResponse
 from werkzeug.wrappers import Request
 
 from app import create_app
-from app.inspector.attempts import Attempts
-from app.inspector.own_path import own_path
-from app.inspector.proxy import caller_of
-from app.login_link import LASTS, make_ticket, session_key
-from app.outbox.schema import upgrade
-from app.settings import Settings, load_settings
+from app.config.settings import Settings, load_settings
+from app.database.schema import upgrade
+from app.inspector.auth import Attempts
+from app.inspector.session import caller_of, own_path
+from app.web.login_link import LASTS, make_ticket, session_key
 from tests.conftest import TOKEN
 
 PASSWORD = "correct horse battery"

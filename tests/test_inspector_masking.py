@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from app.inspector.display import NOT_TEXT, raw_to_pretty, raw_to_text
 from app.inspector.masking import mask, mask_all
-from app.inspector.shown import NOT_TEXT, raw_to_pretty, raw_to_text
 
 ANA = "ana.b@example.com"
 

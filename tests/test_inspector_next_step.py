@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.inspector.next_step import what_next
+from app.inspector.status import what_next
 from app.outbox.messages import Attempt, attempt_to_line
 from app.outbox.search import Event
 

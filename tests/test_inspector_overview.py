@@ -5,7 +5,7 @@ import time
 import pytest
 from flask import Flask
 
-from app.settings import Settings
+from app.config.settings import Settings
 from tests.inspector_app import Visitor, create_inspected, text_of, webhook
 
 

@@ -15,13 +15,13 @@ from markupsafe import escape
 from sqlalchemy import select
 from sqlalchemy.engine import URL
 
+from app.config.settings import Settings
+from app.database.tables import notes
 from app.inspector import filters
 from app.inspector import stream as streaming
 from app.inspector.at_once import HEAVY
-from app.inspector.shown import printable
+from app.inspector.display import printable
 from app.outbox.messages import Attempt
-from app.outbox.tables import notes
-from app.settings import Settings
 from tests.inspector_app import Visitor, create_inspected, text_of, webhook
 from tests.test_store import arrival, claim
 

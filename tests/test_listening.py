@@ -5,8 +5,8 @@ import socket
 import pytest
 from flask import Flask, request
 
-from app.listening import everywhere, on_this_machine
-from app.settings import load_settings
+from app.config.listening import everywhere, on_this_machine
+from app.config.settings import load_settings
 
 
 def reaches(family: socket.AddressFamily, host: str, address: str) -> bool:

@@ -13,8 +13,8 @@ from structlog.processors import KeyValueRenderer
 from structlog.stdlib import add_log_level, add_logger_name
 from structlog.types import EventDict
 
-from app import log_lines
-from app.log_lines import LineHandler, OnceAMinute
+from app import logs as log_lines
+from app.logs import LineHandler, OnceAMinute
 
 
 def without_traceback(_: object, __: str, line: EventDict) -> EventDict:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from app.outbox.mention import Mention
+from app.outbox.address_matcher import Mention
 
 ANA = Mention("Ana@Example.com")
 

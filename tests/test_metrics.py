@@ -24,12 +24,12 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.engine import make_url
 
-from app import metrics
 from app.bridge import bridge_of
-from app.delivery import Delivery
+from app.delivery.worker import Delivery
+from app.drip_to_segment.mapping import COLLECTIONS
 from app.errors import SendError
-from app.metrics import RESULTS
-from app.source.collections import COLLECTIONS
+from app.monitoring import metrics
+from app.monitoring.metrics import RESULTS
 from tests.bridge_process import ROOT, BridgeProcess
 from tests.conftest import TOKEN
 from tests.fake_segment import FakeSegment

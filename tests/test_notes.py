@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import Engine, select
 
+from app.database.tables import notes
 from app.outbox.notes import Notes
-from app.outbox.tables import notes
 
 
 class Clock:

@@ -18,14 +18,14 @@ from alembic.operations import Operations
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import URL, make_url
 
+from app.database import schema
+from app.database.engine import open_database
+from app.database.schema import check_schema, make_ready, upgrade
+from app.database.tables import metadata
 from app.errors import CannotStart
-from app.outbox import schema
-from app.outbox.engine import open_database
 from app.outbox.group_commit import GroupCommit
 from app.outbox.messages import Message
-from app.outbox.schema import check_schema, make_ready, upgrade
 from app.outbox.store import Store
-from app.outbox.tables import metadata
 from tests.bridge_process import ROOT
 from tests.conftest import Said
 
@@ -147,8 +147,8 @@ def definitions(engine: Engine) -> set[str]:
 UPGRADE = """
 import sys
 from sqlalchemy.engine import make_url
-from app.outbox.engine import open_database
-from app.outbox.schema import make_ready, upgrade
+from app.database.engine import open_database
+from app.database.schema import make_ready, upgrade
 
 engine = open_database(make_url(sys.argv[1]))
 bring_up = make_ready if engine.dialect.name == "sqlite" else upgrade
@@ -188,7 +188,7 @@ def _start(url: str) -> Any:
 def test_an_upgrade_waits_for_another_that_takes_longer_than_a_statement_may(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.outbox.engine.BUSY_SECONDS", 1)
+    monkeypatch.setattr("app.database.engine.BUSY_SECONDS", 1)
     engine = open_database(make_url(postgres_url).set(drivername="postgresql+psycopg"))
 
     with ThreadPoolExecutor(2) as pool, psycopg.connect(postgres_url) as slow:
@@ -222,7 +222,7 @@ def bring_to(engine: Engine, *revisions: str) -> None:
         context = MigrationContext.configure(connection)
         with Operations.context(context):
             for name in revisions:
-                import_module(f"app.outbox.migrations.versions.{name}").upgrade()
+                import_module(f"app.database.migrations.versions.{name}").upgrade()
         connection.execute(text("CREATE TABLE alembic_version (version_num varchar(32))"))
         connection.execute(
             text("INSERT INTO alembic_version VALUES (:number)"), {"number": revisions[-1][:4]}

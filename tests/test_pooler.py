@@ -10,10 +10,10 @@ from sqlalchemy import Engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import OperationalError
 
-from app.outbox.engine import BUSY_SECONDS, open_database
+from app.database.engine import BUSY_SECONDS, open_database
+from app.database.schema import upgrade
 from app.outbox.group_commit import GroupCommit
 from app.outbox.messages import Message
-from app.outbox.schema import upgrade
 from app.outbox.store import Store
 from tests.pooler import Pooler
 

@@ -21,8 +21,8 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
-from app.outbox.engine import open_database
-from app.outbox.schema import upgrade
+from app.database.engine import open_database
+from app.database.schema import upgrade
 from tests.bridge_process import ROOT, TOKEN, WRITE_KEY, assert_no_secret
 from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.faults.deliverers import wait_until, wait_until_sent

@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import Engine, event, func, select, update
 from sqlalchemy.engine import make_url
 
-from app.outbox.engine import open_database
+from app.database.engine import open_database
+from app.database.schema import upgrade
+from app.database.tables import bodies
+from app.outbox.batches import STEP_BYTES
 from app.outbox.erasure import Erasure
-from app.outbox.pace import STEP_BYTES
 from app.outbox.pruning import DAY, STEP, Pruning
-from app.outbox.schema import upgrade
 from app.outbox.store import Store
-from app.outbox.tables import bodies
 from tests.test_store import (
     ACCOUNT,
     NOW,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from app.drip_to_segment.schema import DripEvent, body_to_event
 from app.errors import NotAnEmailEvent, Unreadable
-from app.source.schema import DripEvent, body_to_event
 
 OPENED: dict[str, Any] = {
     "event": "subscriber.opened_email",

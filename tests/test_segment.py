@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from app.drip_to_segment import destination as module
+from app.drip_to_segment.destination import Segment
 from app.errors import BatchRefused, Forbidden, KeyRefused, SendError, TryAgain
 from app.logs import configure_logs
-from app.source import segment as module
-from app.source.segment import Segment
 from tests.fake_segment import FakeSegment, Reply
 
 KEY = "wk-7Jx0Qm"
@@ -76,7 +76,7 @@ def test_the_calls_go_out_byte_for_byte_as_they_were_kept(
 def test_an_envelope_that_the_sdk_makes_otherwise_is_not_sent(
     destination: Segment, segment: FakeSegment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.source.segment._NO_CALLS", '"batch":[]')
+    monkeypatch.setattr("app.drip_to_segment.destination._NO_CALLS", '"batch":[]')
     assert isinstance(error_of(destination), TryAgain)
     assert segment.visits == []
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
+from app.config.settings import Settings, environ_to_settings, load_settings, local_secret
 from app.errors import CannotStart
-from app.settings import Settings, environ_to_settings, load_settings, local_secret
 from tests.bridge_process import ROOT
 
 TOKEN = "sixteen-letters!"
@@ -540,7 +540,7 @@ def test_an_sqlite_file_that_is_mounted_alone_is_refused(tmp_path: Path) -> None
     elsewhere, mounted = Path(tempfile.mkdtemp(dir="/dev/shm"), "bridge.db"), tmp_path / "bridge.db"
     for file in (elsewhere, mounted):
         file.touch()
-    load = "from app.settings import load_settings; load_settings()"
+    load = "from app.config.settings import load_settings; load_settings()"
     mount = f'mount --bind {elsewhere} {mounted} || exit 42; exec "$@"'
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", mount, "sh", sys.executable, "-c", load],
@@ -587,7 +587,7 @@ def test_a_platform_makes_up_no_password(variable: str, monkeypatch: pytest.Monk
 
 START_TOGETHER = """
 import os
-from app.settings import load_settings
+from app.config.settings import load_settings
 
 for each in range(25):
     os.mkdir(str(each))

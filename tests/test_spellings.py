@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from app.inspector.masking import mask
-from app.outbox.mention import Mention
+from app.outbox.address_matcher import Mention
 from app.outbox.spellings import readings
 
 ANA = "ana.münch@münchen.example"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.outbox.engine import resets_log_wrongly
+from app.database.engine import resets_log_wrongly
 from tests.bridge_process import ROOT
 
 
@@ -44,7 +44,7 @@ sqlite3.dbapi2.sqlite_version_info = {version}
 sqlite3.dbapi2.sqlite_version = ".".join(map(str, {version}))
 from sqlalchemy.engine import make_url
 from app.errors import CannotStart
-from app.outbox.engine import open_database
+from app.database.engine import open_database
 try:
     open_database(make_url({url!r})).connect()
 except CannotStart as error:

@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import Engine, Row, event, select, text, update
 from sqlalchemy.engine import URL
 
-from app.outbox.correction import Correction
-from app.outbox.engine import open_database
+from app.database.engine import open_database
+from app.database.tables import events, whole
+from app.drip_to_segment.translate import translate
 from app.outbox.messages import Attempt, Lease, Message, attempt_to_line, read_history
+from app.outbox.requeue import Requeue
 from app.outbox.store import Store
-from app.outbox.tables import events, whole
 
 ACCOUNT = "4417"
 PAYLOAD = '{"type":"track"}'
@@ -563,7 +564,7 @@ def test_the_history_tells_every_failure_and_every_requeue_in_order(store: Store
     first = claim(store)
     store.postpone(first, {first.events[0].id: NOW + 1}, Attempt(NOW, "HTTP 503", "busy\nnow"))
     store.bury(claim(store, now=LATER), NOW + 2, Attempt(NOW + 2, "HTTP 400", "no"))
-    Correction(store.engine).requeue_some_dead(NOW + 3)
+    Requeue(store.engine, translate).requeue_some_dead(NOW + 3)
     assert read_history(rows(store)["a"].history) == [
         Attempt(NOW, "HTTP 503", "busy\nnow"),
         Attempt(NOW + 2, "HTTP 400", "no"),

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from app.drip_to_segment.schema import DripEvent
+from app.drip_to_segment.track import event_to_message, message_id
 from app.errors import Unreadable
-from app.source.schema import DripEvent
-from app.source.track import event_to_message, message_id
 from tests.bridge_process import ROOT
 
 LIMIT = 32 * 1024
@@ -30,7 +30,7 @@ EVENT = DripEvent(
 
 IN_ANOTHER_PROCESS = """
 import json, sys
-from app.source.translate import translate
+from app.drip_to_segment.translate import translate
 
 call = translate(sys.stdin.buffer.read(), 0.0)
 print(json.dumps([call.message_id, call.payload]))

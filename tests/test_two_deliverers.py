@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import make_url
 
-from app.outbox.engine import open_database
+from app.database.engine import open_database
+from app.database.schema import upgrade
+from app.database.tables import events
 from app.outbox.messages import Message
-from app.outbox.schema import upgrade
 from app.outbox.store import Store
-from app.outbox.tables import events
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import OK, Batch, FakeSegment, Reply
 

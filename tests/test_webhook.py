@@ -21,11 +21,11 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from app.bridge import OF_THE_REST, bridge_of
-from app.outbox.engine import BUSY_SECONDS
-from app.outbox.schema import upgrade
-from app.outbox.tables import events, whole
-from app.settings import Settings
-from app.trouble import census_to_troubles
+from app.config.settings import Settings
+from app.database.engine import BUSY_SECONDS
+from app.database.schema import upgrade
+from app.database.tables import events, whole
+from app.monitoring.checks import census_to_troubles
 from tests.bridge_process import ROOT
 from tests.conftest import TOKEN, Said
 from tests.support.builders import payload_of, translated
@@ -161,7 +161,7 @@ def write_lock_of(app: Flask) -> Iterator[None]:
 
 def assert_logged_without_canary(said: Said, capfd: pytest.CaptureFixture[str]) -> None:
     lines = said.text + "".join(capfd.readouterr())
-    assert "app.source.webhook" in lines
+    assert "app.drip_to_segment.webhook" in lines
     assert "canary" not in lines
 
 
@@ -586,7 +586,7 @@ def test_a_fault_of_the_bridge_costs_no_event_and_tells_nothing_of_it(
     def fault(body: bytes) -> None:
         raise KeyError(body)
 
-    monkeypatch.setattr("app.source.translate.body_to_event", fault)
+    monkeypatch.setattr("app.drip_to_segment.translate.body_to_event", fault)
     response = post(client, OPENED)
     assert response.status_code == 200
     assert response.get_json() == {

@@ -24,7 +24,8 @@ CONFIGURATION = """
 from gevent import monkey
 monkey.patch_select()
 from app.logs import log_config
-from app.web import connection, worker
+from app.server import connection
+from app.server import worker
 logconfig_dict = log_config("info", "logfmt")
 connection.FIRST_REQUEST = connection.WHOLE_REQUEST = connection.WHOLE_ANSWER = 1
 connection.LINGER = worker.STOPPING = 1
@@ -41,8 +42,8 @@ ECHO = f"""
 import time
 import gevent
 from gunicorn.workers.ggevent import GeventWorker
-from app.web.pages import Pages
-from app.web.worker import Worker
+from app.server.pages import Pages
+from app.server.worker import Worker
 
 class EchoWorker(Worker):
     def load_wsgi(self):

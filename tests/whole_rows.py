@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
+from app.database.tables import bodies, events
 from app.outbox.store import PUT_BODY
-from app.outbox.tables import bodies, events
 
 
 def put_whole(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:

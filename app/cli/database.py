@@ -5,9 +5,9 @@ from flask.cli import with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.bridge import bridge_of
+from app.database.engine import describe
+from app.database.schema import upgrade
 from app.errors import CannotStart
-from app.outbox.engine import describe
-from app.outbox.schema import upgrade
 
 
 @click.group("db")

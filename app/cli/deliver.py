@@ -9,8 +9,8 @@ import click
 from flask.cli import with_appcontext
 
 from app.bridge import Bridge
-from app.cli.checked_database import checked_database
-from app.delivery import Delivery
+from app.cli.common import checked_database
+from app.delivery.worker import Delivery
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

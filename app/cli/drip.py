@@ -11,14 +11,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.bridge import bridge_of
-from app.cli.drip_faults import faults
-from app.cli.webhook_url import leads_to, masked, token_in, webhook_url
-from app.drip import API, WHERE_THE_ACCOUNT_IS, WHERE_THE_TOKEN_IS, Drip, DripError, Webhook
-from app.outbox.engine import describe
-from app.outbox.last_received import last_received
-from app.setting_fields import Host
-from app.settings import Settings
-from app.source.collections import COLLECTIONS
+from app.clients.drip import API, WHERE_THE_ACCOUNT_IS, WHERE_THE_TOKEN_IS, Drip, DripError, Webhook
+from app.config.fields import Host
+from app.config.settings import Settings
+from app.database.engine import describe
+from app.drip_to_segment.mapping import COLLECTIONS
+from app.drip_to_segment.webhook_setup import faults, leads_to, masked, token_in, webhook_url
+from app.outbox.traffic import last_received
 
 CONNECT = "flask --app wsgi drip connect"
 

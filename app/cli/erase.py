@@ -5,9 +5,9 @@ from collections import Counter
 import click
 from flask.cli import with_appcontext
 
-from app.cli.checked_database import checked_database
+from app.cli.common import checked_database
+from app.outbox.address_matcher import is_address
 from app.outbox.erasure import Erasure
-from app.outbox.mention import is_address
 
 
 @click.command()

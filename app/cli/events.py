@@ -6,10 +6,10 @@ from typing import Any, get_args
 import click
 from flask.cli import with_appcontext
 
-from app.cli.checked_database import checked_database
+from app.cli.common import checked_database
 from app.cli.printed import event_to_json, event_to_line, event_to_page
+from app.drip_to_segment.mapping import COLLECTIONS
 from app.outbox.search import Event, Search, State, Wanted
-from app.source.collections import COLLECTIONS
 
 NAMES = {name: name for name in COLLECTIONS.values()} | dict(COLLECTIONS)
 """A collection, or Drip's name for it → the collection."""

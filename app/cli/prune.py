@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import click
 from flask.cli import with_appcontext
 
-from app.cli.checked_database import checked_database
+from app.cli.common import checked_database
 
 
 @click.command()

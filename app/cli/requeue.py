@@ -6,10 +6,14 @@ from collections import Counter
 import click
 from flask.cli import with_appcontext
 
-from app.cli.checked_database import checked_database
-from app.outbox.correction import FORGOTTEN_AFTER, Correction
-from app.outbox.pace import in_steps
-from app.requeue import WORDS, Outcome, requeue_one, requeue_quarantined
+from app.cli.common import checked_database
+from app.outbox.batches import in_steps
+from app.outbox.requeue import (
+    FORGOTTEN_AFTER,
+    WORDS,
+    Outcome,
+    Requeue,
+)
 
 
 @click.command()
@@ -26,49 +30,47 @@ def requeue(message_ids: tuple[str, ...], dead: bool, quarantined: bool, yes: bo
     if bool(message_ids) + dead + quarantined != 1:
         raise click.UsageError("Give --dead, --quarantined, or message ids: one of the three.")
     with checked_database() as bridge:
-        correction, now = Correction(bridge.store.engine), time.time()
+        requeue, now = bridge.requeue, time.time()
         if dead:
-            _requeue_dead(correction, now, yes)
+            _requeue_dead(requeue, now, yes)
         elif quarantined:
-            _requeue_quarantined(correction, now, yes)
+            _requeue_quarantined(requeue, now, yes)
         else:
-            _requeue_named(correction, message_ids, now, yes)
+            _requeue_named(requeue, message_ids, now, yes)
 
 
-def _requeue_dead(correction: Correction, now: float, yes: bool) -> None:
-    count = correction.count("dead")
+def _requeue_dead(requeue: Requeue, now: float, yes: bool) -> None:
+    count = requeue.count("dead")
     if not count:
         click.echo("No event is dead.")
         return
     click.echo(f"To send again: {_events(count)}.")
-    if old := correction.count("dead", received_before=now - FORGOTTEN_AFTER):
+    if old := requeue.count("dead", received_before=now - FORGOTTEN_AFTER):
         _warn(old)
     _ask(yes)
-    requeued = sum(in_steps(lambda: correction.requeue_some_dead(now)))
+    requeued = sum(in_steps(lambda: requeue.requeue_some_dead(now)))
     click.echo(f"{_events(requeued)}: {WORDS['requeued']}.")
 
 
-def _requeue_quarantined(correction: Correction, now: float, yes: bool) -> None:
-    count = correction.count("quarantined")
+def _requeue_quarantined(requeue: Requeue, now: float, yes: bool) -> None:
+    count = requeue.count("quarantined")
     if not count:
         click.echo("No event is in quarantine.")
         return
     click.echo(f"To read again: {_events(count)}.")
     _ask(yes)
-    _tell(requeue_quarantined(correction, now, time.sleep))
+    _tell(requeue.requeue_quarantined(now, time.sleep))
 
 
-def _requeue_named(
-    correction: Correction, message_ids: tuple[str, ...], now: float, yes: bool
-) -> None:
-    found = (correction.find(message_id) for message_id in message_ids)
+def _requeue_named(requeue: Requeue, message_ids: tuple[str, ...], now: float, yes: bool) -> None:
+    found = (requeue.find(message_id) for message_id in message_ids)
     dead_at = [event.received_at for event in found if event and event.state == "dead"]
     if old := sum(received_at < now - FORGOTTEN_AFTER for received_at in dead_at):
         _warn(old)
         _ask(yes)
     outcomes: Counter[Outcome] = Counter()
     for message_id in message_ids:
-        outcome = requeue_one(correction, message_id, now)
+        outcome = requeue.requeue_one(message_id, now)
         outcomes[outcome] += 1
         click.echo(f"{message_id}: {WORDS[outcome]}.")
     _fail_if_any_stays(outcomes)

@@ -4,10 +4,10 @@ import click
 from flask.cli import with_appcontext
 
 from app.bridge import bridge_of
-from app.cli.webhook_url import webhook_url
-from app.listening import port_of
-from app.login_link import LASTS, make_ticket, session_key
-from app.settings import Settings
+from app.config.listening import port_of
+from app.config.settings import Settings
+from app.drip_to_segment.webhook_setup import webhook_url
+from app.web.login_link import LASTS, make_ticket, session_key
 
 
 @click.command()

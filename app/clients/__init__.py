@@ -1,1 +1,1 @@
-"""What the bridge asks others with, whoever they are."""
+"""Clients of other services, each request with an end to how long it may take."""

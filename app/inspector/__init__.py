@@ -5,19 +5,17 @@ from flask import Blueprint
 from app.bridge import Bridge
 from app.inspector import (
     actions,
-    erasing,
-    event_page,
-    guard,
+    auth,
+    erase,
+    error_pages,
+    event,
     headers,
-    login,
-    overview,
-    sampling,
+    send_sample,
     stream,
-    trouble_page,
 )
 from app.outbox.notes import Notes
 
-PAGES = (stream, overview, event_page, actions, sampling, erasing, trouble_page)
+PAGES = (stream, event, actions, send_sample, erase, error_pages)
 
 
 def create_inspector(bridge: Bridge) -> Blueprint:
@@ -31,8 +29,7 @@ def create_inspector(bridge: Bridge) -> Blueprint:
     )
     notes = Notes(bridge.store.engine)
     headers.register(blueprint)
-    guard.register(blueprint, bridge.settings, notes)
-    login.register(blueprint, bridge.settings, notes)
+    auth.register(blueprint, bridge.settings, notes)
     for page in PAGES:
         page.register(blueprint, bridge)
     return blueprint

@@ -6,17 +6,20 @@ first, on a page of its own.
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from flask import Blueprint, abort, flash, redirect, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
-from app.inspector.asking import ask, events_in_words
 from app.inspector.at_once import HEAVY
-from app.outbox.correction import FORGOTTEN_AFTER, Correction
-from app.outbox.pace import Wait, in_steps
-from app.requeue import WORDS, Outcome, requeue_one, requeue_quarantined
+from app.outbox.batches import Wait, in_steps
+from app.outbox.requeue import (
+    FORGOTTEN_AFTER,
+    WORDS,
+    Outcome,
+    Requeue,
+)
 
 LONGEST = 10.0
 """Seconds that one answer may take; what is left then is told, and done when asked again."""
@@ -30,41 +33,40 @@ MAY_COUNT_TWICE = (
 
 def register(blueprint: Blueprint, bridge: Bridge) -> None:
     """`/requeue` and `/events/<message_id>/requeue`."""
-    correction = Correction(bridge.store.engine)
 
     @blueprint.post("/events/<message_id>/requeue")
     def requeue_event(message_id: str) -> ResponseReturnValue:
-        return _requeue_event(correction, message_id, time.time())
+        return _requeue_event(bridge.requeue, message_id, time.time())
 
     @blueprint.get("/requeue")
     def ask_to_requeue() -> ResponseReturnValue:
-        return _ask_about_all(correction, _which(request.args), time.time())
+        return _ask_about_all(bridge.requeue, _which(request.args), time.time())
 
     @blueprint.post("/requeue")
     def requeue() -> ResponseReturnValue:
         which = _which(request.form)
         with HEAVY.place():
-            outcomes = _requeue_all(correction, which, time.time())
-        _tell(outcomes, which, correction.count(which))
+            outcomes = _requeue_all(bridge.requeue, which, time.time())
+        _tell(outcomes, which, bridge.requeue.count(which))
         return redirect(url_for("inspector.stream"), 303)
 
 
-def _requeue_event(correction: Correction, message_id: str, now: float) -> ResponseReturnValue:
+def _requeue_event(requeue: Requeue, message_id: str, now: float) -> ResponseReturnValue:
     page = url_for("inspector.event", message_id=message_id)
-    found = correction.find(message_id)
+    found = requeue.find(message_id)
     is_old = found and found.state == "dead" and now - found.received_at > FORGOTTEN_AFTER
     if is_old and request.form.get("sure") != "1":
         said = f"It was received more than 24 hours ago. {MAY_COUNT_TWICE}"
         return ask("Send this event again?", [said], "Send it again", back=page)
-    outcome = requeue_one(correction, message_id, now)
+    outcome = requeue.requeue_one(message_id, now)
     flash(f"The event: {WORDS[outcome]}.", "good" if outcome == "requeued" else "bad")
-    if correction.find(message_id) is None:  # once it can be read, its id is of what it says
+    if requeue.find(message_id) is None:  # once it can be read, its id is of what it says
         page = url_for("inspector.stream")
     return redirect(page, 303)
 
 
-def _ask_about_all(correction: Correction, which: str, now: float) -> ResponseReturnValue:
-    count = correction.count(which)
+def _ask_about_all(requeue: Requeue, which: str, now: float) -> ResponseReturnValue:
+    count = requeue.count(which)
     if not count:
         flash(f"No event is {WHERE[which]}.", "good")
         return redirect(url_for("inspector.stream"), 303)
@@ -76,19 +78,19 @@ def _ask_about_all(correction: Correction, which: str, now: float) -> ResponseRe
         )
         return ask("Read again all that is in quarantine?", [said], "Read them again", which)
     sentences = [f"{events} will be due at once, with the ids and times they had."]
-    if old := correction.count("dead", received_before=now - FORGOTTEN_AFTER):
+    if old := requeue.count("dead", received_before=now - FORGOTTEN_AFTER):
         sentences.append(
             f"Received more than 24 hours ago: {events_in_words(old)}. {MAY_COUNT_TWICE}"
         )
     return ask("Send again all that were given up?", sentences, "Send them again", which)
 
 
-def _requeue_all(correction: Correction, which: str, now: float) -> Counter[Outcome]:
+def _requeue_all(requeue: Requeue, which: str, now: float) -> Counter[Outcome]:
     wait = _until(time.monotonic() + LONGEST)
     if which == "quarantined":
-        return requeue_quarantined(correction, now, wait)
+        return requeue.requeue_quarantined(now, wait)
     outcomes: Counter[Outcome] = Counter()
-    outcomes["requeued"] = sum(in_steps(lambda: correction.requeue_some_dead(now), wait))
+    outcomes["requeued"] = sum(in_steps(lambda: requeue.requeue_some_dead(now), wait))
     return outcomes
 
 
@@ -118,3 +120,20 @@ def _tell(outcomes: Counter[Outcome], which: str, left: int) -> None:
         flash(f"No event was {WHERE[which]}.")
     elif left:
         flash(f"{events_in_words(left)} still {WHERE[which]}.")
+
+
+def ask(question: str, said: Sequence[str], button: str, which: str = "", back: str = "") -> str:
+    """A page whose form posts to the URL that it came from, with `sure` and `which`."""
+    return render_template(
+        "confirm.html",
+        question=question,
+        said=said,
+        button=button,
+        fields={"sure": "1", "which": which} if which else {"sure": "1"},
+        back=back or url_for("inspector.stream"),
+    )
+
+
+def events_in_words(count: int) -> str:
+    """`1 event`, `2,000 events`."""
+    return f"{count:,} event" if count == 1 else f"{count:,} events"

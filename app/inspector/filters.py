@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
+from app.drip_to_segment.mapping import COLLECTIONS
+from app.inspector.display import printable
 from app.inspector.searches import MARK, Searches
-from app.inspector.shown import printable
 from app.outbox.search import MOST_WORDS, Page, Search, State, Wanted
-from app.source.collections import COLLECTIONS
 
 STATES: tuple[State, ...] = get_args(State)
 COLLECTION_NAMES = tuple(dict.fromkeys(COLLECTIONS.values()))

@@ -7,8 +7,8 @@ again, and its link given to a colleague who is logged in too.
 import hmac
 
 from app.bridge import Bridge
-from app.login_link import session_key
 from app.outbox.notes import Notes
+from app.web.login_link import session_key
 
 LASTS = 30 * 24 * 3600.0
 """Seconds for which a link to a search is good."""

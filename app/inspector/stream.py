@@ -1,11 +1,15 @@
-"""`/`: the overview and the stream of events; `/search`: which ones; `/events.jsonl`: to keep."""
+"""The stream of events and how the bridge is.
+
+`/` shows both, `/live` the part of it that changes by itself, `/search` finds events, and
+`/events.jsonl` downloads them. As long as nothing is kept, `/` is the guide to the first event.
+"""
 
 import json
 import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -13,14 +17,17 @@ from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
 from app.inspector.at_once import DOWNLOADS
+from app.inspector.chart import Chart, Per, starts_at, traffic_to_chart
 from app.inspector.filters import ROWS, Filters, find_page, read_filters, read_form
-from app.inspector.first_run import first_run_page
 from app.inspector.masking import mask_all
 from app.inspector.moments import iso
-from app.inspector.overview import look
 from app.inspector.searches import searches_of
 from app.inspector.view import first_run, read_view, search_of
+from app.monitoring.checks import census_to_troubles
+from app.monitoring.stats import Census
+from app.monitoring.stats_cache import NoCensus
 from app.outbox.search import Event, Search
+from app.outbox.traffic import read_traffic
 
 MOST = 10_000
 """Events in a download."""
@@ -29,8 +36,18 @@ LONGEST = 20.0
 """Seconds that it goes on looking while it finds too little."""
 
 
+@dataclass(frozen=True)
+class Overview:
+    """The figures of a moment; `census` is None where nothing could be counted."""
+
+    census: Census | None
+    troubles: tuple[str, ...]
+    """Sentences that say what to do; none where all is well."""
+    chart: Chart
+
+
 def register(blueprint: Blueprint, bridge: Bridge) -> None:
-    """`/`, `/search` and `/events.jsonl`."""
+    """`/`, `/live`, `/search` and `/events.jsonl`."""
 
     @blueprint.get("/")
     def stream() -> ResponseReturnValue:
@@ -40,6 +57,14 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
         view = read_view(bridge, request.args, now)
         overview = look(bridge, view.per, now)
         return render_template("stream.html", overview=overview, view=view, most=MOST)
+
+    @blueprint.get("/live")
+    def live() -> ResponseReturnValue:
+        if first_run(bridge):
+            return "", 204
+        now = time.time()
+        view = read_view(bridge, request.args, now)
+        return render_template("live.html", overview=look(bridge, view.per, now), view=view)
 
     @blueprint.post("/search")
     def search() -> ResponseReturnValue:
@@ -93,3 +118,30 @@ def _lines(search: Search, filters: Filters, reveal: bool) -> Iterator[str]:
             until = iso(page.searched_back_to)
             yield json.dumps({"incomplete": f"For older ones set “until” to {until}"}) + "\n"
             return
+
+
+def look(bridge: Bridge, per: Per, now: float) -> Overview:
+    """`now` in seconds since the epoch. Raises `SQLAlchemyError` where the database is away."""
+    chart = traffic_to_chart(read_traffic(bridge.store.engine, starts_at(per, now)), per, now)
+    try:
+        census = bridge.census.latest()
+    except NoCensus as error:
+        return Overview(None, (str(error),), chart)
+    hours = bridge.settings.alert_silence_hours
+    troubles = census_to_troubles(census, now, hours * 3600 if hours else None)
+    return Overview(census, tuple(troubles.values()), chart)
+
+
+def first_run_page(bridge: Bridge) -> str:
+    """The webhook's URL to copy, what to do in Drip, and whether there is a write key."""
+    settings = bridge.settings
+    reveal = request.args.get("reveal") == "1"
+    where = url_for("webhook.receive", _external=True)
+    whole = url_for("webhook.receive", token=settings.webhook_tokens[0], _external=True)
+    return render_template(
+        "first_run.html",
+        webhook=whole if reveal else f"{where}?token=•••",
+        base=request.host_url.rstrip("/"),
+        settings=settings,
+        reveal=reveal,
+    )

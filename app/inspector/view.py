@@ -9,11 +9,11 @@ from app.bridge import Bridge
 from app.inspector import moments
 from app.inspector.at_once import HEAVY
 from app.inspector.chart import Per
+from app.inspector.display import Show, shower
 from app.inspector.filters import COLLECTION_NAMES, STATES, Filters, find_page, read_filters
 from app.inspector.searches import searches_of
-from app.inspector.shown import Show, shower
-from app.outbox.last_received import last_received
 from app.outbox.search import Page, Search
+from app.outbox.traffic import last_received
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""What has been accepted and is not yet sent: kept durably, claimed under a lease, settled once.
+"""What has been accepted: kept durably, claimed under a lease, settled once, and looked after.
 
-engine → tables → migrations (moved by schema.py) → store (all SQL) → group_commit (many puts, one
-commit). Nothing here knows what the events say or where they go.
+messages → store (the way of a message) → group_commit (many puts, one commit); the other files
+search, requeue, erase and prune. Nothing here knows what a message says or where it goes.
 """

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, select, text, update
 
+from app.database.engine import dialect_of
+from app.database.sql import IS_PENDING, IS_SETTLED, WAITING_ACCOUNTS
+from app.database.tables import alerts, clock, events, pauses
 from app.logs import get_logger
-from app.outbox.conditions import IS_PENDING, IS_SETTLED, WAITING_ACCOUNTS
-from app.outbox.engine import dialect_of
-from app.outbox.last_received import NEWEST
-from app.outbox.pace import Wait, in_steps
-from app.outbox.tables import alerts, clock, events, pauses
+from app.outbox.batches import Wait, in_steps
+from app.outbox.traffic import NEWEST
 
 log = get_logger(__name__)
 
@@ -28,7 +28,7 @@ JUMP = 60.0
 """Seconds by which the clock may be set at once and still runs evenly."""
 
 FURTHEST = 2 * 3600.0
-"""Seconds ahead: nothing waits that long for its next try (app/backoff.py)."""
+"""Seconds ahead: nothing waits that long for its next try (app/delivery/retry.py)."""
 
 STEP = 300
 """Events that are changed with one commit."""

@@ -13,12 +13,12 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, or_, select, text, update
 from sqlalchemy.exc import OperationalError
 
-from app.outbox.engine import BUSY_SECONDS, LOOK_EVERY, describe
-from app.outbox.mention import Mention
+from app.database.engine import BUSY_SECONDS, LOOK_EVERY, describe
+from app.database.sql import storable
+from app.database.tables import alerts, bodies, events, notes, pauses, whole
+from app.outbox.address_matcher import Mention
+from app.outbox.batches import Wait, in_steps, within
 from app.outbox.messages import Attempt, attempt_to_line, read_history
-from app.outbox.pace import Wait, in_steps, within
-from app.outbox.tables import alerts, bodies, events, notes, pauses, whole
-from app.outbox.words import storable
 
 PAGE = 50
 """Events looked through at once: a body may be 1 MiB."""

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.concurrency import THREADS, Concurrency
+from app.database.engine import describe, is_of_content, sleeping_by
+from app.database.schema import make_ready
 from app.errors import CannotKeep, CannotStart, ContentRefused
-from app.outbox.engine import describe, is_of_content, sleeping_by
 from app.outbox.messages import Message
 from app.outbox.quarantine import Quarantine
-from app.outbox.schema import make_ready
 from app.outbox.store import Store
 
 LARGEST_GROUP = 200
@@ -72,6 +72,10 @@ class GroupCommit:
     def trouble(self) -> str | None:
         """Why the latest put was not kept; None if it was. Not for strangers."""
         return self._trouble
+
+    def is_kept(self) -> bool:
+        """Whether the latest put was kept."""
+        return self._trouble is None
 
     def close(self) -> None:
         """Let go of the database."""

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from sqlalchemy import Engine, delete, select
 
-from app.outbox.engine import dialect_of
-from app.outbox.tables import notes
-from app.outbox.words import storable
+from app.database.engine import dialect_of
+from app.database.sql import storable
+from app.database.tables import notes
 
 
 class Notes:

@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, func, select, text
 
-from app.outbox.conditions import IS_SETTLED
-from app.outbox.pace import Wait, in_steps, within
-from app.outbox.tables import bodies, events, whole
+from app.config.settings import LEAST_DAYS
+from app.database.sql import IS_SETTLED
+from app.database.tables import bodies, events, whole
+from app.outbox.batches import Wait, in_steps, within
 from app.outbox.traffic import prune_traffic
-from app.settings import LEAST_DAYS
 
 STEP = 300
 """Events that go with one commit: some tens of milliseconds for which writers wait."""

@@ -12,9 +12,15 @@ from typing import Any, Literal, TypeVar
 
 from sqlalchemy import ColumnElement, Engine, func, literal_column, select, text
 
-from app.outbox.conditions import IS_PENDING, IS_SETTLED, WAITING_ACCOUNTS
-from app.outbox.tables import bodies, columns_of, events, whole
-from app.outbox.words import ESCAPE, storable, text_to_pattern
+from app.database.sql import (
+    ESCAPE,
+    IS_PENDING,
+    IS_SETTLED,
+    WAITING_ACCOUNTS,
+    storable,
+    text_to_pattern,
+)
+from app.database.tables import bodies, columns_of, events, whole
 
 PATIENCE = 20_000
 """Ids that a page looks through."""

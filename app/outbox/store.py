@@ -26,14 +26,12 @@ from sqlalchemy import (
     update,
 )
 
-from app.outbox.conditions import IS_PENDING, WAITING_ACCOUNTS
-from app.outbox.engine import dialect_of, synced_later
-from app.outbox.ids import among, ids_to_value
+from app.database.engine import dialect_of, synced_later
+from app.database.sql import IS_PENDING, WAITING_ACCOUNTS, storable
+from app.database.statements import Prepared, PreparedInsert, among, ids_to_value
+from app.database.tables import bodies, columns_of, events, pauses, whole
 from app.outbox.messages import Attempt, Claimed, Lease, Message, attempt_to_line, errors_to_text
-from app.outbox.prepared import Prepared, PreparedInsert
-from app.outbox.tables import bodies, columns_of, events, pauses, whole
 from app.outbox.traffic import Traffic
-from app.outbox.words import storable
 
 _IS_DUE = """
     AND (SELECT due_at FROM events WHERE state = 'pending' AND events.account = accounts.account

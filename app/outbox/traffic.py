@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Connection, Engine, delete, func, select
 
-from app.outbox.engine import dialect_of
-from app.outbox.prepared import PreparedInsert
-from app.outbox.tables import traffic
+from app.database.engine import dialect_of
+from app.database.statements import PreparedInsert
+from app.database.tables import events as kept_events
+from app.database.tables import traffic
 
 MINUTE = 60
 
@@ -71,3 +72,15 @@ def read_traffic(engine: Engine, since: float) -> list[Minute]:
 def prune_traffic(connection: Connection, before: float) -> None:
     """Forget the minutes before."""
     connection.execute(delete(traffic).where(traffic.c.minute < before))
+
+
+# by id, which grows with the time: no index is over all times
+NEWEST = select(kept_events.c.received_at).where(
+    kept_events.c.id == select(func.max(kept_events.c.id)).scalar_subquery()
+)
+
+
+def last_received(engine: Engine) -> float | None:
+    """Seconds since the epoch; None where nothing is kept. Raises `SQLAlchemyError`."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        return connection.scalar(NEWEST)

@@ -1,1 +1,1 @@
-"""Serving over HTTP: gunicorn's gevent worker, made safe against whoever may connect."""
+"""What every webhook needs, whichever sends it: who is calling, and the whole body or none."""

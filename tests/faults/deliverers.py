@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Engine, Row, select
 from sqlalchemy.exc import OperationalError
 
-from app.delivery import POLL, Delivery
+from app.database.tables import events
+from app.delivery.worker import POLL, Delivery
+from app.drip_to_segment.destination import Segment
 from app.outbox.store import Store
-from app.outbox.tables import events
-from app.source.segment import Segment
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import Batch
 from tests.faults.ledger import event, read
@@ -30,7 +30,7 @@ SLACK = 1.0
 def shorten_lease(bridge: BridgeProcess, seconds: float) -> None:
     """For the processes started from here on: nobody wants to wait out the real one each time."""
     (bridge.folder / "short_lease.py").write_text(
-        f"import app.delivery\napp.delivery.LEASE = {seconds}\nfrom wsgi import app\n"
+        f"import app.delivery.worker\napp.delivery.LEASE = {seconds}\nfrom wsgi import app\n"
     )
     bridge.app = "short_lease:app"
 

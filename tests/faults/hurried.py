@@ -2,9 +2,12 @@
 
 from flask import Flask
 
-from app import backoff, create_app, delivery
-from app.outbox import engine, group_commit
-from app.source import segment
+from app import create_app
+from app.database import engine
+from app.delivery import retry as backoff
+from app.delivery import worker as delivery
+from app.drip_to_segment import destination as segment
+from app.outbox import group_commit
 
 SPEED = 20
 

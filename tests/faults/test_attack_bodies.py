@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select
 
-from app.outbox.tables import whole
+from app.database.tables import whole
 from tests.bridge_process import BridgeProcess
 from tests.faults.attacks import post
 from tests.faults.conftest import scaled

@@ -8,7 +8,7 @@ from statistics import median
 
 import pytest
 
-from app.source import auth
+from app.web import auth
 from tests.faults.conftest import scaled
 
 SECRET = "s" * 50_000

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.engine import make_url
 
-from app.outbox.engine import open_database
-from app.outbox.tables import events
+from app.database.engine import open_database
+from app.database.tables import events
 from tests.bridge_process import ROOT, BridgeProcess
 from tests.faults.attacks import ValidTraffic, memory
 from tests.faults.conftest import FULL, scaled

@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 from sqlalchemy import Engine, select
 
-from app.outbox.tables import events
+from app.database.tables import events
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.faults.conftest import scaled

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from sqlalchemy import make_url, text
 
-from app.outbox.engine import open_database
+from app.database.engine import open_database
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import FakeSegment
 from tests.faults.conftest import FULL, at_this_scale, scaled

@@ -6,7 +6,7 @@ import psutil
 import pytest
 from sqlalchemy import Engine, select
 
-from app.outbox.tables import events
+from app.database.tables import events
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import FakeSegment
 from tests.faults.conftest import FULL, scaled

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Engine, column, func, select, table, text
 
-from app.delivery import LEASE
+from app.delivery.worker import LEASE
 from app.outbox.messages import Message
 from app.outbox.store import Store
 from tests.bridge_process import BridgeProcess

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Engine, func, select
 
-from app.delivery import LEASE
-from app.outbox.tables import events
+from app.database.tables import events
+from app.delivery.worker import LEASE
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import OK, FakeSegment, Reply
 from tests.faults.conftest import engines, scaled, seconds

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Engine, select
 
-from app.outbox.tables import events
+from app.database.tables import events
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.faults.conftest import engines, scaled

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Engine, func, make_url, select
 from sqlalchemy.engine import URL
 
-from app.outbox.tables import events
+from app.database.tables import events
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import FakeSegment
 from tests.faults.conftest import FULL, scaled

@@ -9,7 +9,7 @@ import pytest
 import requests
 from sqlalchemy import Engine, select
 
-from app.outbox.tables import events
+from app.database.tables import events
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import FakeSegment
 from tests.faults.conftest import scaled

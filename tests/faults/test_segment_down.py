@@ -9,8 +9,8 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import Engine, select
 
-from app import backoff
-from app.outbox.tables import events
+from app.database.tables import events
+from app.delivery import retry as backoff
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.faults.conftest import engines, scaled, seconds

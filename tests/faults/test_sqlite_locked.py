@@ -16,7 +16,7 @@ from tests.faults.ledger import Ledger, Load
 HOLD_THE_LOCK = """
 import sys
 from sqlalchemy import make_url
-from app.outbox.engine import open_database
+from app.database.engine import open_database
 with open_database(make_url(sys.argv[1])).begin():
     print("locked", flush=True)
     sys.stdin.read()

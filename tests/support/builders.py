@@ -1,7 +1,7 @@
 """Messages for tests."""
 
+from app.drip_to_segment.translate import translate
 from app.outbox.messages import Message
-from app.source.translate import translate
 
 
 def translated(body: bytes, received_at: float = 0.0) -> Message:

@@ -1,0 +1,37 @@
+"""Warnings at start: the bridge runs, but not quite as its operator may expect."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+import click
+from flask.cli import run_command
+
+from app.config.environment import ENV_FILE
+from app.config.fields import survives_in_url
+from app.config.settings import KNOWN, Settings
+
+CODE = Path(__file__).absolute().parent.parent.parent
+
+
+def notices(settings: Settings) -> Iterator[str]:
+    """Sentences for the log."""
+    for name in settings.unknown:
+        yield f"{name} is no setting of the bridge and has no effect.{_meant(name)}"
+    if not all(map(survives_in_url, settings.all_tokens)):
+        yield (
+            "DRIP_WEBHOOK_TOKEN has a letter that means something else in a URL. Give Drip the URL "
+            "that flask --app wsgi url prints: there it is encoded."
+        )
+    if Path.cwd() != CODE and (CODE / ENV_FILE).exists():
+        yield f"{CODE / ENV_FILE} is not read: only one in the current folder, {Path.cwd()}, is."
+    context = click.get_current_context(silent=True)
+    if context and context.command is run_command:
+        yield (
+            f"flask run accepts webhooks on port {context.params['port']}, and sends nothing: for "
+            "that run flask --app wsgi deliver, or gunicorn in place of both."
+        )
+
+
+def _meant(name: str) -> str:
+    return "".join(f" Is {known} meant?" for known in get_close_matches(name, KNOWN, 1))

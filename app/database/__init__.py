@@ -1,0 +1,1 @@
+"""The database: two engines, one set of tables, and the migrations between their versions."""

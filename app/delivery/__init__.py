@@ -1,0 +1,1 @@
+"""Sending what is kept: claim, send, decide, settle. Knows no vendor."""

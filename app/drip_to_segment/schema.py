@@ -1,0 +1,222 @@
+"""Drip's envelope, read liberally.
+
+Its published examples are a floor, not a contract (docs/facts.md § 1). Only what stops a correct
+call is an error: whose event it is, what happened, and when.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from math import isfinite
+from typing import Any, NamedTuple, NoReturn
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, validate
+
+from app.drip_to_segment.mapping import COLLECTIONS
+from app.errors import NotAnEmailEvent, Unreadable
+
+
+class DripEvent(NamedTuple):
+    """One email event as Drip told it; what Drip left out, or left blank, is None."""
+
+    name: str
+    account_id: str | None
+    subscriber_id: str | None
+    email: str | None
+    user_id: str | None
+    time_zone: str | None
+    occurred_at: datetime | None
+    properties: Mapping[str, Any]
+
+
+def body_to_event(body: bytes) -> DripEvent:
+    """Raises `NotAnEmailEvent` where there is no collection for it, `Unreadable` field by field."""
+    envelope = _parse(body)
+    name = envelope.get("event")
+    if isinstance(name, str) and name.strip() and name.strip() not in COLLECTIONS:
+        raise NotAnEmailEvent(name.strip())
+    try:
+        found = _ENVELOPE.load(_by_path(envelope))
+    except ValidationError as error:
+        raise Unreadable(_topmost(error.messages_dict)) from None
+    return DripEvent(
+        name=found["event"],
+        account_id=found["account_id"],
+        subscriber_id=found["subscriber_id"],
+        email=found["email"],
+        user_id=found["user_id"],
+        time_zone=found["time_zone"],
+        occurred_at=found["occurred_at"],
+        properties=found["properties"] or {},
+    )
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        value = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
+    except RecursionError:
+        raise Unreadable({"body": ["JSON, but nested too deeply to be read."]}) from None
+    except UnicodeDecodeError:
+        raise Unreadable({"body": ["Not text in UTF-8, UTF-16 or UTF-32."]}) from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise Unreadable({"body": [f"Not JSON: {error.msg} at {where}."]}) from None
+    except ValueError as error:
+        raise Unreadable({"body": [f"Not JSON that can be read: {error}."]}) from None
+    if not isinstance(value, dict):
+        raise Unreadable({"body": ["Not a JSON object."]})
+    return value
+
+
+def _no_such_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a JSON value")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_such_number)
+"""Made once: `json.loads` would make one for each body."""
+
+
+class _Text(fields.Field[str | None]):
+    """Text, or a number where text is documented; blank counts as missing, and so does null."""
+
+    def deserialize(self, value: Any, *rest: Any, **more: Any) -> str | None:
+        """marshmallow's own takes longer over what is not there than over what is."""
+        return None if value is None else self._deserialize(value, *rest, **more)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str | None:
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            raise ValidationError("Neither text nor a number.")
+        if isinstance(value, float) and not isfinite(value):
+            raise ValidationError("A number beyond what JSON can carry.")
+        text = str(int(value)) if _is_whole(value) else str(value)
+        return text if text.strip() else None
+
+
+def _is_whole(value: str | float) -> bool:
+    """Whether it is one whole number beyond doubt, as 4417.0 is: from 2⁵³ on there are several."""
+    return isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53
+
+
+class _Email(_Text):
+    """Trimmed, otherwise as Drip wrote it: whether it is a good address is not ours to judge."""
+
+    def _deserialize(self, value: Any, *rest: Any, **more: Any) -> str | None:
+        text = super()._deserialize(value, *rest, **more)
+        return text and text.strip()
+
+
+class _AccountId(_Text):
+    """The account decides whose Segment source gets the event: it is read exactly or not at all."""
+
+    def _deserialize(self, value: Any, *rest: Any, **more: Any) -> str | None:
+        if isinstance(value, float) and not _is_whole(value):
+            raise ValidationError("Not an account id.")
+        text = super()._deserialize(value, *rest, **more)
+        if text is not None:
+            self._check(text)
+        return text
+
+    # nor an address: an account is logged and shown
+    _check = validate.Regexp(r"[!-?A-~]{1,64}\Z", error="Not an account id.")
+
+
+class _TextOrNothing(_Text):
+    """Text that no correct call depends on: what is not text is left out."""
+
+    def _deserialize(self, value: Any, *rest: Any, **more: Any) -> str | None:
+        return super()._deserialize(value, *rest, **more) if isinstance(value, str) else None
+
+
+class _Instant(fields.AwareDateTime):
+    """ISO 8601 in any offset and precision; without an offset it is UTC, as Drip documents."""
+
+    def _deserialize(self, value: Any, *rest: Any, **more: Any) -> datetime:
+        try:
+            # RFC 3339 allows a small t and z, marshmallow does not
+            written = value.upper() if isinstance(value, str) else value
+            return super()._deserialize(written, *rest, **more).astimezone(UTC)
+        except OverflowError:  # year 1 or 9999, across the edge by its offset
+            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from None
+
+
+class _Object(fields.Field[dict[str, Any]]):
+    """What holds further fields."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise ValidationError("Not a JSON object.")
+        return value
+
+
+class _Somebody(_Object):
+    """A subscriber by any name; whether the name can be read is for its own field to tell."""
+
+    def _deserialize(self, value: Any, *rest: Any, **more: Any) -> dict[str, Any]:
+        subscriber = super()._deserialize(value, *rest, **more)
+        if all(_blank_is_none(subscriber.get(name)) is None for name in ("user_id", "email")):
+            raise ValidationError("Neither user_id nor email: nobody to attribute the event to.")
+        return subscriber
+
+
+class _Envelope(Schema):
+    """Of the objects within one another at once, each field under its dotted path: a schema for
+    each of them takes half as long again."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    event = fields.String(
+        required=True,
+        validate=validate.Length(min=1, error="Blank."),
+        error_messages={
+            "required": "Missing. A workflow's own HTTP post? The bridge reads account webhooks."
+        },
+    )
+    occurred_at = _Instant(default_timezone=UTC, allow_none=True)
+    data = _Object(required=True)
+    account_id = _AccountId(data_key="data.account_id")
+    properties = fields.Dict(data_key="data.properties", allow_none=True)
+    subscriber = _Somebody(data_key="data.subscriber", required=True)
+    subscriber_id = _Text(data_key="data.subscriber.id")
+    email = _Email(data_key="data.subscriber.email")
+    user_id = _Text(data_key="data.subscriber.user_id")
+    time_zone = _TextOrNothing(data_key="data.subscriber.time_zone")
+
+
+_ENVELOPE = _Envelope()
+"""Made once: making one copies each of its fields, and takes longer than reading an event."""
+
+
+def _by_path(envelope: Mapping[str, Any]) -> dict[str, Any]:
+    """What the schema takes, picked by name: Drip's own names may have dots in them."""
+    name = envelope.get("event", missing)
+    data = envelope.get("data", missing)
+    within = data if isinstance(data, dict) else {}
+    subscriber = within.get("subscriber", missing)
+    who = subscriber if isinstance(subscriber, dict) else {}
+    return {
+        "event": name.strip() if isinstance(name, str) else name,
+        "occurred_at": _blank_is_none(envelope.get("occurred_at")),
+        "data": data,
+        "data.account_id": within.get("account_id"),
+        "data.properties": within.get("properties"),
+        "data.subscriber": subscriber,
+        "data.subscriber.id": who.get("id"),
+        "data.subscriber.email": who.get("email"),
+        "data.subscriber.user_id": who.get("user_id"),
+        "data.subscriber.time_zone": who.get("time_zone"),
+    }
+
+
+def _blank_is_none(value: Any) -> Any:
+    """Text is trimmed; nothing but blanks counts as missing, and so does null."""
+    return (value.strip() or None) if isinstance(value, str) else value
+
+
+def _topmost(errors: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Where all of `data` is amiss, what is missing within is not worth a word."""
+    return {
+        path: told
+        for path, told in errors.items()
+        if "data" not in errors or not path.startswith("data.")
+    }

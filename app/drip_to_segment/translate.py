@@ -1,0 +1,52 @@
+"""The body of a webhook → a message to keep, or the reason why there is nothing to keep. Pure."""
+
+from hashlib import sha256
+
+from app.drip_to_segment.schema import body_to_event
+from app.drip_to_segment.track import event_to_message
+from app.errors import FieldErrors, NotAnEmailEvent, Unreadable
+from app.logs import get_logger, where
+from app.outbox.messages import Ignored, Message
+
+log = get_logger(__name__)
+
+
+def translate(body: bytes, received_at: float, account: str = "") -> Message | Ignored:
+    """The message to keep for a body received at `received_at` (seconds since the epoch).
+
+    A body that cannot become a correct track call gives a quarantined message, with its errors
+    field by field. If `account` is not "", so does an event of any other Drip account.
+    """
+    try:
+        return _translate(body, received_at, account)
+    except NotAnEmailEvent as error:
+        return Ignored(error.event)
+    except Unreadable as error:
+        return _quarantined(body, received_at, account, error.errors)
+    except Exception as error:  # noqa: BLE001 - our fault must not cost the sender's event
+        log.error("fault of the bridge, event set aside", reason=where(error))  # noqa: TRY400
+        errors = {"body": ["A fault of the bridge; see its log."]}
+        return _quarantined(body, received_at, account, errors)
+
+
+def _translate(body: bytes, received_at: float, account: str) -> Message:
+    event = body_to_event(body)
+    if account and event.account_id != account:
+        raise Unreadable({"data.account_id": ["Not the account that the token is for."]})
+    return event_to_message(event, body, received_at)
+
+
+def quarantine(message: Message, errors: FieldErrors) -> Message:
+    """The same body, to be kept in quarantine for these reasons."""
+    return _quarantined(message.raw, message.received_at, message.account, errors)
+
+
+def _quarantined(body: bytes, received_at: float, account: str, errors: FieldErrors) -> Message:
+    return Message(
+        message_id=f"raw-{sha256(body).hexdigest()}",
+        account=account,
+        payload=None,
+        raw=body,
+        received_at=received_at,
+        errors=errors,
+    )

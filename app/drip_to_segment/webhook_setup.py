@@ -1,0 +1,135 @@
+"""What is wrong with a webhook of ours, in sentences that say what comes of it."""
+
+from collections.abc import Iterator, Sequence
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+
+from app.clients.drip import Webhook
+from app.drip_to_segment.mapping import COLLECTIONS
+
+RECEIVED = "subscriber.received_email"
+
+IN_QUERY = "Its token is in the query of its URL, which proxies log."
+
+
+def faults(
+    webhook: Webhook, base: str | None, tokens: Sequence[str], is_basic: bool = False
+) -> list[str]:
+    """None for a webhook that posts what it should, where it should, with our first token.
+
+    Without a `base` any host will do; with `is_basic` the token may not be in the query.
+    """
+    return [
+        *_address_faults(webhook.post_url, base),
+        *([IN_QUERY] if is_basic and has_token_in_query(webhook.post_url) else []),
+        *_token_faults(token_in(webhook.post_url), tokens),
+        *_event_faults(webhook),
+    ]
+
+
+def _address_faults(post_url: str, base: str | None) -> Iterator[str]:
+    if base is not None and not leads_to(base, post_url):
+        yield f"It posts to {masked(post_url)}, not to the bridge at {base}."
+    elif not is_exact(post_url):
+        yield f"Its path is not {PATH} to the letter: the bridge answers 404 there."
+
+
+def _token_faults(token: str | None, tokens: Sequence[str]) -> Iterator[str]:
+    if token is None:
+        yield "It carries no token: the bridge refuses what it posts."
+    elif token not in tokens:
+        yield (
+            "Its token is not in DRIP_WEBHOOK_TOKEN: a bridge with these settings refuses what it "
+            "posts."
+        )
+    elif token != tokens[0]:
+        yield (
+            "Its token is not the first of DRIP_WEBHOOK_TOKEN: what it posts is refused once that "
+            "one is taken out."
+        )
+
+
+def _event_faults(webhook: Webhook) -> Iterator[str]:
+    # of received_email the flag alone tells whether it is sent (docs/facts.md § 1)
+    if not webhook.includes_received_email:
+        yield f"It is without include_received_email: Drip leaves out {RECEIVED}."
+    if missing := COLLECTIONS.keys() - webhook.events - {RECEIVED}:
+        yield f"It leaves out {', '.join(sorted(missing))}."
+    if others := webhook.events - COLLECTIONS.keys():
+        yield f"It posts what the bridge ignores: {', '.join(sorted(others))}."
+    if webhook.is_on is False:
+        yield "Drip says that it is switched off."
+
+
+PATH = "/webhooks/drip"
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+USER = "drip"
+"""The user name that stands before the secret; the bridge takes any."""
+
+
+def webhook_url(base: str, token: str, is_basic: bool = False) -> str:
+    """What Drip is to post to, secret included, where the bridge is reached at `base`.
+
+    With HTTP Basic the secret is in no query, which proxies log.
+    """
+    secret = quote(token, safe="")
+    if is_basic:
+        scheme, _, host = base.rstrip("/").partition("://")
+        return f"{scheme}://{USER}:{secret}@{host}{PATH}"
+    return f"{base.rstrip('/')}{PATH}?token={secret}"
+
+
+def has_token_in_query(post_url: str) -> bool:
+    """Whether the secret is where proxies log it."""
+    parts = _split(post_url)
+    return parts is not None and "token" in dict(parse_qsl(parts.query))
+
+
+def leads_to(base: str, post_url: str) -> bool:
+    """Whether this is the webhook of the bridge at `base`, whatever its token."""
+    place = _place(post_url)
+    return place is not None and place == _place(base.rstrip("/") + PATH)
+
+
+def is_exact(post_url: str) -> bool:
+    """Whether the path is the one that the bridge answers at: it takes no slash at the end."""
+    parts = _split(post_url)
+    return parts is not None and parts.path == PATH
+
+
+def token_in(post_url: str) -> str | None:
+    """The secret in the query, or else the password, as the bridge itself looks for it."""
+    parts = _split(post_url)
+    if parts is None:
+        return None
+    in_query = dict(reversed(parse_qsl(parts.query))).get("token")  # of several, the first
+    return in_query or unquote(parts.password or "") or None
+
+
+def masked(post_url: str) -> str:
+    """To show: where it leads, with neither token, query nor user name."""
+    parts = _split(post_url)
+    if parts is None:
+        return "(not a URL)"
+    host = parts.netloc.rpartition("@")[2]
+    query = "?token=…" if "token=" in parts.query else "?…" if parts.query else ""
+    return f"{parts.scheme}://{host}{parts.path}{query}"
+
+
+def _place(url: str) -> tuple[str, str | None, int | None, str] | None:
+    parts = _split(url)
+    if parts is None:
+        return None
+    port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    return parts.scheme, parts.hostname, port, parts.path.rstrip("/")
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url.strip())
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts

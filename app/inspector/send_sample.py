@@ -1,0 +1,75 @@
+"""`/sample`: a made-up event goes the whole way, as a webhook does."""
+
+import json
+import time
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from flask import Blueprint, flash, redirect, url_for
+from flask.typing import ResponseReturnValue
+
+from app.bridge import Bridge
+from app.drip_to_segment.translate import translate
+from app.errors import CannotKeep
+from app.inspector.actions import ask
+from app.outbox.messages import Message
+
+
+def register(blueprint: Blueprint, bridge: Bridge) -> None:
+    """`/sample`: asks, since what Segment was sent cannot be taken back; and sends."""
+
+    @blueprint.get("/sample")
+    def ask_to_send_sample() -> ResponseReturnValue:
+        account = sample_account(bridge)
+        goes = (
+            "It is sent to Segment like any other, and Segment keeps it."
+            if bridge.segment.key_for(account)
+            else "No write key is set for it, so it is held until one is."
+        )
+        said = (
+            f"One “Email Opened” of a made-up person, {PERSON}, goes the whole way from webhook to "
+            f"Segment, as Drip account {account}. {goes}"
+        )
+        return ask("Send a sample event?", [said], "Send it")
+
+    @blueprint.post("/sample")
+    def send_sample() -> ResponseReturnValue:
+        now = time.time()
+        message = translate(build_sample(sample_account(bridge), now), now)
+        assert isinstance(message, Message)  # noqa: S101 - ours, and an email event
+        try:
+            bridge.outbox.put(message)
+        except CannotKeep as error:
+            flash(f"The sample could not be kept: {error}", "bad")
+            return redirect(url_for("inspector.stream"), 303)
+        flash("The sample is kept. What becomes of it is told here.", "good")
+        return redirect(url_for("inspector.event", message_id=message.message_id), 303)
+
+
+def sample_account(bridge: Bridge) -> str:
+    """A Drip account whose events have a key, if there is one."""
+    settings = bridge.settings
+    keyed = None if settings.write_key else next(iter(settings.write_keys), None)
+    return keyed or settings.drip_account_id or "9999999"
+
+
+PERSON = "sample-person@example.com"
+SUBJECT = "Sample event of the bridge"
+
+
+def build_sample(account: str, now: float) -> bytes:
+    """A webhook as Drip posts it; no two are the same event. `now` in seconds since the epoch."""
+    event = {
+        "event": "subscriber.opened_email",
+        "data": {
+            "account_id": account,
+            "subscriber": {"id": "sample-person", "email": PERSON, "user_id": None},
+            "properties": {
+                "delivery_id": f"sample-{uuid4().hex}",
+                "email_id": "sample",
+                "email_subject": SUBJECT,
+            },
+        },
+        "occurred_at": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    return json.dumps(event).encode()

@@ -1,0 +1,93 @@
+"""What happens to an event next, and when, in a sentence. Pure."""
+
+from app.delivery.retry import FEWEST_TRIES, GIVE_UP_AFTER
+from app.inspector.display import error_to_reasons
+from app.inspector.moments import clock, relative
+from app.outbox.messages import read_history
+from app.outbox.search import Event
+
+
+def what_next(event: Event, now: float, pause: str | None) -> str:
+    """`now` is in seconds since the epoch; `pause` is why the account's key rests, if it does."""
+    match event.state:
+        case "pending":
+            return _pending(event, now, pause)
+        case "held":
+            return _held(event)
+        case "sent":
+            return f"Sent{_at(event, now)}: Segment took it. Nothing more will happen."
+        case "dead":
+            return (
+                f"Given up{_at(event, now)} after {_tries(event.tries)}{_reason(event)}. "
+                "It will not be tried again, unless you send it again."
+            )
+        case "quarantined":
+            return (
+                f"Set aside{_at(event, now)}, because it could not be read: {_unread(event)}. "
+                "Nothing is sent until it can be: have it read again after an upgrade."
+            )
+        case "erased":
+            return (
+                f"Erased{_at(event, now)}. All that is left is that it was here, "
+                "so that a re-send does not bring it back."
+            )
+
+
+def _pending(event: Event, now: float, pause: str | None) -> str:
+    if event.lease is not None and event.due_at > now:
+        return (
+            "Being sent now. Should its deliverer die, it is tried again at "
+            f"{_moment(event.due_at, now)}."
+        )
+    if pause is not None:
+        return (
+            f"Waits, untried: the write key of its account is refused, or Segment is not reached "
+            f"({pause}). That is tried again each minute."
+        )
+    if event.due_at > now:
+        return (
+            f"Tries again at {_moment(event.due_at, now)}, after {_tries(event.tries)} in vain"
+            f"{_reason(event)}. {_given_up(event, now)}"
+        )
+    return "Due now: it goes out with the next batch, within seconds where a deliverer runs."
+
+
+def _held(event: Event) -> str:
+    account = f"Drip account {event.account}" if event.account else "events without an account"
+    return (
+        f"Held: waits for a write key for {account}. Set SEGMENT_WRITE_KEY, or the account's own "
+        "in SEGMENT_WRITE_KEYS, and start the bridge again: it goes out at once."
+    )
+
+
+def _given_up(event: Event, now: float) -> str:
+    end = event.received_at + GIVE_UP_AFTER
+    if end > now:
+        return f"Given up after {clock(end, now)}, if Segment has not taken it by then."
+    return f"Given up if it fails {_number(max(FEWEST_TRIES - event.tries, 1), 'more time')}."
+
+
+def _reason(event: Event) -> str:
+    attempts = read_history(event.history)
+    return f" ({attempts[-1].reason})" if attempts else ""
+
+
+def _unread(event: Event) -> str:
+    reasons = error_to_reasons(event.error)
+    return "; ".join(f"{field}: {said}" if field else said for field, said in reasons).rstrip(".")
+
+
+def _at(event: Event, now: float) -> str:
+    return "" if event.settled_at is None else f" at {_moment(event.settled_at, now)}"
+
+
+def _moment(at: float, now: float) -> str:
+    return f"{clock(at, now)} ({relative(at, now)})"
+
+
+def _tries(count: int) -> str:
+    return "1 try" if count == 1 else f"{count} tries"
+
+
+def _number(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count} {what}s"

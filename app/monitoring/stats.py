@@ -1,0 +1,121 @@
+"""What is in the outbox, in figures: all SQL for them, through the partial indexes alone."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, Select, func, literal_column, select, text
+
+from app.database.sql import IS_PENDING, IS_SETTLED
+from app.database.tables import bodies, events, pauses, whole
+from app.outbox.quarantine import OVERHEAD
+from app.outbox.traffic import NEWEST
+
+KeyFor = Callable[[str], str | None]
+
+LATELY = 3600.0
+"""Seconds."""
+
+PAUSE_GRACE = 60.0
+"""Seconds. A refused key is tried again at its pause's end, and paused anew: no gap between two."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Whose events wait because the destination refused their key, and what to check."""
+
+    account: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Census:
+    """The figures of one moment. Times are seconds since the epoch; None where there is none."""
+
+    states: Mapping[str, int]
+    """Events by state: pending, held, sent, dead, quarantined, erased. Each counts once: held ones,
+    whose account has no key, are not among the pending here."""
+    oldest_pending: float | None
+    """When the oldest event came that waits, held or not."""
+    oldest_is_held: bool
+    last_webhook: float | None
+    """When the latest event came that is still kept."""
+    last_sent: float | None
+    died_lately: int
+    quarantined_lately: int
+    quarantine_bytes: int
+    """Which are in quarantine, as `Quarantine` counts them."""
+    pauses: tuple[Pause, ...]
+    database_bytes: int
+    """Tables and indexes; of PostgreSQL the whole database."""
+
+
+def take_census(engine: Engine, now: float, key_for: KeyFor) -> Census:
+    """Count. `key_for` gives an account's key, if there is one. Raises `SQLAlchemyError`.
+
+    Nothing is locked on either engine. The statements follow one another: events that move on
+    meanwhile may be counted twice or not at all.
+    """
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        oldest = connection.execute(OLDEST).first()
+        lately = _to_counts(connection, _settled_since(now - LATELY))
+        return Census(
+            states=_count_states(connection, key_for),
+            oldest_pending=oldest.received_at if oldest else None,
+            oldest_is_held=oldest is not None and key_for(oldest.account) is None,
+            last_webhook=connection.scalar(NEWEST),
+            last_sent=connection.scalar(LAST_SENT),
+            died_lately=lately.get("dead", 0),
+            quarantined_lately=lately.get("quarantined", 0),
+            quarantine_bytes=connection.scalar(QUARANTINE_BYTES) or 0,
+            pauses=_pauses(connection, now),
+            database_bytes=connection.scalar(SIZE[engine.dialect.name]) or 0,
+        )
+
+
+_COUNT = func.count().label("events")
+
+WAITING = select(events.c.account, _COUNT).where(IS_PENDING).group_by(events.c.account)
+SETTLED = select(events.c.state, _COUNT).where(IS_SETTLED).group_by(events.c.state)
+OLDEST = (
+    select(events.c.received_at, events.c.account)
+    .where(IS_PENDING)
+    .order_by(events.c.received_at)
+    .limit(1)
+)
+LAST_SENT = select(func.max(events.c.settled_at)).where(
+    IS_SETTLED, events.c.state == literal_column("'sent'")
+)
+QUARANTINE_BYTES = (
+    select(func.sum(func.length(bodies.c.raw) + OVERHEAD))
+    .select_from(whole)
+    .where(IS_SETTLED, events.c.state == literal_column("'quarantined'"))
+)
+SIZE = {
+    "sqlite": text("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"),
+    "postgresql": text("SELECT pg_database_size(current_database())"),
+}
+
+
+def _settled_since(then: float) -> Select[str, int]:
+    failed = events.c.state.in_([literal_column("'dead'"), literal_column("'quarantined'")])
+    return SETTLED.where(failed, events.c.settled_at > then)
+
+
+def _count_states(connection: Connection, key_for: KeyFor) -> dict[str, int]:
+    counts = dict.fromkeys(("pending", "held", "sent", "dead", "quarantined", "erased"), 0)
+    for account, waiting in connection.execute(WAITING):
+        counts["held" if key_for(account) is None else "pending"] += waiting
+    return counts | _to_counts(connection, SETTLED)
+
+
+def _to_counts(connection: Connection, statement: Select[str, int]) -> dict[str, int]:
+    return dict(connection.execute(statement).all())
+
+
+def _pauses(connection: Connection, now: float) -> tuple[Pause, ...]:
+    current = (
+        select(pauses.c.account, pauses.c.reason)
+        .where(pauses.c.until > now - PAUSE_GRACE)
+        .order_by(pauses.c.account)
+    )
+    return tuple(Pause(*row) for row in connection.execute(current))

@@ -1,0 +1,248 @@
+"""What a person may have done again: events given up, and those that could not be read.
+
+Each act is one short transaction and names the state it expects, so any number may run at once, and
+one that was cut off is simply run again.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Insert,
+    Text,
+    Update,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.database.engine import describe, dialect_of, is_of_content
+from app.database.sql import IS_SETTLED, storable
+from app.database.tables import bodies, columns_of, events, whole
+from app.errors import FieldErrors
+from app.logs import get_logger
+from app.outbox.batches import Wait, in_steps
+from app.outbox.messages import Attempt, Ignored, Message, attempt_to_line, errors_to_text
+
+log = get_logger(__name__)
+
+STEP = 300
+"""Events that are due again with one commit."""
+
+FORGOTTEN_AFTER = 24 * 3600.0
+"""Seconds for which Segment is sure to know a message id it took (docs/facts.md § 2)."""
+
+
+PAGE = 20
+"""Events in memory at once: a body may be 1 MiB."""
+
+Outcome = Literal["requeued", "duplicate", "ignored", "unreadable", "gone", "unknown", "left alone"]
+"""What became of one event."""
+
+WORDS: dict[Outcome, str] = {
+    "requeued": "due now",
+    "duplicate": "kept already, so the quarantined copy went",
+    "ignored": "no email event, so it went",
+    "unreadable": "still cannot be read and stays in quarantine",
+    "gone": "another process was quicker",
+    "unknown": "no event has this id",
+    "left alone": "neither dead nor quarantined, so it was left alone",
+}
+
+Translate = Callable[[bytes, float, str], Message | Ignored]
+"""Body, when it was received, and the one account that it may be of, or ""."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What came, and what has become of it."""
+
+    id: int
+    account: str
+    state: str
+    raw: bytes
+    received_at: float
+    settled_at: float | None
+
+    @property
+    def place(self) -> "Place":
+        """Among the settled ones."""
+        return self.settled_at or 0.0, self.id
+
+
+Place = tuple[float, int]
+
+START: Place = (0.0, 0)
+
+_KEPT = select(*columns_of(field.name for field in fields(Kept))).select_from(whole)
+
+
+class Requeue:
+    """Changes what is kept. Times are seconds since the epoch, and are always passed in."""
+
+    def __init__(self, engine: Engine, translate: Translate) -> None:
+        self._engine = engine
+        self._translate = translate
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._dialect = dialect_of(engine)
+
+    def find(self, message_id: str) -> Kept | None:
+        """The event with this id, in whichever state."""
+        statement = _KEPT.where(events.c.message_id == storable(message_id))
+        with self._reader.connect() as connection:
+            row = connection.execute(statement).mappings().one_or_none()
+        return Kept(**row) if row else None
+
+    def count(self, state: str, received_before: float | None = None) -> int:
+        """How many events are dead or quarantined, and of these those received before."""
+        statement = select(func.count()).where(events.c.state == state, IS_SETTLED)
+        if received_before is not None:
+            statement = statement.where(events.c.received_at < received_before)
+        with self._reader.connect() as connection:
+            return connection.scalar(statement) or 0
+
+    def requeue_some_dead(self, now: float) -> int:
+        """Those that died first, of all that had died by now, are due again; how many.
+
+        Not those that died later: one that is sent in vain again would go round for ever.
+        """
+        dead = (
+            select(events.c.id)
+            .where(events.c.state == "dead", IS_SETTLED, events.c.settled_at <= now)
+            .order_by(events.c.settled_at)
+            .limit(STEP)
+            .with_for_update(skip_locked=True)
+        )
+        with self._engine.begin() as connection:
+            ids = connection.scalars(dead).all()
+            connection.execute(_again(ids, now))
+        return len(ids)
+
+    def requeue_dead(self, id_: int, now: float) -> bool:
+        """One is due again; False if it is not dead any more."""
+        with self._engine.begin() as connection:
+            return connection.execute(_again([id_], now)).rowcount == 1
+
+    def quarantined(self, after: Place, until: float, most: int) -> list[Kept]:
+        """The next ones, in the order in which they were set aside."""
+        settled_at, id_ = events.c.settled_at, events.c.id
+        statement = (
+            _KEPT.where(events.c.state == "quarantined", IS_SETTLED)
+            .where(tuple_(settled_at, id_) > after, settled_at <= until)
+            .order_by(settled_at, id_)
+            .limit(most)
+        )
+        with self._reader.connect() as connection:
+            return [Kept(**row) for row in connection.execute(statement).mappings()]
+
+    def release(self, id_: int, message: Message, now: float) -> bool | None:
+        """It can be read now: a pending event takes its place, and is due.
+
+        False if that event was there already, None if this one is quarantined no more. The new
+        one is put first: while that waits for another's put of the same event it holds nothing
+        that the other may wait for.
+        """
+        here = (events.c.id == id_, events.c.state == "quarantined")
+        values: dict[str, ColumnElement[Any]] = {
+            "message_id": literal(message.message_id),
+            "account": literal(message.account),
+            "collection": literal(message.collection, Text),
+            "email": literal(message.email and storable(message.email.lower()), Text),
+            "state": literal("pending"),
+            "payload_bytes": literal(len(message.payload or "")),
+            "received_at": events.c.received_at,
+            "due_at": literal(now),
+            "tries": literal(0),
+        }
+        put = self._dialect.insert(events).from_select(
+            list(values), select(*values.values()).where(*here)
+        )
+        put = put.on_conflict_do_nothing(index_elements=[events.c.message_id])
+        with self._engine.connect() as connection:
+            new = connection.scalar(put.returning(events.c.id))
+            if new is not None:
+                connection.execute(_take_body(id_, new, message.payload))
+            if connection.execute(delete(events).where(*here)).rowcount == 0:
+                connection.rollback()
+                return None
+            connection.commit()
+        return new is not None
+
+    def discard(self, id_: int) -> bool:
+        """It is nothing to keep; False if it is quarantined no more."""
+        statement = delete(events).where(events.c.id == id_, events.c.state == "quarantined")
+        with self._engine.begin() as connection:
+            return connection.execute(statement).rowcount == 1
+
+    def explain(self, id_: int, errors: FieldErrors) -> bool:
+        """It stays, for these reasons; False if it is quarantined no more."""
+        values = {"error": errors_to_text(errors)}
+        here = (events.c.id == id_, events.c.state == "quarantined")
+        with self._engine.begin() as connection:
+            return connection.execute(update(events).where(*here).values(values)).rowcount == 1
+
+    def requeue_quarantined(self, now: float, wait: Wait) -> Counter[Outcome]:
+        """All that had been quarantined by `now`; how many became what."""
+        outcomes: Counter[Outcome] = Counter()
+        last = START
+
+        def step() -> list[Kept]:
+            page = self.quarantined(last, now, PAGE)
+            outcomes.update(self._read_again(event, now) for event in page)
+            return page
+
+        for page in in_steps(step, wait):
+            last = page[-1].place
+        return outcomes
+
+    def requeue_one(self, message_id: str, now: float) -> Outcome:
+        """A dead or a quarantined event."""
+        found = self.find(message_id)
+        if found is None:
+            return "unknown"
+        if found.state == "quarantined":
+            return self._read_again(found, now)
+        if found.state == "dead":
+            return "requeued" if self.requeue_dead(found.id, now) else "gone"
+        return "left alone"
+
+    def _read_again(self, event: Kept, now: float) -> Outcome:
+        message = self._translate(event.raw, event.received_at, event.account)
+        if isinstance(message, Ignored):
+            return "ignored" if self.discard(event.id) else "gone"
+        if message.payload is None:
+            return "unreadable" if self.explain(event.id, message.errors) else "gone"
+        try:
+            is_new = self.release(event.id, message, now)
+        except SQLAlchemyError as error:
+            if not is_of_content(error):
+                raise
+            log.warning("refused by the database, event left in quarantine", reason=describe(error))
+            return "unreadable"
+        if is_new is None:
+            return "gone"
+        return "requeued" if is_new else "duplicate"
+
+
+def _take_body(old: int, new: int, payload: str | None) -> Insert:
+    values = (literal(new), literal(payload, Text), bodies.c.raw)
+    return insert(bodies).from_select(list(bodies.c), select(*values).where(bodies.c.event == old))
+
+
+def _again(ids: Sequence[int], now: float) -> Update:
+    line = attempt_to_line(Attempt(now, "requeued"))
+    return (
+        update(events)
+        .where(events.c.id.in_(ids), events.c.state == "dead")
+        .values(state="pending", due_at=now, tries=0, lease=None, settled_at=None, error=None)
+        .values(history=func.coalesce(events.c.history, "") + line)
+    )

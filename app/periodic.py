@@ -1,0 +1,31 @@
+"""Something done every so often, in a thread beside the work that must not wait for it."""
+
+import threading
+from collections.abc import Callable
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.database.engine import describe
+from app.logs import get_logger, where
+
+log = get_logger(__name__)
+
+
+def every(seconds: float, task: Callable[[], object], name: str) -> threading.Thread:
+    """Start a thread that does it now and every so many seconds, whatever fails; it ends with the
+    process."""
+    thread = threading.Thread(target=_run, args=(seconds, task, name), name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def _run(seconds: float, task: Callable[[], object], name: str) -> None:
+    pause = threading.Event()
+    while True:
+        try:
+            task()
+        except SQLAlchemyError as error:
+            log.warning(f"{name}: outbox out of reach", reason=describe(error))
+        except Exception as error:  # noqa: BLE001 - a thread that ended would look like silence
+            log.error(f"{name}: fault of the bridge", reason=where(error))  # noqa: TRY400
+        pause.wait(seconds)

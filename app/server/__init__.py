@@ -1,0 +1,1 @@
+"""How gunicorn serves the bridge: its worker, a connection, pages in threads."""
