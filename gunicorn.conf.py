@@ -20,7 +20,7 @@ if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
     )
 
 from app.config.settings import load_settings
-from app.errors import CannotStart
+from app.errors import ConfigError
 from app.logs import log_config
 from app.server import hooks
 
@@ -35,7 +35,7 @@ def _remove_counts() -> None:
 
 try:
     settings = load_settings()
-except CannotStart as error:
+except ConfigError as error:
     raise SystemExit(str(error)) from None
 
 wsgi_app = "wsgi:app"

@@ -3,7 +3,7 @@
 import sys
 
 from app import create_app
-from app.errors import CannotStart
+from app.errors import ConfigError
 
 if "gunicorn.arbiter" in sys.modules:
     # of what a worker raises, this alone ends the master too, and in words
@@ -19,5 +19,5 @@ else:
 
 try:
     app = create_app()
-except CannotStart as error:
+except ConfigError as error:
     raise Refusal(str(error)) from None

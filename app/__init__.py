@@ -18,7 +18,7 @@ log = get_logger(__name__)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The one place where the parts meet. Raises `CannotStart` where a setting is at fault."""
+    """The one place where the parts meet. Raises `ConfigError` where a setting is at fault."""
     settings = settings or load_settings()
     configure_logs(settings.log_level, settings.log_format)
     for notice in notices(settings):
@@ -30,7 +30,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["bridge"] = bridge
     app.register_blueprint(create_webhook(bridge.settings.all_tokens, bridge.outbox))
     app.register_blueprint(
-        create_endpoints(bridge.census, bridge.outbox.is_kept, bridge.settings.metrics_token)
+        create_endpoints(bridge.stats, bridge.outbox.is_kept, bridge.settings.metrics_token)
     )
     app.register_blueprint(create_inspector(bridge))
     app.register_error_handler(HTTPException, _in_json)

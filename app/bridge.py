@@ -12,14 +12,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.config.settings import Settings
 from app.database.engine import describe, open_database
 from app.database.schema import check_schema, make_ready
-from app.delivery.worker import Delivery
-from app.drip_to_segment.destination import Segment
+from app.delivery.worker import DeliveryWorker
+from app.drip_to_segment.destination import SegmentDestination
 from app.drip_to_segment.translate import translate
-from app.errors import CannotStart
-from app.monitoring.alert_store import AlertBook
+from app.errors import ConfigError
+from app.monitoring.alert_store import AlertStore
 from app.monitoring.alerts import LOOK_EVERY, Watch
-from app.monitoring.stats import Census, take_census
-from app.monitoring.stats_cache import CensusTaker
+from app.monitoring.stats import Stats, take_stats
+from app.monitoring.stats_cache import StatsCache
 from app.outbox.clock import Clock, bring_back, make_due
 from app.outbox.group_commit import GroupCommit
 from app.outbox.pruning import Pruning
@@ -42,11 +42,11 @@ class Bridge:
     """What the webhook puts into, what the delivery loop takes from, and how they were set."""
 
     settings: Settings
-    segment: Segment
+    segment: SegmentDestination
     store: Store
     outbox: GroupCommit
-    delivery: Delivery
-    census: CensusTaker
+    delivery: DeliveryWorker
+    stats: StatsCache
     watch: Watch
     pruning: Pruning
     clock: Clock
@@ -79,19 +79,19 @@ def build_bridge(settings: Settings) -> Bridge:
     """Nothing is connected and no thread runs yet: a process may still fork."""
     store = Store(open_database(settings.database_url, OF_THE_REST))
     outbox = GroupCommit(Store(_for_webhooks(settings.database_url, store.engine)))
-    segment = Segment(settings.segment_host, settings.write_key, settings.write_keys)
-    census = CensusTaker(lambda: _look(store.engine, segment, outbox.quarantine))
+    segment = SegmentDestination(settings.segment_host, settings.write_key, settings.write_keys)
+    stats = StatsCache(lambda: _look(store.engine, segment, outbox.quarantine))
     hours = settings.alert_silence_hours
     return Bridge(
         settings=settings,
         segment=segment,
         store=store,
         outbox=outbox,
-        delivery=Delivery(store, segment),
-        census=census,
+        delivery=DeliveryWorker(store, segment),
+        stats=stats,
         watch=Watch(
-            AlertBook(store.engine),
-            census.latest,
+            AlertStore(store.engine),
+            stats.latest,
             silence=hours * 3600 if hours else None,
             url=settings.alert_webhook_url,
             is_kept=outbox.is_kept,
@@ -110,11 +110,11 @@ def _for_webhooks(url: URL, of_the_rest: Engine) -> Engine:
     return open_database(url, OF_WEBHOOKS)
 
 
-def _look(engine: Engine, segment: Segment, quarantine: Quarantine) -> Census:
+def _look(engine: Engine, segment: SegmentDestination, quarantine: Quarantine) -> Stats:
     check_schema(engine)
-    census = take_census(engine, time.time(), segment.key_for)
-    quarantine.note(census.quarantine_bytes)
-    return census
+    stats = take_stats(engine, time.time(), segment.key_for)
+    quarantine.note(stats.quarantine_bytes)
+    return stats
 
 
 def bridge_of(app: Flask = current_app) -> Bridge:
@@ -124,7 +124,7 @@ def bridge_of(app: Flask = current_app) -> Bridge:
 
 
 def check_database(settings: Settings, may_upgrade: bool = True) -> None:
-    """Raises `CannotStart` where the database is not one to work with, and leaves no connection.
+    """Raises `ConfigError` where the database is not one to work with, and leaves no connection.
 
     A PostgreSQL out of reach is no reason: it may be back in a minute, and until then each webhook
     is answered with a 429, after which Drip sends it again.
@@ -134,6 +134,6 @@ def check_database(settings: Settings, may_upgrade: bool = True) -> None:
         make_ready(engine, may_upgrade)
     except SQLAlchemyError as error:
         if engine.dialect.name == "sqlite":
-            raise CannotStart(f"DATABASE_URL: cannot use the file. {describe(error)}") from None
+            raise ConfigError(f"DATABASE_URL: cannot use the file. {describe(error)}") from None
     finally:
         engine.dispose()

@@ -9,11 +9,11 @@ FieldErrors = Mapping[str, Sequence[str]]
 """Dotted path of a field in Drip's JSON ("data.subscriber") → what is wrong with it."""
 
 
-class CannotStart(Exception):
+class ConfigError(Exception):
     """The bridge refuses to start; the message says why and what to do."""
 
 
-class NotAnEmailEvent(Exception):
+class UnsupportedEvent(Exception):
     """Drip's event has no Segment collection: nothing to keep, nothing to send."""
 
     def __init__(self, event: str) -> None:
@@ -21,7 +21,7 @@ class NotAnEmailEvent(Exception):
         self.event = event
 
 
-class Unreadable(Exception):
+class InvalidPayload(Exception):
     """The body cannot become a correct track call; it is kept in quarantine as it came."""
 
     def __init__(self, errors: FieldErrors) -> None:
@@ -29,15 +29,15 @@ class Unreadable(Exception):
         self.errors = errors
 
 
-class CannotKeep(Exception):
+class OutboxUnavailable(Exception):
     """Nothing was kept; the sender has to send again."""
 
 
-class ContentRefused(CannotKeep):
+class ContentRejected(OutboxUnavailable):
     """The database will never take this event as it is; its neighbours it may."""
 
 
-class CannotTell(Exception):
+class AlertNotDelivered(Exception):
     """The alert webhook did not take an alert; `is_silent` if it did not even answer."""
 
     def __init__(self, reason: str, is_silent: bool = False) -> None:
@@ -57,7 +57,7 @@ class SendError(Exception):
         self.words = words
 
 
-class TryAgain(SendError):
+class RetryableError(SendError):
     """The same batch may well be taken later; `asked` is how many seconds later, if it was said."""
 
     def __init__(self, reason: str, words: str = "", asked: float | None = None) -> None:
@@ -65,11 +65,11 @@ class TryAgain(SendError):
         self.asked = asked
 
 
-class BatchRefused(SendError):
+class BatchRejected(SendError):
     """At least one event of the batch is what the destination will never take."""
 
 
-class KeyRefused(SendError):
+class InvalidKey(SendError):
     """Nothing is wrong with the events: the key or the address is, and a person has to mend it."""
 
 

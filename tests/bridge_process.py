@@ -105,10 +105,10 @@ class BridgeProcess:
         command = [sys.executable, "-m", "flask", "--app", self.app, "deliver"]
         return self._start(command, environ)
 
-    def post(self, body: bytes | Iterable[bytes], **how: Any) -> requests.Response:
+    def post(self, body: bytes | Iterable[bytes], **kwargs: Any) -> requests.Response:
         """Post a webhook with the right token, unless told otherwise."""
-        how.setdefault("params", {"token": TOKEN})
-        answer = requests.post(self.webhook, data=body, timeout=30, **how)
+        kwargs.setdefault("params", {"token": TOKEN})
+        answer = requests.post(self.webhook, data=body, timeout=30, **kwargs)
         assert_no_secret(answer.text)
         return answer
 

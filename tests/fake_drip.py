@@ -79,7 +79,7 @@ class FakeDrip:
         post_url: str,
         events: Iterable[str] = (),
         include_received_email: bool = True,
-        **more: Any,
+        **kwargs: Any,
     ) -> str:
         """A webhook that is there already; its id."""
         webhook_id = str(next(self._next_id))
@@ -93,7 +93,7 @@ class FakeDrip:
             "created_at": "2013-06-21T10:31:58Z",
             "links": {"account": ACCOUNT},
         }
-        self.webhooks.append({**webhook, **more})
+        self.webhooks.append({**webhook, **kwargs})
         return webhook_id
 
     def ids(self) -> list[str]:

@@ -21,9 +21,9 @@ from tests.test_store import claim
 PASSWORD = "a-password-for-the-tests"
 
 
-def create_inspected(settings: Settings, **how: Any) -> Flask:
+def create_inspected(settings: Settings, **kwargs: Any) -> Flask:
     """The app with its inspector on, over an empty outbox."""
-    app = create_app(replace(settings, inspector_password=PASSWORD, **how))
+    app = create_app(replace(settings, inspector_password=PASSWORD, **kwargs))
     upgrade(app.extensions["bridge"].store.engine)
     return app
 
@@ -67,9 +67,9 @@ class Visitor:
         )
 
 
-def webhook(subject: str = "Hola", event: str = "opened_email", **how: Any) -> dict[str, Any]:
+def webhook(subject: str = "Hola", event: str = "opened_email", **kwargs: Any) -> dict[str, Any]:
     """What Drip posts."""
-    subscriber = {"email": "ana@example.com", **how}
+    subscriber = {"email": "ana@example.com", **kwargs}
     properties = {"delivery_id": subject, "email_id": "e7", "email_subject": subject}
     return {
         "event": f"subscriber.{event}",

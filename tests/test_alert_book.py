@@ -7,18 +7,18 @@ import pytest
 from sqlalchemy import Engine
 
 from app.database.tables import alerts
-from app.monitoring.alert_store import AlertBook, Notice
+from app.monitoring.alert_store import Alert, AlertStore
 
 NONE: frozenset[str] = frozenset()
 DEAD = {"dead": "3 events died"}
 
 
 @pytest.fixture
-def book(engine: Engine) -> AlertBook:
-    return AlertBook(engine)
+def book(engine: Engine) -> AlertStore:
+    return AlertStore(engine)
 
 
-def tell(book: AlertBook, now: float) -> list[Notice]:
+def tell(book: AlertStore, now: float) -> list[Alert]:
     notices = []
     while notice := book.claim(now, now + 60):
         book.told(notice)
@@ -27,20 +27,20 @@ def tell(book: AlertBook, now: float) -> list[Notice]:
 
 
 def test_a_condition_is_told_once_while_it_lasts_and_once_when_it_has_passed(
-    book: AlertBook,
+    book: AlertStore,
 ) -> None:
     book.note(DEAD, NONE, 100)
-    assert tell(book, 100) == [Notice("dead", "3 events died", 100, is_cleared=False)]
+    assert tell(book, 100) == [Alert("dead", "3 events died", 100, is_cleared=False)]
     book.note({"dead": "4 events died"}, NONE, 130)
     assert tell(book, 130) == []
     book.note({}, NONE, 160)
-    assert tell(book, 160) == [Notice("dead", "3 events died", 100, is_cleared=True)]
+    assert tell(book, 160) == [Alert("dead", "3 events died", 100, is_cleared=True)]
     assert tell(book, 10_000) == []
     book.note(DEAD, NONE, 200)
-    assert tell(book, 200) == [Notice("dead", "3 events died", 200, is_cleared=False)]
+    assert tell(book, 200) == [Alert("dead", "3 events died", 200, is_cleared=False)]
 
 
-def test_what_could_not_be_told_is_told_again_when_the_claim_has_ended(book: AlertBook) -> None:
+def test_what_could_not_be_told_is_told_again_when_the_claim_has_ended(book: AlertStore) -> None:
     book.note(DEAD, NONE, 100)
     assert book.claim(100, 160)
     assert book.claim(159, 219) is None
@@ -50,13 +50,13 @@ def test_what_could_not_be_told_is_told_again_when_the_claim_has_ended(book: Ale
     assert [notice.is_cleared for notice in tell(book, 260)] == [True]
 
 
-def test_what_passes_before_anyone_was_told_is_not_told(book: AlertBook) -> None:
+def test_what_passes_before_anyone_was_told_is_not_told(book: AlertStore) -> None:
     book.note(DEAD, NONE, 100)
     book.note({}, NONE, 130)
     assert tell(book, 130) == []
 
 
-def test_what_is_back_before_its_end_was_told_goes_on(book: AlertBook) -> None:
+def test_what_is_back_before_its_end_was_told_goes_on(book: AlertStore) -> None:
     book.note(DEAD, NONE, 100)
     tell(book, 100)
     book.note({}, NONE, 130)
@@ -66,7 +66,7 @@ def test_what_is_back_before_its_end_was_told_goes_on(book: AlertBook) -> None:
     assert [notice.since for notice in tell(book, 190)] == [100]
 
 
-def test_of_what_nothing_is_known_nothing_changes(book: AlertBook) -> None:
+def test_of_what_nothing_is_known_nothing_changes(book: AlertStore) -> None:
     book.note({"silence": "no webhook"}, NONE, 100)
     tell(book, 100)
     book.note({}, {"silence"}, 130)
@@ -75,7 +75,7 @@ def test_of_what_nothing_is_known_nothing_changes(book: AlertBook) -> None:
     assert [notice.is_cleared for notice in tell(book, 160)] == [True]
 
 
-def test_conditions_do_not_disturb_each_other(book: AlertBook) -> None:
+def test_conditions_do_not_disturb_each_other(book: AlertStore) -> None:
     book.note({"dead": "a", "waiting": "b"}, NONE, 100)
     assert {notice.name for notice in tell(book, 100)} == {"dead", "waiting"}
     book.note({"waiting": "b"}, NONE, 130)
@@ -83,9 +83,9 @@ def test_conditions_do_not_disturb_each_other(book: AlertBook) -> None:
 
 
 def test_whoever_notes_a_change_is_given_it_once_whether_it_was_told_or_not(
-    book: AlertBook,
+    book: AlertStore,
 ) -> None:
-    arose, passed = (Notice("dead", "3 events died", 100, end) for end in (False, True))
+    arose, passed = (Alert("dead", "3 events died", 100, end) for end in (False, True))
     assert book.note(DEAD, NONE, 100) == [arose]
     assert book.note(DEAD, NONE, 130) == []
     assert book.note({}, NONE, 160) == [passed]
@@ -98,7 +98,7 @@ def test_whoever_notes_a_change_is_given_it_once_whether_it_was_told_or_not(
     assert book.note(DEAD, NONE, 220) == []
 
 
-def test_those_that_have_waited_for_longest_are_told_first(book: AlertBook) -> None:
+def test_those_that_have_waited_for_longest_are_told_first(book: AlertStore) -> None:
     book.note({"b": "1"}, NONE, 100)
     book.note({"a": "2", "b": "1"}, NONE, 130)
     assert [notice.name for notice in tell(book, 130)] == ["b", "a"]
@@ -108,11 +108,11 @@ def test_those_that_have_waited_for_longest_are_told_first(book: AlertBook) -> N
 def test_of_many_at_once_one_is_given_it_and_one_tells(
     engine: Engine, current: dict[str, str]
 ) -> None:
-    AlertBook(engine).note({} if current else DEAD, NONE, 50)
-    tell(AlertBook(engine), 50)
+    AlertStore(engine).note({} if current else DEAD, NONE, 50)
+    tell(AlertStore(engine), 50)
 
     def look(_: int) -> tuple[int, bool]:
-        book = AlertBook(engine)
+        book = AlertStore(engine)
         noted = book.note(current, NONE, 100)
         return len(noted), book.claim(100, 160) is not None
 
@@ -126,8 +126,8 @@ def test_what_another_notes_at_the_same_moment_is_no_error(engine: Engine) -> No
     row = {"name": "dead", "text": "x", "since": 1, "stage": "raised", "due_at": 1}
     with ThreadPoolExecutor(1) as pool, engine.connect() as other:
         other.execute(alerts.insert().values(row))
-        noting = pool.submit(AlertBook(engine).note, DEAD, NONE, 100)
+        noting = pool.submit(AlertStore(engine).note, DEAD, NONE, 100)
         time.sleep(0.2)
         other.commit()
         assert noting.result(timeout=5) == []
-    assert [notice.text for notice in tell(AlertBook(engine), 100)] == ["x"]
+    assert [notice.text for notice in tell(AlertStore(engine), 100)] == ["x"]

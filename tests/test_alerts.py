@@ -13,10 +13,10 @@ from sqlalchemy import Engine, update
 
 from app.database.tables import events
 from app.monitoring import alerts as module
-from app.monitoring.alert_store import AlertBook
+from app.monitoring.alert_store import AlertStore
 from app.monitoring.alerts import Watch
-from app.monitoring.stats import Census, take_census
-from app.monitoring.stats_cache import NoCensus
+from app.monitoring.stats import Stats, take_stats
+from app.monitoring.stats_cache import StatsUnavailable
 from app.outbox.messages import Message
 from app.outbox.store import Store
 from tests.conftest import Said
@@ -99,10 +99,10 @@ def watch_over(
     silence: float | None = None,
     is_kept: Callable[[], bool] = lambda: True,
 ) -> Watch:
-    def look() -> Census:
-        return take_census(engine, clock.now, lambda _: "key")
+    def look() -> Stats:
+        return take_stats(engine, clock.now, lambda _: "key")
 
-    return Watch(AlertBook(engine), look, silence, url, is_kept)
+    return Watch(AlertStore(engine), look, silence, url, is_kept)
 
 
 def keep(engine: Engine, clock: Clock, message_id: str = "drip-1") -> None:
@@ -323,10 +323,10 @@ def test_what_cannot_be_written_down_is_told_as_that(
 
 
 def test_a_database_that_cannot_be_read_is_told(engine: Engine, chat: Chat) -> None:
-    def look() -> Census:
-        raise NoCensus("The database cannot be read: see whether it runs.")
+    def look() -> Stats:
+        raise StatsUnavailable("The database cannot be read: see whether it runs.")
 
-    watch = Watch(AlertBook(engine), look, None, chat.url, lambda: True)
+    watch = Watch(AlertStore(engine), look, None, chat.url, lambda: True)
     for _ in range(2):
         watch.look()
     assert chat.texts == ["Drip-Segment bridge: The database cannot be read: see whether it runs."]

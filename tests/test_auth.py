@@ -7,7 +7,7 @@ import pytest
 from flask import Request
 from werkzeug.test import EnvironBuilder
 
-from app.web.auth import is_known, offered_token
+from app.web.auth import is_valid_token, token_from
 
 TOKEN = "a-token-of-many-letters"
 OTHER = "another-of-many-letters"
@@ -40,7 +40,7 @@ def basic(credentials: bytes) -> str:
 def test_the_token_is_read_from_the_query_or_else_from_the_basic_password(
     query: str, authorization: str | None, token: str
 ) -> None:
-    assert offered_token(request(query, authorization)) == token
+    assert token_from(request(query, authorization)) == token
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_the_token_is_read_from_the_query_or_else_from_the_basic_password(
 def test_where_neither_carries_a_token_none_is_offered(
     query: str, authorization: str | None
 ) -> None:
-    assert offered_token(request(query, authorization)) == ""
+    assert token_from(request(query, authorization)) == ""
 
 
 @pytest.mark.parametrize("tokens", [(TOKEN,), (TOKEN, OTHER), (OTHER, TOKEN)])
 def test_each_of_our_tokens_is_known(tokens: tuple[str, ...]) -> None:
-    assert is_known(TOKEN, tokens)
+    assert is_valid_token(TOKEN, tokens)
 
 
 @pytest.mark.parametrize(
@@ -90,16 +90,16 @@ def test_each_of_our_tokens_is_known(tokens: tuple[str, ...]) -> None:
     ids=lambda offered: ascii(offered[:30]),
 )
 def test_anything_else_is_unknown(offered: str) -> None:
-    assert not is_known(offered, (TOKEN, OTHER))
+    assert not is_valid_token(offered, (TOKEN, OTHER))
 
 
 @pytest.mark.parametrize("offered", ["", TOKEN])
 def test_without_tokens_of_our_own_nobody_is_known(offered: str) -> None:
-    assert not is_known(offered, ())
+    assert not is_valid_token(offered, ())
 
 
 def test_a_token_may_have_letters_of_any_script() -> None:
-    assert is_known("ключ-длинный-и-наш", ("ключ-длинный-и-наш",))
+    assert is_valid_token("ключ-длинный-и-наш", ("ключ-длинный-и-наш",))
 
 
 def test_all_tokens_are_compared_whichever_matches() -> None:
@@ -112,9 +112,9 @@ def test_all_tokens_are_compared_whichever_matches() -> None:
                 yield token
 
     tokens = Watched((TOKEN, OTHER, OTHER))
-    assert is_known(TOKEN, tokens)
+    assert is_valid_token(TOKEN, tokens)
     assert tokens.looked_at == 3
 
 
 def test_a_bearer_token_is_offered_too() -> None:
-    assert offered_token(request("", "Bearer secret")) == "secret"
+    assert token_from(request("", "Bearer secret")) == "secret"

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Connection, Engine, Select, func, select, text
 
 from app.database.tables import events
-from app.monitoring import stats as census
-from app.monitoring.stats import Census, Pause, take_census
+from app.monitoring import stats as stats
+from app.monitoring.stats import Pause, Stats, take_stats
 from app.outbox.quarantine import OVERHEAD
 from app.outbox.store import Store
 from app.outbox.traffic import NEWEST
@@ -20,7 +20,7 @@ NOW = 1_700_000_000.0
 KEYS = {"4417": "key"}
 
 
-def event(number: int, state: str = "pending", account: str = "4417", **more: Any) -> Any:
+def event(number: int, state: str = "pending", account: str = "4417", **kwargs: Any) -> Any:
     return {
         "message_id": f"drip-{number}",
         "account": account,
@@ -32,7 +32,7 @@ def event(number: int, state: str = "pending", account: str = "4417", **more: An
         "due_at": NOW,
         "tries": 0,
         "settled_at": None if state == "pending" else NOW - 100,
-        **more,
+        **kwargs,
     }
 
 
@@ -41,8 +41,8 @@ def keep(engine: Engine, *rows: Any) -> None:
         put_whole(connection, rows)
 
 
-def take(engine: Engine, now: float = NOW) -> Census:
-    return take_census(engine, now, KEYS.get)
+def take(engine: Engine, now: float = NOW) -> Stats:
+    return take_stats(engine, now, KEYS.get)
 
 
 def test_of_an_empty_outbox(engine: Engine) -> None:
@@ -144,13 +144,13 @@ def test_it_waits_for_no_writer(engine: Engine) -> None:
 
 
 STATEMENTS = {
-    "waiting": census.WAITING,
-    "settled": census.SETTLED,
-    "oldest": census.OLDEST,
+    "waiting": stats.WAITING,
+    "settled": stats.SETTLED,
+    "oldest": stats.OLDEST,
     "last webhook": NEWEST,
-    "quarantine": census.QUARANTINE_BYTES,
-    "last sent": census.LAST_SENT,
-    "lately": census._settled_since(NOW - 3600),  # noqa: SLF001 - what it asks is the point
+    "quarantine": stats.QUARANTINE_BYTES,
+    "last sent": stats.LAST_SENT,
+    "lately": stats._settled_since(NOW - 3600),  # noqa: SLF001 - what it asks is the point
 }
 
 

@@ -1,4 +1,4 @@
-"""One census at a time, kept as long as it was dear, and nobody waits without end."""
+"""One look at the stats at a time, kept as long as it was dear, and nobody waits without end."""
 
 import threading
 import time
@@ -8,23 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from app.errors import CannotStart
-from app.monitoring import stats_cache as census_taker
-from app.monitoring.stats import Census
-from app.monitoring.stats_cache import CensusTaker, NoCensus
+from app.errors import ConfigError
+from app.monitoring import stats_cache
+from app.monitoring.stats import Stats
+from app.monitoring.stats_cache import StatsCache, StatsUnavailable
 
-SOME = Census({}, None, False, None, None, 0, 0, 0, (), 0)
+SOME = Stats({}, None, False, None, None, 0, 0, 0, (), 0)
 
 
 class Counting:
-    """Takes a census, slowly and one at a time, and knows how many; 50 ms by its clock."""
+    """Takes the stats, slowly and one at a time, and knows how many; 50 ms by its clock."""
 
     def __init__(self) -> None:
         self.taken = 0
         self.now = 1000.0
         self._lock = threading.Lock()
 
-    def __call__(self) -> Census:
+    def __call__(self) -> Stats:
         assert self._lock.acquire(blocking=False)
         self.taken += 1
         time.sleep(0.05)
@@ -38,15 +38,15 @@ def test_many_callers_share_one_and_it_is_kept_for_twenty_times_its_time(
 ) -> None:
     taking = Counting()
     monkeypatch.setattr(time, "monotonic", lambda: taking.now)
-    taker = CensusTaker(taking)
+    cache = StatsCache(taking)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: taker.latest(), range(8)))
+        found = list(pool.map(lambda _: cache.latest(), range(8)))
     assert found == [SOME] * 8
     taking.now += 0.99
-    taker.latest()
+    cache.latest()
     assert taking.taken == 1
     taking.now += 0.02
-    taker.latest()
+    cache.latest()
     assert taking.taken == 2
 
 
@@ -56,27 +56,27 @@ def test_where_no_thread_can_be_started_that_is_said_and_not_kept(
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    taker = CensusTaker(ok)
+    cache = StatsCache(ok)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(NoCensus, match="could not be counted"):
-            taker.latest()
-    assert taker.latest() == SOME
+        with pytest.raises(StatsUnavailable, match="could not be counted"):
+            cache.latest()
+    assert cache.latest() == SOME
 
 
 def test_a_failure_is_not_kept() -> None:
-    answers: Iterator[Callable[[], Census]] = iter([lambda: fail(CannotStart("Run it.")), ok, ok])
-    taker = CensusTaker(lambda: next(answers)())
-    with pytest.raises(NoCensus, match=r"^Run it\.$"):
-        taker.latest()
-    assert taker.latest() == SOME
+    answers: Iterator[Callable[[], Stats]] = iter([lambda: fail(ConfigError("Run it.")), ok, ok])
+    cache = StatsCache(lambda: next(answers)())
+    with pytest.raises(StatsUnavailable, match=r"^Run it\.$"):
+        cache.latest()
+    assert cache.latest() == SOME
 
 
-def fail(error: Exception) -> Census:
+def fail(error: Exception) -> Stats:
     raise error
 
 
-def ok() -> Census:
+def ok() -> Stats:
     return SOME
 
 
@@ -88,8 +88,8 @@ def ok() -> Census:
     ],
 )
 def test_what_went_wrong_is_told_without_the_words_of_a_library(error: Exception) -> None:
-    with pytest.raises(NoCensus) as found:
-        CensusTaker(lambda: fail(error)).latest()
+    with pytest.raises(StatsUnavailable) as found:
+        StatsCache(lambda: fail(error)).latest()
     assert "log" in str(found.value)
     for word in ("inner", "bob", "ana@", "SELECT"):
         assert word not in str(found.value)
@@ -98,19 +98,19 @@ def test_what_went_wrong_is_told_without_the_words_of_a_library(error: Exception
 def test_of_a_database_that_hangs_all_are_told_when_the_first_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(census_taker, "PATIENCE", 0.3)
+    monkeypatch.setattr(stats_cache, "PATIENCE", 0.3)
     answered = threading.Event()
 
-    def hang() -> Census:
+    def hang() -> Stats:
         answered.wait(10)
         return SOME
 
-    taker = CensusTaker(hang)
+    cache = StatsCache(hang)
     began = time.monotonic()
     for _ in range(5):
-        with pytest.raises(NoCensus, match="does not answer"):
-            taker.latest()
+        with pytest.raises(StatsUnavailable, match="does not answer"):
+            cache.latest()
     assert 0.25 < time.monotonic() - began < 0.6
     answered.set()
     time.sleep(0.05)
-    assert taker.latest() == SOME
+    assert cache.latest() == SOME

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select, update
 from app.bridge import build_bridge
 from app.config.settings import Settings
 from app.database.tables import events, pauses
-from app.monitoring.alert_store import AlertBook
+from app.monitoring.alert_store import AlertStore
 from app.outbox.clock import GAP, HOLD, Clock, bring_back, make_due
 from app.outbox.pruning import DAY
 from app.outbox.store import Store
@@ -90,7 +90,7 @@ def test_what_waits_for_its_next_try_waits_on(engine: Engine, store: Store) -> N
 
 
 def test_alerts_and_pauses_of_a_clock_far_ahead_are_over(engine: Engine, store: Store) -> None:
-    book = AlertBook(engine)
+    book = AlertStore(engine)
     book.note({"paused": "text"}, set(), NOW + YEAR)
     store.note_pause(ACCOUNT, NOW + YEAR, "refused")
     assert book.claim(NOW, NOW + MINUTE) is None

@@ -17,10 +17,10 @@ from app.database.schema import upgrade
 from app.database.tables import events, pauses
 from app.drip_to_segment.schema import body_to_event
 from app.drip_to_segment.translate import translate
-from app.monitoring.alert_store import AlertBook
+from app.monitoring.alert_store import AlertStore
 from app.outbox import erasure as erasing
 from app.outbox import requeue as requeueing
-from app.outbox.batches import in_steps
+from app.outbox.batches import in_batches
 from app.outbox.erasure import CLEARED, LOG_IN_USE, ROUNDS, Erasure
 from app.outbox.messages import Attempt, Message, attempt_to_line, read_history
 from app.outbox.requeue import START, Outcome, Requeue
@@ -112,7 +112,7 @@ def test_dead_events_are_due_again_as_on_the_first_day(store: Store, requeue: Re
 
 def test_dead_events_go_in_steps_until_none_is_left(store: Store, requeue: Requeue) -> None:
     bury(store, 2 * requeueing.STEP + 1)
-    steps = list(in_steps(lambda: requeue.requeue_some_dead(LATER), no_wait))
+    steps = list(in_batches(lambda: requeue.requeue_some_dead(LATER), no_wait))
     assert steps == [requeueing.STEP, requeueing.STEP, 1]
     assert {row.state for row in rows(store).values()} == {"pending"}
 
@@ -138,7 +138,7 @@ def test_two_that_requeue_at_once_share_the_work(store: Store, database_url: URL
     with ThreadPoolExecutor(4) as pool:
         counts = list(
             pool.map(
-                lambda e: sum(in_steps(lambda: Requeue(e, translate).requeue_some_dead(LATER))),
+                lambda e: sum(in_batches(lambda: Requeue(e, translate).requeue_some_dead(LATER))),
                 engines,
             )
         )
@@ -558,7 +558,7 @@ def test_what_is_noted_of_trouble_is_cleared_of_the_address(store: Store, clock:
     for account in ("4417", ANA):
         store.note_pause(account, NOW, f"HTTP 403: {ANA}")
     store.note_pause("5150", NOW, "HTTP 401")
-    book = AlertBook(store.engine)
+    book = AlertStore(store.engine)
     book.note({"a": f"Look after {ANA}", "b": "Look"}, set(), NOW)
     erase(store, clock)
     with store.engine.connect() as connection:

@@ -64,18 +64,18 @@ def ids(app: Flask, *arguments: str) -> list[str]:
     return [json.loads(line)["message_id"] for line in result.stdout.splitlines()]
 
 
-def opened(name: str, **how: Any) -> Message:
+def opened(name: str, **kwargs: Any) -> Message:
     told = {"email": ANA, "collection": "Email Opened", "received_at": FIRST, "payload": CALL}
-    return arrival(name, **{**told, **how})
+    return arrival(name, **{**told, **kwargs})
 
 
-def put_quarantined(store: Store, name: str, raw: bytes, **how: Any) -> None:
+def put_quarantined(store: Store, name: str, raw: bytes, **kwargs: Any) -> None:
     errors = {"data.subscriber": ["Missing."]}
-    store.put([arrival(name, account="", payload=None, raw=raw, errors=errors, **how)])
+    store.put([arrival(name, account="", payload=None, raw=raw, errors=errors, **kwargs)])
 
 
-def bury(store: Store, name: str, **how: Any) -> None:
-    store.put([opened(name, **how)])
+def bury(store: Store, name: str, **kwargs: Any) -> None:
+    store.put([opened(name, **kwargs)])
     store.bury(claim(store, now=FIRST * 2), FIRST, Attempt(0.0, "HTTP 400 no", ""))
 
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from app.delivery import supervisor as module
-from app.delivery.supervisor import Deliverer
+from app.delivery.supervisor import Supervisor
 from tests.bridge_process import ROOT, BridgeProcess
 from tests.conftest import Said
 from tests.fake_segment import FakeSegment
@@ -87,7 +87,7 @@ def test_one_that_cannot_be_started_is_tried_again(
 ) -> None:
     monkeypatch.setattr(module, "START_AGAIN_AFTER", 0.05)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    deliverer = Deliverer("wsgi:app")
+    deliverer = Supervisor("wsgi:app")
     deliverer.start()
     try:
         deadline = time.monotonic() + 10

@@ -12,10 +12,10 @@ from sqlalchemy import Row, select, text
 from app.database.tables import pauses, whole
 from app.delivery import worker as module
 from app.delivery.retry import GIVE_UP_AFTER
-from app.delivery.worker import KEY_PAUSE, LEASE, MOST_BYTES, MOST_EVENTS, Delivery
+from app.delivery.worker import KEY_PAUSE, LEASE, MOST_BYTES, MOST_EVENTS, DeliveryWorker
 from app.drip_to_segment import destination as segment_module
-from app.drip_to_segment.destination import Segment
-from app.errors import BatchRefused, KeyRefused, SendError, TryAgain, Unreachable
+from app.drip_to_segment.destination import SegmentDestination
+from app.errors import BatchRejected, InvalidKey, RetryableError, SendError, Unreachable
 from app.logs import configure_logs
 from app.outbox.messages import Message
 from app.outbox.store import Store
@@ -60,12 +60,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def delivery(store: Store, segment: FakeSegment, clock: Clock) -> Delivery:
-    return delivery_to(store, Segment(segment.url, KEY, {}), clock)
+def delivery(store: Store, segment: FakeSegment, clock: Clock) -> DeliveryWorker:
+    return delivery_to(store, SegmentDestination(segment.url, KEY, {}), clock)
 
 
-def delivery_to(store: Store, destination: module.Destination, clock: Clock) -> Delivery:
-    return Delivery(store, destination, clock, chance=lambda: 0.0)
+def delivery_to(store: Store, destination: module.Destination, clock: Clock) -> DeliveryWorker:
+    return DeliveryWorker(store, destination, clock, chance=lambda: 0.0)
 
 
 def arrival(message_id: str, account: str = "4417", **changes: Any) -> Message:
@@ -118,7 +118,7 @@ def holds(message_id: str) -> Callable[[Batch], bool]:
 
 
 def test_a_due_event_is_sent_and_settled(
-    store: Store, segment: FakeSegment, delivery: Delivery
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker
 ) -> None:
     keep(store, "drip-1")
     delivery.drain()
@@ -130,7 +130,7 @@ def test_a_due_event_is_sent_and_settled(
 
 
 def test_a_sent_event_is_not_sent_again(
-    store: Store, segment: FakeSegment, delivery: Delivery, clock: Clock
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock
 ) -> None:
     keep(store, "drip-1")
     delivery.drain()
@@ -142,12 +142,12 @@ def test_a_sent_event_is_not_sent_again(
 def test_without_a_key_events_are_held_and_go_out_once_there_is_one(
     store: Store,
     segment: FakeSegment,
-    delivery: Delivery,
+    delivery: DeliveryWorker,
     clock: Clock,
     said: Said,
 ) -> None:
     keep(store, "drip-1", account="5150")
-    keyless = delivery_to(store, Segment(segment.url, None, {}), clock)
+    keyless = delivery_to(store, SegmentDestination(segment.url, None, {}), clock)
     keyless.drain()
     keyless.drain()
 
@@ -166,7 +166,9 @@ def test_an_event_goes_out_with_the_key_of_its_own_account_or_not_at_all(
 ) -> None:
     accounts = {"drip-a": "a", "drip-b": "b", "drip-c": "c", "drip-none": ""}
     store.put([arrival(message_id, account) for message_id, account in accounts.items()])
-    delivery_to(store, Segment(segment.url, None, {"a": "key-a", "b": "key-b"}), clock).drain()
+    delivery_to(
+        store, SegmentDestination(segment.url, None, {"a": "key-a", "b": "key-b"}), clock
+    ).drain()
 
     sent = {
         (batch.write_key, call["messageId"]) for batch in segment.batches for call in batch.calls
@@ -179,14 +181,14 @@ def test_accounts_without_a_key_of_their_own_share_the_default(
     store: Store, segment: FakeSegment, clock: Clock
 ) -> None:
     store.put([arrival(f"drip-{account}", account) for account in ("a", "b", "")])
-    delivery_to(store, Segment(segment.url, "default", {"a": "key-a"}), clock).drain()
+    delivery_to(store, SegmentDestination(segment.url, "default", {"a": "key-a"}), clock).drain()
 
     sent = {call["messageId"]: batch.write_key for batch in segment.batches for call in batch.calls}
     assert sent == {"drip-a": "key-a", "drip-b": "default", "drip-": "default"}
 
 
 def test_a_batch_has_at_most_100_events(
-    store: Store, segment: FakeSegment, delivery: Delivery
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker
 ) -> None:
     keep(store, *names(250))
     delivery.drain()
@@ -202,7 +204,7 @@ def webhook_of_30_kb(number: int) -> bytes:
 
 
 def test_a_body_of_large_events_stays_within_475_000_bytes(
-    store: Store, segment: FakeSegment, delivery: Delivery
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker
 ) -> None:
     calls = [translated(webhook_of_30_kb(number), NOW) for number in range(40)]
     assert all(29_000 < len(call.payload or "") <= 32_768 for call in calls)
@@ -216,7 +218,7 @@ def test_a_body_of_large_events_stays_within_475_000_bytes(
 
 
 def test_the_fullest_batch_stays_within_475_000_bytes(
-    store: Store, segment: FakeSegment, delivery: Delivery
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker
 ) -> None:
     bare = len(str(arrival("drip-000").payload))
     call = json.loads(str(arrival("drip-000").payload))
@@ -237,7 +239,7 @@ def test_the_fullest_batch_stays_within_475_000_bytes(
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_one_bad_event_among_100_is_dead_with_segments_words_and_the_others_are_sent_once(
-    store: Store, segment: FakeSegment, delivery: Delivery, status: int
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker, status: int
 ) -> None:
     keep(store, *names(100))
     segment.behave = refuse_if(holds("drip-037"), status)
@@ -253,7 +255,7 @@ def test_one_bad_event_among_100_is_dead_with_segments_words_and_the_others_are_
 
 
 def test_a_batch_that_is_only_too_big_costs_no_event(
-    store: Store, segment: FakeSegment, delivery: Delivery
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker
 ) -> None:
     keep(store, *names(100))
     segment.behave = refuse_if(lambda batch: len(batch.calls) > 30, 413)
@@ -269,7 +271,7 @@ def test_while_a_batch_is_halved_the_part_in_hand_stays_ours(store: Store, clock
         clock.now += LEASE * 0.7
         delivery_to(store, other, clock).deliver_due()
         if len(first.batches) == 1:
-            raise BatchRefused("HTTP 413")
+            raise BatchRejected("HTTP 413")
 
     first = Recorder(slow_refusal)
     keep(store, *names(8))
@@ -285,7 +287,7 @@ def test_a_stop_while_a_batch_is_halved_gives_the_rest_back_untried(
 ) -> None:
     def refuse_then_stop(_: str) -> None:
         if len(destination.batches) == 1:
-            raise BatchRefused("HTTP 413")
+            raise BatchRejected("HTTP 413")
         delivery.stop()
 
     destination = Recorder(refuse_then_stop)
@@ -300,12 +302,12 @@ def test_a_stop_while_a_batch_is_halved_gives_the_rest_back_untried(
         assert (row.state, row.due_at, row.lease, row.tries) == ("pending", NOW, None, 0)
 
 
-@pytest.mark.parametrize("error", [TryAgain("HTTP 503"), KeyRefused("HTTP 401")])
+@pytest.mark.parametrize("error", [RetryableError("HTTP 503"), InvalidKey("HTTP 401")])
 def test_a_key_that_comes_to_rest_while_a_batch_is_halved_gets_no_more_of_it(
     store: Store, clock: Clock, error: SendError
 ) -> None:
     def refuse_then_fail(_: str) -> None:
-        raise BatchRefused("HTTP 413") if len(destination.batches) == 1 else error
+        raise BatchRejected("HTTP 413") if len(destination.batches) == 1 else error
 
     destination = Recorder(refuse_then_fail)
     keep(store, *names(4))
@@ -321,7 +323,7 @@ def test_a_key_that_comes_to_rest_while_a_batch_is_halved_gets_no_more_of_it(
 
 
 def test_a_failure_postpones_each_event_by_its_own_tries(
-    store: Store, segment: FakeSegment, delivery: Delivery, clock: Clock
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock
 ) -> None:
     segment.behave = lambda _: Reply(503, body=b"busy")
     keep(store, "drip-1")
@@ -343,7 +345,7 @@ def test_a_failure_postpones_each_event_by_its_own_tries(
 
 
 def test_after_a_failure_the_key_rests_so_that_waiting_events_cost_no_tries(
-    store: Store, segment: FakeSegment, delivery: Delivery, clock: Clock
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock
 ) -> None:
     segment.behave = lambda _: Reply(503)
     keep(store, *names(250))
@@ -361,7 +363,7 @@ def test_after_a_failure_the_key_rests_so_that_waiting_events_cost_no_tries(
 
 @pytest.mark.parametrize("header", ["Retry-After", "X-RateLimit-Reset"])
 def test_the_wait_that_segment_asks_for_is_kept_for_every_event_of_the_key(
-    store: Store, segment: FakeSegment, delivery: Delivery, clock: Clock, header: str
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock, header: str
 ) -> None:
     keep(store, "drip-1", account="a")
     segment.behave = lambda _: Reply(429, headers={header: "120"})
@@ -395,7 +397,7 @@ def test_a_backlog_lets_another_key_take_its_turn(
 
 
 def test_accounts_with_one_key_share_batches_and_have_their_turns(
-    store: Store, segment: FakeSegment, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TURN", 0)  # a batch, then who else waits is asked anew
     keep(store, *[f"drip-{n}" for n in range(250)], account="1000")
@@ -413,7 +415,7 @@ def test_accounts_with_one_key_share_batches_and_have_their_turns(
 
 
 def test_of_accounts_with_one_key_all_are_told_that_it_is_refused(
-    store: Store, segment: FakeSegment, delivery: Delivery, clock: Clock
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock
 ) -> None:
     for account in ("a", "b"):
         keep(store, f"drip-{account}", account=account)
@@ -432,7 +434,9 @@ def test_a_key_that_rests_does_not_hold_up_another(
     keep(store, "drip-a", account="a")
     keep(store, "drip-b", account="b")
     segment.behave = lambda batch: Reply(503) if batch.write_key == "key-a" else OK
-    delivery_to(store, Segment(segment.url, None, {"a": "key-a", "b": "key-b"}), clock).drain()
+    delivery_to(
+        store, SegmentDestination(segment.url, None, {"a": "key-a", "b": "key-b"}), clock
+    ).drain()
     assert segment.message_ids() == ["drip-b"]
 
 
@@ -447,7 +451,7 @@ def test_an_event_that_is_never_taken_is_dead_in_the_end(
     store: Store, clock: Clock, age: float, tries: range, lived: tuple[float, float]
 ) -> None:
     def fail(_: str) -> None:
-        raise TryAgain("HTTP 503", "still busy")
+        raise RetryableError("HTTP 503", "still busy")
 
     delivery = delivery_to(store, Recorder(fail), clock)
     keep(store, "drip-1", received_at=NOW - age)
@@ -462,7 +466,7 @@ def test_an_event_that_is_never_taken_is_dead_in_the_end(
 
 
 def test_of_one_failed_batch_only_the_events_whose_time_is_over_are_dead(
-    store: Store, segment: FakeSegment, delivery: Delivery, clock: Clock
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock
 ) -> None:
     segment.behave = lambda _: Reply(503)
     keep(store, "drip-old", received_at=NOW - GIVE_UP_AFTER)
@@ -499,7 +503,7 @@ def test_a_refused_key_pauses_alone_and_costs_its_events_no_try(
 ) -> None:
     refusal = Reply(status, headers={"Location": f"{segment.url}/welcome"})
     segment.behave = lambda batch: refusal if batch.write_key == "key-a" else OK
-    delivery = delivery_to(store, Segment(segment.url, "key-a", {"b": "key-b"}), clock)
+    delivery = delivery_to(store, SegmentDestination(segment.url, "key-a", {"b": "key-b"}), clock)
     keep(store, *names(150), account="a")
     keep(store, "drip-b", account="b")
     delivery.drain()
@@ -574,7 +578,7 @@ def forbid(*culprits: str) -> Callable[[Batch], Reply]:
 
 
 def test_an_event_that_a_firewall_minds_stands_alone_and_is_told_with_its_words(
-    store: Store, segment: FakeSegment, delivery: Delivery, clock: Clock
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock
 ) -> None:
     keep(store, "drip-before")
     delivery.drain()
@@ -605,7 +609,7 @@ def test_an_event_that_a_firewall_minds_stands_alone_and_is_told_with_its_words(
 
 
 def test_after_a_start_one_event_alone_tells_whether_the_key_is_good(
-    store: Store, segment: FakeSegment, delivery: Delivery, clock: Clock
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock
 ) -> None:
     keep(store, *names(100))
     segment.behave = forbid("drip-000")
@@ -624,7 +628,7 @@ def test_after_a_start_one_event_alone_tells_whether_the_key_is_good(
 
 
 def test_a_key_that_is_refused_with_403_rests_once_three_events_were_refused_alone(
-    store: Store, segment: FakeSegment, delivery: Delivery, clock: Clock
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock
 ) -> None:
     keep(store, "drip-before")
     delivery.drain()
@@ -668,13 +672,13 @@ def refuse(error: SendError | None) -> None:
     ("late", "count"),
     [
         (None, 2),
-        (TryAgain("HTTP 503"), 2),
-        (KeyRefused("HTTP 401"), 2),
-        (BatchRefused("HTTP 400"), 2),
-        (BatchRefused("HTTP 400"), 1),
+        (RetryableError("HTTP 503"), 2),
+        (InvalidKey("HTTP 401"), 2),
+        (BatchRejected("HTTP 400"), 2),
+        (BatchRejected("HTTP 400"), 1),
     ],
 )
-@pytest.mark.parametrize("other", [None, TryAgain("HTTP 503")])
+@pytest.mark.parametrize("other", [None, RetryableError("HTTP 503")])
 def test_who_overslept_its_lease_does_not_undo_what_another_did_meanwhile(
     store: Store,
     clock: Clock,
@@ -698,7 +702,7 @@ def test_who_overslept_its_lease_does_not_undo_what_another_did_meanwhile(
     assert rows(store) == done[0]
     assert len(sleeper.batches) == 1
     assert delivery.outcomes.total() == 0
-    assert "no longer ours" in said.text or (count == 2 and isinstance(late, BatchRefused))
+    assert "no longer ours" in said.text or (count == 2 and isinstance(late, BatchRejected))
 
 
 def test_a_lease_that_ended_while_nobody_else_came_still_settles(
@@ -714,9 +718,9 @@ def test_a_lease_that_ended_while_nobody_else_came_still_settles(
 
 @pytest.mark.parametrize("taken", [False, True], ids=["before sending", "before settling"])
 def test_after_a_crash_the_same_message_goes_out_again_when_the_lease_has_ended(
-    store: Store, segment: FakeSegment, delivery: Delivery, clock: Clock, taken: bool
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock, taken: bool
 ) -> None:
-    class Crashing(Segment):
+    class Crashing(SegmentDestination):
         def send(self, key: str, payloads: Sequence[str]) -> None:
             if taken:
                 super().send(key, payloads)
@@ -755,7 +759,7 @@ def test_a_stop_lets_the_batch_in_hand_finish_and_claims_no_other(
 
 @pytest.mark.parametrize("status", [401, 503])
 def test_draining_ends_when_something_cannot_be_delivered(
-    store: Store, segment: FakeSegment, delivery: Delivery, status: int
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker, status: int
 ) -> None:
     keep(store, *names(250))
     segment.behave = lambda _: Reply(status)
@@ -766,14 +770,14 @@ def test_draining_ends_when_something_cannot_be_delivered(
 
 def test_draining_ends_when_no_key_is_set(store: Store, segment: FakeSegment, clock: Clock) -> None:
     keep(store, *names(250))
-    delivery_to(store, Segment(segment.url, None, {}), clock).drain()
+    delivery_to(store, SegmentDestination(segment.url, None, {}), clock).drain()
     assert segment.batches == []
 
 
 @pytest.fixture
 def running(
     store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Delivery, Recorder]]:
+) -> Iterator[tuple[DeliveryWorker, Recorder]]:
     """The loop in its thread, with no need for patience."""
     monkeypatch.setattr(module, "POLL", 0.005)
     monkeypatch.setattr(module, "FAULT_PAUSE", 0.005)
@@ -787,7 +791,7 @@ def running(
 
 
 def test_the_loop_sends_what_comes_in_while_it_runs(
-    store: Store, running: tuple[Delivery, Recorder]
+    store: Store, running: tuple[DeliveryWorker, Recorder]
 ) -> None:
     _, destination = running
     keep(store, "drip-1")
@@ -799,7 +803,7 @@ def test_the_loop_sends_what_comes_in_while_it_runs(
 
 def test_the_loop_survives_a_fault_of_its_own_and_does_not_tell_whom_it_met(
     store: Store,
-    running: tuple[Delivery, Recorder],
+    running: tuple[DeliveryWorker, Recorder],
     clock: Clock,
     said: Said,
 ) -> None:
@@ -822,7 +826,7 @@ def test_the_loop_survives_a_fault_of_its_own_and_does_not_tell_whom_it_met(
 
 
 def test_a_fault_with_one_accounts_events_does_not_hold_up_another_account(
-    store: Store, running: tuple[Delivery, Recorder], clock: Clock
+    store: Store, running: tuple[DeliveryWorker, Recorder], clock: Clock
 ) -> None:
     def fail(key: str) -> None:
         if key == "key-of-a":
@@ -838,7 +842,7 @@ def test_a_fault_with_one_accounts_events_does_not_hold_up_another_account(
 
 
 def test_the_loop_survives_a_database_error(
-    store: Store, running: tuple[Delivery, Recorder], said: Said
+    store: Store, running: tuple[DeliveryWorker, Recorder], said: Said
 ) -> None:
     def rename(old: str, new: str) -> None:
         with store.engine.begin() as connection:
@@ -861,7 +865,7 @@ def test_no_log_line_holds_a_key_or_what_an_event_says(
     store: Store, segment: FakeSegment, clock: Clock, said: Said
 ) -> None:
     configure_logs("debug", "logfmt")  # which keeps the SDK quiet
-    delivery = delivery_to(store, Segment(segment.url, KEY, {}), clock)
+    delivery = delivery_to(store, SegmentDestination(segment.url, KEY, {}), clock)
     for status in (200, 302, 401, 400, 503):
         segment.behave = lambda batch, status=status: Reply(  # type: ignore[misc]
             status, body=batch.body, headers={"Location": f"/?{KEY}"}
@@ -883,7 +887,7 @@ def test_a_refused_key_is_noted_for_others_to_see_until_it_is_good(
 ) -> None:
     segment.behave = lambda _: Reply(401)
     keep(store, "drip-1", account="4417")
-    first = delivery_to(store, Segment(segment.url, KEY, {}), clock)
+    first = delivery_to(store, SegmentDestination(segment.url, KEY, {}), clock)
     first.drain()
     reason = "HTTP 401: check SEGMENT_WRITE_KEY and SEGMENT_WRITE_KEYS"
     assert pauses_of(store) == [("4417", clock.now + KEY_PAUSE, reason)]
@@ -893,13 +897,13 @@ def test_a_refused_key_is_noted_for_others_to_see_until_it_is_good(
     assert pauses_of(store) == [("4417", clock.now + KEY_PAUSE, reason)]
 
     segment.behave = lambda _: Reply(200)
-    restarted = delivery_to(store, Segment(segment.url, KEY, {}), clock)
+    restarted = delivery_to(store, SegmentDestination(segment.url, KEY, {}), clock)
     restarted.drain()
     assert pauses_of(store) == []
 
 
 def test_a_key_that_is_refused_later_is_noted_again(
-    store: Store, segment: FakeSegment, delivery: Delivery, clock: Clock
+    store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock
 ) -> None:
     for status, count in ((200, 0), (401, 1), (200, 0)):
         segment.behave = lambda _, status=status: Reply(status)  # type: ignore[misc]

@@ -206,11 +206,11 @@ DIFFERENT = [
 ]
 
 
-@pytest.mark.parametrize(("how", "said"), DIFFERENT)
+@pytest.mark.parametrize(("kwargs", "said"), DIFFERENT)
 def test_connect_says_what_differs_and_changes_nothing(
-    app: Flask, drip: FakeDrip, how: dict[str, Any], said: str
+    app: Flask, drip: FakeDrip, kwargs: dict[str, Any], said: str
 ) -> None:
-    drip.add(**{"post_url": URL_WITH_TOKEN, "events": EVENTS, **how})
+    drip.add(**{"post_url": URL_WITH_TOKEN, "events": EVENTS, **kwargs})
     result = run(app, "connect", BASE)
     assert (result.exit_code, result.stdout, drip.changes()) == (1, "", [])
     name, fault, remedy = result.stderr.splitlines()
@@ -219,11 +219,11 @@ def test_connect_says_what_differs_and_changes_nothing(
     assert remedy.endswith(f": flask --app wsgi drip connect {BASE} --replace")
 
 
-@pytest.mark.parametrize(("how", "said"), DIFFERENT)
+@pytest.mark.parametrize(("kwargs", "said"), DIFFERENT)
 def test_replace_creates_the_new_one_first_and_deletes_the_old_one_then(
-    app: Flask, drip: FakeDrip, how: dict[str, Any], said: str
+    app: Flask, drip: FakeDrip, kwargs: dict[str, Any], said: str
 ) -> None:
-    old = drip.add(**{"post_url": URL_WITH_TOKEN, "events": EVENTS, **how})
+    old = drip.add(**{"post_url": URL_WITH_TOKEN, "events": EVENTS, **kwargs})
     result = run(app, "connect", BASE, "--replace")
     assert (result.exit_code, result.stderr) == (0, ""), said
     assert drip.changes() == [CREATE, f"DELETE {WEBHOOKS}/{old}"]
@@ -402,7 +402,7 @@ def test_received_email_is_sent_where_the_flag_says_so(app: Flask, drip: FakeDri
 
 
 @pytest.mark.parametrize(
-    ("more", "is_on"),
+    ("kwargs", "is_on"),
     [
         ({}, None),
         ({"status": None, "enabled": None}, None),
@@ -421,9 +421,9 @@ def test_received_email_is_sent_where_the_flag_says_so(app: Flask, drip: FakeDri
     ],
 )
 def test_whether_it_is_switched_on_is_read_liberally(
-    app: Flask, drip: FakeDrip, more: dict[str, Any], is_on: bool | None
+    app: Flask, drip: FakeDrip, kwargs: dict[str, Any], is_on: bool | None
 ) -> None:
-    drip.add(URL_WITH_TOKEN, EVENTS, **more)
+    drip.add(URL_WITH_TOKEN, EVENTS, **kwargs)
     result = run(app, "check")
     assert result.exit_code == (1 if is_on is False else 0)
     words = {None: "Drip does not tell", True: "switched on.", False: "switched off."}
@@ -469,11 +469,11 @@ def test_check_says_that_there_is_none_and_how_to_create_it(
     assert ("is found by its address" in result.stderr) is not bool(arguments)
 
 
-@pytest.mark.parametrize(("how", "said"), DIFFERENT)
+@pytest.mark.parametrize(("kwargs", "said"), DIFFERENT)
 def test_check_says_what_differs(
-    app: Flask, drip: FakeDrip, how: dict[str, Any], said: str
+    app: Flask, drip: FakeDrip, kwargs: dict[str, Any], said: str
 ) -> None:
-    drip.add(**{"post_url": URL_WITH_TOKEN, "events": EVENTS, **how})
+    drip.add(**{"post_url": URL_WITH_TOKEN, "events": EVENTS, **kwargs})
     result = run(app, "check", BASE)
     assert (result.exit_code, result.stdout, drip.changes()) == (1, "", [])
     assert said in result.stderr

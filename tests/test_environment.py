@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 
 from app.config.environment import read_environment
 from app.config.settings import load_settings
-from app.errors import CannotStart
+from app.errors import ConfigError
 from tests.bridge_process import ROOT, BridgeProcess
 from tests.fake_segment import FakeSegment
 
@@ -152,7 +152,7 @@ def test_an_address_for_flask_run_from_another_projects_file_is_refused(folder: 
 def test_a_file_in_another_encoding_is_told(content: bytes) -> None:
     Path(".env").write_bytes(content)
 
-    with pytest.raises(CannotStart, match=r"/\.env is not in UTF-8"):
+    with pytest.raises(ConfigError, match=r"/\.env is not in UTF-8"):
         load_settings()
 
 
@@ -171,7 +171,7 @@ def test_a_folder_in_the_files_place_is_told() -> None:
     """Docker makes one if there is no such file to mount."""
     Path(".env").mkdir()
 
-    with pytest.raises(CannotStart, match=r"/\.env cannot be read: Is a directory"):
+    with pytest.raises(ConfigError, match=r"/\.env cannot be read: Is a directory"):
         load_settings()
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.errors import BatchRefused, KeyRefused, NotAnEmailEvent, TryAgain, Unreadable
+from app.errors import BatchRejected, InvalidKey, InvalidPayload, RetryableError, UnsupportedEvent
 
 SECRET = "ana@example.com"
 
@@ -10,12 +10,12 @@ SECRET = "ana@example.com"
 @pytest.mark.parametrize(
     "error",
     [
-        TryAgain("HTTP 503", f"bad: {SECRET}"),
-        TryAgain("HTTP 429", words=SECRET, asked=30.0),
-        BatchRefused("HTTP 400", SECRET),
-        KeyRefused("HTTP 401", SECRET),
-        NotAnEmailEvent(SECRET),
-        Unreadable({"data.subscriber": [SECRET]}),
+        RetryableError("HTTP 503", f"bad: {SECRET}"),
+        RetryableError("HTTP 429", words=SECRET, asked=30.0),
+        BatchRejected("HTTP 400", SECRET),
+        InvalidKey("HTTP 401", SECRET),
+        UnsupportedEvent(SECRET),
+        InvalidPayload({"data.subscriber": [SECRET]}),
     ],
     ids=repr,
 )

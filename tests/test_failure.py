@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from app.drip_to_segment.destination import Segment
-from app.errors import SendError, TryAgain, Unreachable
+from app.drip_to_segment.destination import SegmentDestination
+from app.errors import RetryableError, SendError, Unreachable
 from tests.fake_segment import FakeSegment
 
 KEY = "wk-7Jx0Qm"
@@ -52,7 +52,7 @@ def server(answer: bytes) -> Iterator[int]:
 
 def error_of(host: str) -> SendError:
     with pytest.raises(SendError) as caught:
-        Segment(host, KEY, {}).send(KEY, ['{"messageId": "drip-1"}'])
+        SegmentDestination(host, KEY, {}).send(KEY, ['{"messageId": "drip-1"}'])
     return caught.value
 
 
@@ -68,8 +68,8 @@ def assert_unreachable(host: str, *words: str) -> None:
     [
         (socket.EAI_NONAME, Unreachable),
         (socket.EAI_FAIL, Unreachable),
-        (socket.EAI_AGAIN, TryAgain),
-        (socket.EAI_SYSTEM, TryAgain),
+        (socket.EAI_AGAIN, RetryableError),
+        (socket.EAI_SYSTEM, RetryableError),
     ],
 )
 def test_a_misspelt_host_is_told_and_a_failure_of_the_dns_passes(
@@ -118,7 +118,7 @@ def test_what_speaks_no_tls_is_told() -> None:
 
 def test_tls_that_is_cut_off_passes() -> None:
     with server(b"") as port:
-        assert type(error_of(f"https://127.0.0.1:{port}")) is TryAgain
+        assert type(error_of(f"https://127.0.0.1:{port}")) is RetryableError
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="makes the certificate")
@@ -138,5 +138,5 @@ def test_a_private_certificate_is_told_and_taken_with_ssl_cert_file(
     with FakeSegment(tls) as segment:
         assert_unreachable(segment.url, "not trusted (self-signed certificate)", "SSL_CERT_FILE")
         monkeypatch.setenv("SSL_CERT_FILE", certificate)
-        Segment(segment.url.replace("127.0.0.1", "localhost"), KEY, {}).send(KEY, ["{}"])
+        SegmentDestination(segment.url.replace("127.0.0.1", "localhost"), KEY, {}).send(KEY, ["{}"])
         assert len(segment.batches) == 1

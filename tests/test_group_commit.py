@@ -15,14 +15,14 @@ from sqlalchemy.engine import URL, make_url
 from app.database.engine import open_database
 from app.database.schema import upgrade
 from app.database.tables import events
-from app.errors import CannotKeep, ContentRefused
+from app.errors import ContentRejected, OutboxUnavailable
 from app.outbox import group_commit
 from app.outbox.group_commit import GroupCommit
 from app.outbox.messages import Message
 from app.outbox.search import Search, Wanted
 from app.outbox.store import Store
 
-Answer = bool | CannotKeep
+Answer = bool | OutboxUnavailable
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def arrivals(count: int) -> list[Message]:
 def put(outbox: GroupCommit, each: Message) -> Answer:
     try:
         return outbox.put(each)
-    except CannotKeep as error:
+    except OutboxUnavailable as error:
         return error
 
 
@@ -143,7 +143,7 @@ def test_a_database_that_fails_fails_all_who_wait(outbox: GroupCommit, other: En
 
     answers = put_together(outbox, those, other, meanwhile="ALTER TABLE events RENAME TO gone")
 
-    assert [type(answer) for answer in answers] == [CannotKeep] * 20
+    assert [type(answer) for answer in answers] == [OutboxUnavailable] * 20
     assert "canary" not in str(answers)
     assert "events" in str(answers[0])
 
@@ -156,7 +156,7 @@ def test_what_the_database_refuses_costs_no_neighbour(outbox: GroupCommit, other
 
     assert answers.count(True) == 30
     assert answers[-1] is False or answers[3] is False  # of two copies one is kept
-    assert isinstance(answers[30], ContentRefused)
+    assert isinstance(answers[30], ContentRejected)
     assert "canary" not in str(answers[30])
     assert count(other) == 31
     assert outbox.put(arrival("after")) is True
@@ -190,7 +190,7 @@ def test_a_fault_outside_the_database_is_told_too_without_what_was_put(
 ) -> None:
     answer = put(outbox, arrival("canary\ud800"))
 
-    assert isinstance(answer, CannotKeep)
+    assert isinstance(answer, OutboxUnavailable)
     assert "canary" not in str(answer)
     assert outbox.put(arrival("a")) is True
 
@@ -201,7 +201,7 @@ def test_the_wait_is_bounded(
     with monkeypatch.context() as patch, nobody_else_writes(other):
         patch.setattr(group_commit, "LONGEST_WAIT", 0.1)
         started = time.monotonic()
-        with pytest.raises(CannotKeep, match=r"no commit within 0\.1 s"):
+        with pytest.raises(OutboxUnavailable, match=r"no commit within 0\.1 s"):
             outbox.put(arrival("a"))
         assert time.monotonic() - started < 2
 
@@ -230,7 +230,7 @@ def postgresql(postgres_url: str) -> Iterator[Engine]:
 def test_an_old_schema_on_postgresql_is_told_with_the_command_to_run(postgresql: Engine) -> None:
     outbox = GroupCommit(Store(postgresql))
 
-    with pytest.raises(CannotKeep, match="Run: flask --app wsgi db upgrade"):
+    with pytest.raises(OutboxUnavailable, match="Run: flask --app wsgi db upgrade"):
         outbox.put(arrival("a"))
 
     upgrade(postgresql)
@@ -251,7 +251,7 @@ def test_a_connection_cut_in_the_middle_of_a_commit_is_told_and_mended(
     ):
         answer = pool.submit(put, outbox, arrival("a"))
         cut_the_one_that_waits(admin)
-        assert isinstance(answer.result(), CannotKeep)
+        assert isinstance(answer.result(), OutboxUnavailable)
 
     assert outbox.put(arrival("a")) is True
     assert count(postgresql) == 2

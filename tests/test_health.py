@@ -18,7 +18,7 @@ from app.bridge import bridge_of
 from app.config.settings import Settings
 from app.database.engine import open_database
 from app.database.schema import upgrade
-from app.monitoring import stats_cache as census_taker
+from app.monitoring import stats_cache
 from app.outbox.messages import Message
 from app.outbox.store import Store
 from tests.bridge_process import ROOT
@@ -194,7 +194,7 @@ def locked_file(path: str) -> Iterator[URL]:
 def test_a_database_that_does_not_answer_holds_nobody_up(
     settings: Settings, kind: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(census_taker, "PATIENCE", 0.3)
+    monkeypatch.setattr(stats_cache, "PATIENCE", 0.3)
     with mute_server() if kind == "mute" else locked_file(tmp_path) as url:
         client = create_app(replace(settings, database_url=url)).test_client()
         began = time.monotonic()
@@ -271,7 +271,7 @@ SECRET = "a-token-for-the-figures"
 
 
 @pytest.mark.parametrize(
-    ("how", "status"),
+    ("kwargs", "status"),
     [
         ({}, 401),
         ({"query_string": {"token": "a-token-of-somebody"}}, 401),
@@ -281,6 +281,6 @@ SECRET = "a-token-for-the-figures"
     ],
 )
 def test_figures_ask_for_their_token_if_there_is_one(
-    ask: Ask, how: dict[str, Any], status: int
+    ask: Ask, kwargs: dict[str, Any], status: int
 ) -> None:
-    assert ask(metrics_token=SECRET).get("/metrics", **how).status_code == status
+    assert ask(metrics_token=SECRET).get("/metrics", **kwargs).status_code == status

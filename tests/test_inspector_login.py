@@ -48,12 +48,12 @@ def client(settings: Settings) -> FlaskClient:
     return app_with(settings).test_client()
 
 
-def csrf_of(client: FlaskClient, **how: Any) -> str:
-    return csrf_on(client, "/login", **how)
+def csrf_of(client: FlaskClient, **kwargs: Any) -> str:
+    return csrf_on(client, "/login", **kwargs)
 
 
-def csrf_on(client: FlaskClient, path: str, **how: Any) -> str:
-    page = client.get(path, **how).text
+def csrf_on(client: FlaskClient, path: str, **kwargs: Any) -> str:
+    page = client.get(path, **kwargs).text
     found = re.search(r'name="csrf_token" value="([^"]+)"', page)
     assert found, page
     return found[1]

@@ -14,7 +14,7 @@ NOW = 1_762_076_000.0
 DAY = 86_400.0
 
 
-def event(state: Any, **how: Any) -> Event:
+def event(state: Any, **kwargs: Any) -> Event:
     told: dict[str, Any] = {
         "id": 1,
         "message_id": "drip-1",
@@ -32,7 +32,7 @@ def event(state: Any, **how: Any) -> Event:
         "raw": b"",
         "history": None,
     }
-    return Event(**{**told, **how})
+    return Event(**{**told, **kwargs})
 
 
 def test_an_event_that_is_due_goes_out_next() -> None:

@@ -6,9 +6,9 @@ from urllib.parse import quote
 
 import pytest
 
-from app.outbox.address_matcher import Mention
+from app.outbox.address_matcher import AddressMatcher
 
-ANA = Mention("Ana@Example.com")
+ANA = AddressMatcher("Ana@Example.com")
 
 LINK = "https://shop.example/?to=" + quote("ana@example.com", safe="")
 
@@ -81,7 +81,7 @@ def test_another_address_is_not(kept: str | bytes | None) -> None:
     ["müller@exämple.de", "o'hara+x%y@example.com", "a.b*c@[127.0.0.1]", "😀@example.com"],
 )
 def test_any_address_is_found_in_json_and_in_a_link(address: str) -> None:
-    mention = Mention(address)
+    mention = AddressMatcher(address)
     assert mention.is_in(json.dumps({"email": address.upper()}))
     assert mention.is_in(json.dumps({"url": f"https://e.example/{quote(address, safe='')}"}))
     assert mention.is_in(json.dumps([f"<{address}>"], ensure_ascii=False).encode())

@@ -25,7 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.engine import make_url
 
 from app.bridge import bridge_of
-from app.delivery.worker import Delivery
+from app.delivery.worker import DeliveryWorker
 from app.drip_to_segment.mapping import COLLECTIONS
 from app.errors import SendError
 from app.monitoring import metrics
@@ -144,7 +144,7 @@ def test_batches_are_counted_by_what_the_answer_meant(
     for error in (None, ValueError("fault"), *(kind("HTTP 999") for kind in kinds)):
         accepted = OPENED.replace(b'"d1"', f'"{error!r}"'.encode())
         post(client, accepted)
-        Delivery(store, Destination(error), clock=partial(float, next(moments))).deliver_due()
+        DeliveryWorker(store, Destination(error), clock=partial(float, next(moments))).deliver_due()
     assert {result: grown("batches_total", result=result) for result in RESULTS.values()} == (
         dict.fromkeys(RESULTS.values(), 1.0)
     )
@@ -233,9 +233,9 @@ def test_what_alerts_are_about_is_there_before_it_happens(bridge: BridgeProcess)
         ("batches", "result", RESULTS.values()),
         ("events_settled", "outcome", ("sent", "later", "dead", "released")),
     ):
-        more = {"collection": ""} if name == "webhooks" else {}
+        kwargs = {"collection": ""} if name == "webhooks" else {}
         for value in values:
-            labels = frozenset({label: value, **more}.items())
+            labels = frozenset({label: value, **kwargs}.items())
             assert served[f"bridge_{name}_total", labels] == 0
 
 

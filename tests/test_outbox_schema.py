@@ -22,7 +22,7 @@ from app.database import schema
 from app.database.engine import open_database
 from app.database.schema import check_schema, make_ready, upgrade
 from app.database.tables import metadata
-from app.errors import CannotStart
+from app.errors import ConfigError
 from app.outbox.group_commit import GroupCommit
 from app.outbox.messages import Message
 from app.outbox.store import Store
@@ -48,7 +48,7 @@ def test_an_empty_sqlite_file_is_made_ready_and_an_empty_postgresql_is_not(empty
     if is_sqlite(empty):
         make_ready(empty)
     else:
-        with pytest.raises(CannotStart, match=r"not there yet.* Run: flask --app wsgi db upgrade$"):
+        with pytest.raises(ConfigError, match=r"not there yet.* Run: flask --app wsgi db upgrade$"):
             make_ready(empty)
         upgrade(empty)
 
@@ -69,7 +69,7 @@ def test_a_newer_versions_schema_is_refused_with_what_to_do(engine: Engine) -> N
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
-    with pytest.raises(CannotStart) as caught:
+    with pytest.raises(ConfigError) as caught:
         make_ready(engine)
 
     assert "9999" in str(caught.value)
@@ -87,7 +87,7 @@ def test_a_database_that_cannot_keep_every_letter_is_refused(postgres: str, enco
     engine = open_database(make_url(postgres).set(drivername="postgresql+psycopg", database=name))
 
     for bring_up in (upgrade, make_ready):
-        with pytest.raises(CannotStart, match=rf"DATABASE_URL: .*{encoding}.*ENCODING 'UTF8'"):
+        with pytest.raises(ConfigError, match=rf"DATABASE_URL: .*{encoding}.*ENCODING 'UTF8'"):
             bring_up(engine)
     engine.dispose()
 
@@ -303,7 +303,7 @@ def test_a_file_of_an_older_version_is_left_to_who_may_upgrade_it(tmp_path: Path
     bring_to(engine, *BEFORE_BODIES)
 
     make_ready(engine, may_upgrade=False)
-    with pytest.raises(CannotStart):
+    with pytest.raises(ConfigError):
         check_schema(engine)
 
     assert GroupCommit(Store(engine)).put(ARRIVAL)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.drip_to_segment.schema import DripEvent, body_to_event
-from app.errors import NotAnEmailEvent, Unreadable
+from app.errors import InvalidPayload, UnsupportedEvent
 
 OPENED: dict[str, Any] = {
     "event": "subscriber.opened_email",
@@ -49,7 +49,7 @@ def with_value(old: bytes, new: bytes) -> bytes:
 
 
 def errors_of(body: bytes) -> dict[str, list[str]]:
-    with pytest.raises(Unreadable) as unreadable:
+    with pytest.raises(InvalidPayload) as unreadable:
         body_to_event(body)
     return {path: list(messages) for path, messages in unreadable.value.errors.items()}
 
@@ -187,7 +187,7 @@ def test_json_that_is_no_object_is_unreadable(value: bytes) -> None:
 
 @pytest.mark.parametrize("name", NOT_EMAIL_EVENTS)
 def test_drips_other_events_are_not_email_events(name: str) -> None:
-    with pytest.raises(NotAnEmailEvent) as ignored:
+    with pytest.raises(UnsupportedEvent) as ignored:
         body_to_event(json.dumps({"event": f"subscriber.{name}"}).encode())
     assert ignored.value.event == f"subscriber.{name}"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from app.drip_to_segment import destination as module
-from app.drip_to_segment.destination import Segment
-from app.errors import BatchRefused, Forbidden, KeyRefused, SendError, TryAgain
+from app.drip_to_segment.destination import SegmentDestination
+from app.errors import BatchRejected, Forbidden, InvalidKey, RetryableError, SendError
 from app.logs import configure_logs
 from tests.fake_segment import FakeSegment, Reply
 
@@ -27,8 +27,8 @@ PAYLOADS = [
 
 
 @pytest.fixture
-def destination(segment: FakeSegment) -> Segment:
-    return Segment(segment.url, KEY, {})
+def destination(segment: FakeSegment) -> SegmentDestination:
+    return SegmentDestination(segment.url, KEY, {})
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WHOLE_EXCHANGE", 0.4)
 
 
-def error_of(destination: Segment) -> SendError:
+def error_of(destination: SegmentDestination) -> SendError:
     with pytest.raises(SendError) as caught:
         destination.send(KEY, PAYLOADS)
     return caught.value
@@ -49,7 +49,7 @@ def sent_at(body: bytes) -> datetime:
 
 
 def test_the_request_is_the_one_that_segment_documents(
-    destination: Segment, segment: FakeSegment
+    destination: SegmentDestination, segment: FakeSegment
 ) -> None:
     before = datetime.now(UTC)
     destination.send(KEY, PAYLOADS)
@@ -67,22 +67,22 @@ def test_the_request_is_the_one_that_segment_documents(
 
 
 def test_the_calls_go_out_byte_for_byte_as_they_were_kept(
-    destination: Segment, segment: FakeSegment
+    destination: SegmentDestination, segment: FakeSegment
 ) -> None:
     destination.send(KEY, PAYLOADS)
     assert ", ".join(PAYLOADS).encode() in segment.batches[0].body
 
 
 def test_an_envelope_that_the_sdk_makes_otherwise_is_not_sent(
-    destination: Segment, segment: FakeSegment, monkeypatch: pytest.MonkeyPatch
+    destination: SegmentDestination, segment: FakeSegment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.drip_to_segment.destination._NO_CALLS", '"batch":[]')
-    assert isinstance(error_of(destination), TryAgain)
+    assert isinstance(error_of(destination), RetryableError)
     assert segment.visits == []
 
 
 def test_each_attempt_is_stamped_with_its_own_time(
-    destination: Segment, segment: FakeSegment
+    destination: SegmentDestination, segment: FakeSegment
 ) -> None:
     segment.behave = lambda _: Reply(503)
     error_of(destination)
@@ -93,7 +93,10 @@ def test_each_attempt_is_stamped_with_its_own_time(
 
 
 def test_a_netrc_file_does_not_replace_the_write_key(
-    destination: Segment, segment: FakeSegment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    destination: SegmentDestination,
+    segment: FakeSegment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "netrc").write_text("default login bo password of-another-service")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
@@ -106,16 +109,18 @@ def test_a_netrc_file_does_not_replace_the_write_key(
     ("account", "key"), [("4417", "own"), ("5150", "default"), ("", "default")]
 )
 def test_an_account_without_a_key_of_its_own_gets_the_default(account: str, key: str) -> None:
-    assert Segment("http://127.0.0.1:9", "default", {"4417": "own"}).key_for(account) == key
+    assert (
+        SegmentDestination("http://127.0.0.1:9", "default", {"4417": "own"}).key_for(account) == key
+    )
 
 
 @pytest.mark.parametrize(("account", "key"), [("4417", "own"), ("5150", None), ("", None)])
 def test_an_account_that_no_key_fits_gets_none(account: str, key: str | None) -> None:
-    assert Segment("http://127.0.0.1:9", None, {"4417": "own"}).key_for(account) == key
+    assert SegmentDestination("http://127.0.0.1:9", None, {"4417": "own"}).key_for(account) == key
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-def test_2xx_is_sent(destination: Segment, segment: FakeSegment, status: int) -> None:
+def test_2xx_is_sent(destination: SegmentDestination, segment: FakeSegment, status: int) -> None:
     segment.behave = lambda _: Reply(status, body=b"")
     destination.send(KEY, PAYLOADS)
     assert segment.message_ids() == ["drip-0", "drip-1"]
@@ -124,14 +129,17 @@ def test_2xx_is_sent(destination: Segment, segment: FakeSegment, status: int) ->
 @pytest.mark.parametrize(
     ("kind", "statuses"),
     [
-        (TryAgain, (408, 425, 429, 460, 500, 502, 503, 504, 507, 511, 520, 599)),
-        (BatchRefused, (400, 413, 422)),
-        (KeyRefused, (300, 304, 401, 404, 407, 501, 505)),
+        (RetryableError, (408, 425, 429, 460, 500, 502, 503, 504, 507, 511, 520, 599)),
+        (BatchRejected, (400, 413, 422)),
+        (InvalidKey, (300, 304, 401, 404, 407, 501, 505)),
         (Forbidden, (402, 403, 405, 406, 409, 410, 418, 451)),
     ],
 )
 def test_every_other_status_says_what_to_do(
-    destination: Segment, segment: FakeSegment, kind: type[SendError], statuses: tuple[int, ...]
+    destination: SegmentDestination,
+    segment: FakeSegment,
+    kind: type[SendError],
+    statuses: tuple[int, ...],
 ) -> None:
     for status in statuses:
         segment.behave = lambda _, status=status: Reply(status, body=b"")  # type: ignore[misc]
@@ -144,7 +152,7 @@ def test_every_other_status_says_what_to_do(
     ("status", "setting"), [(401, "SEGMENT_WRITE_KEY"), (403, "SEGMENT_WRITE_KEY")]
 )
 def test_a_refused_key_says_which_setting_to_check(
-    destination: Segment, segment: FakeSegment, status: int, setting: str
+    destination: SegmentDestination, segment: FakeSegment, status: int, setting: str
 ) -> None:
     segment.behave = lambda _: Reply(status)
     assert setting in str(error_of(destination))
@@ -153,13 +161,13 @@ def test_a_refused_key_says_which_setting_to_check(
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("to", ["{url}/welcome", "/welcome", "http://127.0.0.1:9/", ""])
 def test_no_redirect_is_followed(
-    destination: Segment, segment: FakeSegment, status: int, to: str
+    destination: SegmentDestination, segment: FakeSegment, status: int, to: str
 ) -> None:
     location = to.format(url=segment.url)
     segment.behave = lambda _: Reply(status, headers={"Location": location})
 
     error = error_of(destination)
-    assert isinstance(error, KeyRefused)
+    assert isinstance(error, InvalidKey)
     assert "SEGMENT_HOST" in str(error)
     assert segment.visits == ["POST /v1/batch"]
 
@@ -184,7 +192,7 @@ def test_no_redirect_is_followed(
 )
 @pytest.mark.parametrize("status", [429, 503])
 def test_the_wait_that_segment_asks_for_is_read(
-    destination: Segment,
+    destination: SegmentDestination,
     segment: FakeSegment,
     status: int,
     headers: Mapping[str, str],
@@ -192,23 +200,25 @@ def test_the_wait_that_segment_asks_for_is_read(
 ) -> None:
     segment.behave = lambda _: Reply(status, headers=headers)
     error = error_of(destination)
-    assert isinstance(error, TryAgain)
+    assert isinstance(error, RetryableError)
     assert error.asked == asked
 
 
-def test_a_date_to_wait_for_is_read(destination: Segment, segment: FakeSegment) -> None:
+def test_a_date_to_wait_for_is_read(destination: SegmentDestination, segment: FakeSegment) -> None:
     in_90_seconds = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
     segment.behave = lambda _: Reply(429, headers={"Retry-After": in_90_seconds})
     error = error_of(destination)
-    assert isinstance(error, TryAgain)
+    assert isinstance(error, RetryableError)
     assert error.asked is not None
     assert 85 < error.asked <= 90
 
 
-def test_a_wait_beyond_reason_is_a_long_wait(destination: Segment, segment: FakeSegment) -> None:
+def test_a_wait_beyond_reason_is_a_long_wait(
+    destination: SegmentDestination, segment: FakeSegment
+) -> None:
     segment.behave = lambda _: Reply(429, headers={"Retry-After": "9" * 400})
     error = error_of(destination)
-    assert isinstance(error, TryAgain)
+    assert isinstance(error, RetryableError)
     assert error.asked is not None
     assert error.asked >= 3600
 
@@ -257,11 +267,11 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
 @pytest.mark.usefixtures("impatient")
 def test_without_a_whole_answer_the_batch_is_tried_again_and_the_next_goes_through(
-    destination: Segment, segment: FakeSegment, reply: Reply
+    destination: SegmentDestination, segment: FakeSegment, reply: Reply
 ) -> None:
     segment.behave = lambda _: reply
     started = time.monotonic()
-    assert type(error_of(destination)) is TryAgain
+    assert type(error_of(destination)) is RetryableError
     assert time.monotonic() - started < 1.0
 
     segment.behave = lambda _: Reply()
@@ -271,25 +281,25 @@ def test_without_a_whole_answer_the_batch_is_tried_again_and_the_next_goes_throu
 
 
 def test_a_silent_answer_is_not_waited_for_to_the_end_of_the_exchange(
-    destination: Segment, segment: FakeSegment, monkeypatch: pytest.MonkeyPatch
+    destination: SegmentDestination, segment: FakeSegment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "READ_TIMEOUT", 0.1)
     segment.behave = lambda _: Reply(hang=2)
     started = time.monotonic()
-    assert type(error_of(destination)) is TryAgain
+    assert type(error_of(destination)) is RetryableError
     assert time.monotonic() - started < 1.0
 
 
 def test_a_refused_connection_is_tried_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    assert type(error_of(Segment(f"http://127.0.0.1:{port}", KEY, {}))) is TryAgain
+    assert type(error_of(SegmentDestination(f"http://127.0.0.1:{port}", KEY, {}))) is RetryableError
 
 
 @pytest.mark.parametrize("kind", ["error in JSON", "text", "our own request, quoted"])
 @pytest.mark.parametrize("status", [302, 400, 401, 503])
 def test_segments_words_are_kept_without_the_write_key(
-    destination: Segment, segment: FakeSegment, status: int, kind: str
+    destination: SegmentDestination, segment: FakeSegment, status: int, kind: str
 ) -> None:
     # in the text, the cut at 500 characters falls inside the key
     bodies = {
@@ -306,7 +316,7 @@ def test_segments_words_are_kept_without_the_write_key(
     assert len(error.words) <= 500
 
 
-def test_segments_own_words_are_kept(destination: Segment, segment: FakeSegment) -> None:
+def test_segments_own_words_are_kept(destination: SegmentDestination, segment: FakeSegment) -> None:
     segment.behave = lambda _: Reply(400, body=b'{"code": "invalid", "message": "no event name"}')
     assert error_of(destination).words == "invalid: no event name"
 
@@ -326,7 +336,7 @@ def every_line(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFi
 
 
 def test_no_log_line_holds_a_write_key_or_an_event(
-    destination: Segment, segment: FakeSegment, every_line: pytest.LogCaptureFixture
+    destination: SegmentDestination, segment: FakeSegment, every_line: pytest.LogCaptureFixture
 ) -> None:
     logging.getLogger("somebody else's").debug("seen")
     segment.behave = lambda batch: Reply(body=batch.body)

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from app.config.settings import Settings, environ_to_settings, load_settings, local_secret
-from app.errors import CannotStart
+from app.errors import ConfigError
 from tests.bridge_process import ROOT
 
 TOKEN = "sixteen-letters!"
@@ -28,7 +28,7 @@ def read(**environ: str) -> Settings:
 
 def faults(environ: Mapping[str, str]) -> dict[str, str]:
     """Variable → the line that tells what is wrong with it."""
-    with pytest.raises(CannotStart) as caught:
+    with pytest.raises(ConfigError) as caught:
         environ_to_settings(environ)
     title, *lines = str(caught.value).splitlines()
     assert title == "The bridge cannot start with these settings:"
@@ -450,7 +450,7 @@ def test_a_platform_needs_a_token(variable: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(variable, "5000")
     monkeypatch.setenv("DATABASE_URL", POSTGRES)
 
-    with pytest.raises(CannotStart, match=r"DRIP_WEBHOOK_TOKEN is required .*DYNO or PORT"):
+    with pytest.raises(ConfigError, match=r"DRIP_WEBHOOK_TOKEN is required .*DYNO or PORT"):
         load_settings()
 
     assert not Path("bridge.token").exists()
@@ -514,14 +514,14 @@ def test_the_local_secrets_are_made_once_and_are_their_owners_alone() -> None:
 def test_a_secret_that_cannot_be_read_is_told_with_its_file(file: str) -> None:
     Path(file).mkdir()
 
-    with pytest.raises(CannotStart, match=f"{file} cannot be read.*: Is a directory"):
+    with pytest.raises(ConfigError, match=f"{file} cannot be read.*: Is a directory"):
         load_settings()
 
 
 def test_a_secret_that_is_not_text_is_told_with_its_file() -> None:
     Path("bridge.token").write_bytes("a-token-of-windows".encode("utf-16"))
 
-    with pytest.raises(CannotStart, match=r"DRIP_WEBHOOK_TOKEN is not set.*it is not text"):
+    with pytest.raises(ConfigError, match=r"DRIP_WEBHOOK_TOKEN is not set.*it is not text"):
         load_settings()
 
 
@@ -531,7 +531,7 @@ def test_a_folder_in_which_no_secret_can_be_kept_is_told(tmp_path: Path) -> None
     os.chdir(gone)
     gone.rmdir()
 
-    with pytest.raises(CannotStart, match="set DRIP_WEBHOOK_TOKEN"):
+    with pytest.raises(ConfigError, match="set DRIP_WEBHOOK_TOKEN"):
         load_settings()
 
 
@@ -568,7 +568,7 @@ def test_each_bridge_makes_up_a_token_of_its_own(tmp_path: Path) -> None:
 def test_an_empty_file_is_no_secret(file: str, variable: str) -> None:
     Path(file).touch()
 
-    with pytest.raises(CannotStart, match=variable):
+    with pytest.raises(ConfigError, match=variable):
         load_settings()
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from app.inspector.masking import mask
-from app.outbox.address_matcher import Mention
+from app.outbox.address_matcher import AddressMatcher
 from app.outbox.spellings import readings
 
 ANA = "ana.münch@münchen.example"
@@ -86,17 +86,17 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 def test_an_address_is_hidden_and_erased_in_every_spelling(name: str, address: str) -> None:
     spelt = SPELLINGS[name](ANA)
     for text in (spelt, f"to <{spelt}>, bo"):
-        mention, shown = Mention(address), mask(text)
+        mention, shown = AddressMatcher(address), mask(text)
         assert mention.is_in(text)
         assert mention.is_in(text.encode())
         assert not mention.is_in(shown)
         assert not any("nch" in reading.text.casefold() for reading in readings(shown)), shown
-        assert Mention(SPELLINGS["full width at"](address)).is_in(text)
+        assert AddressMatcher(SPELLINGS["full width at"](address)).is_in(text)
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-be", "utf-32-le"])
 def test_a_body_may_be_in_another_encoding(encoding: str) -> None:
-    assert Mention(ANA).is_in(f'{{"to": "{ANA}"}}'.encode(encoding))
+    assert AddressMatcher(ANA).is_in(f'{{"to": "{ANA}"}}'.encode(encoding))
 
 
 @pytest.mark.parametrize("other", ["hanna", "x.ana", "x-ana", "x+ana", "x_ana", "o'ana", "ñana"])
@@ -105,11 +105,11 @@ def test_another_address_is_not_erased_in_any_spelling(name: str, other: str) ->
     if name == "quoted":
         return  # a quote ends what is before it
     spelt = SPELLINGS[name](f"{other}@münchen.example")
-    assert not Mention("ana@münchen.example").is_in(f"<{spelt}>"), spelt
-    assert Mention(f"{other}@münchen.example").is_in(f"<{spelt}>")
+    assert not AddressMatcher("ana@münchen.example").is_in(f"<{spelt}>"), spelt
+    assert AddressMatcher(f"{other}@münchen.example").is_in(f"<{spelt}>")
 
 
 def test_a_blank_of_a_form_is_no_part_of_an_address() -> None:
-    assert Mention("ana@example.com").is_in("?text=to+ana%40example.com")
-    assert not Mention("ana@example.com").is_in("?text=jo%2Bana%40example.com&x=a+b")
-    assert not Mention("ana@example.com").is_in("jo+ana@example.com ?x=%40+%40")
+    assert AddressMatcher("ana@example.com").is_in("?text=to+ana%40example.com")
+    assert not AddressMatcher("ana@example.com").is_in("?text=jo%2Bana%40example.com&x=a+b")
+    assert not AddressMatcher("ana@example.com").is_in("jo+ana@example.com ?x=%40+%40")

@@ -43,11 +43,11 @@ sys.modules["pysqlite3"] = None
 sqlite3.dbapi2.sqlite_version_info = {version}
 sqlite3.dbapi2.sqlite_version = ".".join(map(str, {version}))
 from sqlalchemy.engine import make_url
-from app.errors import CannotStart
+from app.errors import ConfigError
 from app.database.engine import open_database
 try:
     open_database(make_url({url!r})).connect()
-except CannotStart as error:
+except ConfigError as error:
     print(error)
 """
 

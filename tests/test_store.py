@@ -25,19 +25,19 @@ ROOMY = 475_000
 Settle = Callable[[Store, Lease], object]
 
 
-def arrival(name: str, **how: Any) -> Message:
+def arrival(name: str, **kwargs: Any) -> Message:
     told: dict[str, Any] = {
         "account": ACCOUNT,
         "payload": PAYLOAD,
         "raw": name.encode(),
         "received_at": NOW,
     }
-    return Message(name, **{**told, **how})
+    return Message(name, **{**told, **kwargs})
 
 
-def arrivals(count: int, **how: Any) -> list[Message]:
+def arrivals(count: int, **kwargs: Any) -> list[Message]:
     """Received one a second, the last one now."""
-    return [arrival(f"m{n}", received_at=NOW - count + 1 + n, **how) for n in range(count)]
+    return [arrival(f"m{n}", received_at=NOW - count + 1 + n, **kwargs) for n in range(count)]
 
 
 def claim(store: Store, account: str = ACCOUNT, now: float = NOW, **limits: int) -> Lease:

@@ -12,7 +12,7 @@ import pytest
 
 from app.drip_to_segment.schema import DripEvent
 from app.drip_to_segment.track import event_to_message, message_id
-from app.errors import Unreadable
+from app.errors import InvalidPayload
 from tests.bridge_process import ROOT
 
 LIMIT = 32 * 1024
@@ -52,7 +52,7 @@ def id_of(received_at: float = 0.0, **changes: Any) -> str:
 
 
 def errors_of(event: DripEvent) -> dict[str, list[str]]:
-    with pytest.raises(Unreadable) as unreadable:
+    with pytest.raises(InvalidPayload) as unreadable:
         event_to_message(event, b"", 0.0)
     return {path: list(messages) for path, messages in unreadable.value.errors.items()}
 
@@ -187,7 +187,7 @@ def test_a_call_is_measured_as_it_is_sent_and_refused_over_the_limit(
 
 def test_the_error_of_an_oversize_call_quotes_nothing_of_it() -> None:
     event = with_properties(email_subject="canary " * 10_000)
-    with pytest.raises(Unreadable) as unreadable:
+    with pytest.raises(InvalidPayload) as unreadable:
         event_to_message(event, b"", 0.0)
     told = "".join(traceback.format_exception(unreadable.value))
     assert "canary" not in told

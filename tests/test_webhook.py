@@ -25,7 +25,7 @@ from app.config.settings import Settings
 from app.database.engine import BUSY_SECONDS
 from app.database.schema import upgrade
 from app.database.tables import events, whole
-from app.monitoring.checks import census_to_troubles
+from app.monitoring.checks import failed_checks
 from tests.bridge_process import ROOT
 from tests.conftest import TOKEN, Said
 from tests.support.builders import payload_of, translated
@@ -111,9 +111,9 @@ SAID_TO: dict[str, tuple[bytes, str]] = {
 }
 
 
-def post(client: FlaskClient, body: bytes, token: str = TOKEN, **how: Any) -> TestResponse:
-    how.setdefault("query_string", {"token": token})
-    return client.post("/webhooks/drip", data=body, **how)
+def post(client: FlaskClient, body: bytes, token: str = TOKEN, **kwargs: Any) -> TestResponse:
+    kwargs.setdefault("query_string", {"token": token})
+    return client.post("/webhooks/drip", data=body, **kwargs)
 
 
 def rows_of(app: Flask) -> list[Row[Any]]:
@@ -234,10 +234,10 @@ def test_a_full_quarantine_takes_no_more_and_events_go_on(
     assert len(rows_of(app)) == 3
 
     bridge = bridge_of(app)
-    assert "Quarantine has its" in str(census_to_troubles(bridge.census.latest(), time.time()))
+    assert "Quarantine has its" in str(failed_checks(bridge.stats.latest(), time.time()))
     with bridge.store.engine.begin() as connection:
         connection.execute(delete(events).where(events.c.state == "quarantined"))
-    bridge.census._take()  # noqa: SLF001 - as it does by itself, later
+    bridge.stats._take()  # noqa: SLF001 - as it does by itself, later
     assert post(client, b"x").get_json()["status"] == "quarantined"
 
 
@@ -349,7 +349,7 @@ def test_what_cannot_be_read_is_quarantined_on_each_engine(app_on_each_engine: F
 
 
 @pytest.mark.parametrize(
-    "how",
+    "kwargs",
     [
         {"query_string": ""},
         {"query_string": "token="},
@@ -368,9 +368,9 @@ def test_what_cannot_be_read_is_quarantined_on_each_engine(app_on_each_engine: F
 )
 @pytest.mark.parametrize("body", [OPENED, b"not json"], ids=["event", "not json"])
 def test_without_the_token_nothing_is_kept(
-    how: Mapping[str, Any], body: bytes, app: Flask, client: FlaskClient
+    kwargs: Mapping[str, Any], body: bytes, app: Flask, client: FlaskClient
 ) -> None:
-    response = post(client, body, **how)
+    response = post(client, body, **kwargs)
     assert response.status_code == 401
     assert response.get_json() == {"status": "refused", "error": "Token missing or wrong."}
     assert response.headers["WWW-Authenticate"].startswith("Basic ")

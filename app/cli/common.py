@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.bridge import Bridge, bridge_of, check_database
 from app.database.engine import describe
-from app.errors import CannotStart
+from app.errors import ConfigError
 
 FULL = ("disk is full", "No space left")
 """In the words of either engine."""
@@ -21,7 +21,7 @@ def checked_database() -> Iterator[Bridge]:
     try:
         check_database(bridge.settings)
         yield bridge
-    except CannotStart as error:
+    except ConfigError as error:
         raise click.ClickException(str(error)) from None
     except SQLAlchemyError as error:
         raise click.ClickException(f"DATABASE_URL: {_to_words(error)}") from None

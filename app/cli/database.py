@@ -7,7 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.bridge import bridge_of
 from app.database.engine import describe
 from app.database.schema import upgrade
-from app.errors import CannotStart
+from app.errors import ConfigError
 
 
 @click.group("db")
@@ -21,7 +21,7 @@ def upgrade_database() -> None:
     """Bring the database to this version's schema."""
     try:
         upgrade(bridge_of().store.engine)
-    except CannotStart as error:
+    except ConfigError as error:
         raise click.ClickException(str(error)) from None
     except SQLAlchemyError as error:
         raise click.ClickException(f"DATABASE_URL: {describe(error)}") from None

@@ -10,7 +10,7 @@ from flask.cli import with_appcontext
 
 from app.bridge import Bridge
 from app.cli.common import checked_database
-from app.delivery.worker import Delivery
+from app.delivery.worker import DeliveryWorker
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -36,7 +36,7 @@ def deliver(once: bool, until_end_of_input: bool) -> None:
             _deliver_until_told(bridge)
 
 
-def _deliver_once(delivery: Delivery) -> None:
+def _deliver_once(delivery: DeliveryWorker) -> None:
     delivery.drain()
     found = ", ".join(f"{count} {outcome}" for outcome, count in delivery.outcomes.items())
     click.echo(found or "Nothing was due.")
@@ -44,7 +44,7 @@ def _deliver_once(delivery: Delivery) -> None:
         raise SystemExit(1)
 
 
-def _wait_for_end(delivery: Delivery) -> None:
+def _wait_for_end(delivery: DeliveryWorker) -> None:
     # not through Python's buffer, whose lock would be held when the process ends
     while os.read(sys.stdin.fileno(), 1024):
         pass

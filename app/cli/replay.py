@@ -18,7 +18,7 @@ from flask.cli import with_appcontext
 from app.bridge import bridge_of, check_database
 from app.drip_to_segment import webhook
 from app.drip_to_segment.translate import translate
-from app.errors import CannotStart
+from app.errors import ConfigError
 from app.outbox.messages import Ignored
 
 STANDARD_INPUT = "-"
@@ -78,7 +78,7 @@ def _poster() -> Callable[[bytes], Answer]:
     settings = bridge_of().settings
     try:
         check_database(settings)
-    except CannotStart as error:
+    except ConfigError as error:
         raise click.ClickException(str(error)) from None
     client = current_app.test_client()
     secret = ("", settings.webhook_tokens[0])

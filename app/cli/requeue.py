@@ -7,7 +7,7 @@ import click
 from flask.cli import with_appcontext
 
 from app.cli.common import checked_database
-from app.outbox.batches import in_steps
+from app.outbox.batches import in_batches
 from app.outbox.requeue import (
     FORGOTTEN_AFTER,
     WORDS,
@@ -48,7 +48,7 @@ def _requeue_dead(requeue: Requeue, now: float, yes: bool) -> None:
     if old := requeue.count("dead", received_before=now - FORGOTTEN_AFTER):
         _warn(old)
     _ask(yes)
-    requeued = sum(in_steps(lambda: requeue.requeue_some_dead(now)))
+    requeued = sum(in_batches(lambda: requeue.requeue_some_dead(now)))
     click.echo(f"{_events(requeued)}: {WORDS['requeued']}.")
 
 

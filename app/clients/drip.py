@@ -172,9 +172,9 @@ class Drip:
 class _Id(fields.String):
     """A number or text, and part of a URL: with no slash and no dot."""
 
-    def _deserialize(self, value: Any, *rest: Any, **more: Any) -> str:
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         text = str(value) if isinstance(value, int) else value
-        found: str = super()._deserialize(text, *rest, **more)
+        found: str = super()._deserialize(text, *args, **kwargs)
         validate.Regexp(r"[\w-]+\Z", re.ASCII)(found)
         return found
 

@@ -88,8 +88,8 @@ class _WatchedAdapter(HTTPAdapter):
         self._pools = pools
         self.poolmanager.pool_classes_by_scheme = pools
 
-    def proxy_manager_for(self, *proxy: Any, **how: Any) -> Any:
-        manager = super().proxy_manager_for(*proxy, **how)
+    def proxy_manager_for(self, *proxy: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*proxy, **kwargs)
         manager.pool_classes_by_scheme = self._pools
         return manager
 
@@ -184,9 +184,9 @@ class DeadlineSession(Session):
                 base.connect(connection)
                 show(connection)
 
-            def request(connection: HTTPConnection, *what: Any, **how: Any) -> None:
+            def request(connection: HTTPConnection, *what: Any, **kwargs: Any) -> None:
                 show(connection)
-                base.request(connection, *what, **how)
+                base.request(connection, *what, **kwargs)
 
             def getresponse(connection: HTTPConnection) -> Any:
                 show(connection)

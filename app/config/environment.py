@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from dotenv import dotenv_values, find_dotenv
 from flask.cli import ScriptInfo, run_command
 
-from app.errors import CannotStart
+from app.errors import ConfigError
 
 ENV_FILE = ".env"
 
@@ -41,7 +41,7 @@ def read_environment(own: Collection[str]) -> Environment:
     """The file is read anew each time. What it says of variables that are not the bridge's `own`,
     such as HTTPS_PROXY, becomes part of the process's environment, as libraries look for it there.
 
-    Raises `CannotStart` if the file cannot be read, or Flask has read another.
+    Raises `ConfigError` if the file cannot be read, or Flask has read another.
     """
     _undo_flasks_reading()
     file = _said(_read(Path(ENV_FILE)))
@@ -60,11 +60,11 @@ def _read(path: Path) -> Mapping[str, str | None]:
     except FileNotFoundError:
         return {}
     except UnicodeDecodeError:
-        raise CannotStart(f"{path.absolute()} is not in UTF-8. Save it as UTF-8.") from None
+        raise ConfigError(f"{path.absolute()} is not in UTF-8. Save it as UTF-8.") from None
     except OSError as error:
-        raise CannotStart(f"{path.absolute()} cannot be read: {error.strerror}.") from None
+        raise ConfigError(f"{path.absolute()} cannot be read: {error.strerror}.") from None
     if "\0" in text:  # UTF-16 without a mark
-        raise CannotStart(f"{path.absolute()} is not in UTF-8. Save it as UTF-8.")
+        raise ConfigError(f"{path.absolute()} is not in UTF-8. Save it as UTF-8.")
     return dotenv_values(stream=StringIO(text))
 
 
@@ -75,7 +75,7 @@ def _undo_flasks_reading() -> None:
     if context is None or script is None:
         return
     if context.find_root().get_parameter_source("env_file") not in (None, ParameterSource.DEFAULT):
-        raise CannotStart(
+        raise ConfigError(
             "flask --env-file is not for the bridge: gunicorn and the deliverer would not read "
             f"that file. Put its lines into the environment or {Path(ENV_FILE).absolute()}."
         )
@@ -91,7 +91,7 @@ def _undo_flasks_reading() -> None:
 def _forget(path: Path, added: Collection[str], *, is_run: bool) -> None:
     for name in dotenv_values(path).keys() & set(added):
         if is_run and name.startswith("FLASK_RUN_") and path.parent != Path.cwd():
-            raise CannotStart(
+            raise ConfigError(
                 f"flask run has taken {name} from {path}, which is another project's. "
                 "Set FLASK_SKIP_DOTENV=1."
             )

@@ -104,8 +104,8 @@ def _must_be_host(name: str) -> None:
 class Host(fields.Field[str]):
     """Scheme and host; whether http is private enough may be left to the caller."""
 
-    def __init__(self, *, may_be_http: bool = False, **how: Any) -> None:
-        super().__init__(**how)
+    def __init__(self, *, may_be_http: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self._may_be_http = may_be_http
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
@@ -174,8 +174,8 @@ class AccountTokens(fields.Field[dict[str, str]]):
 class Choice(fields.Field[str]):
     """One of a few words, in large letters or small."""
 
-    def __init__(self, *words: str, **how: Any) -> None:
-        super().__init__(**how)
+    def __init__(self, *words: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self._words = words
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
@@ -188,8 +188,8 @@ class Choice(fields.Field[str]):
 class Number(fields.Field[float]):
     """Of days or hours, and how many it must be at least."""
 
-    def __init__(self, least: float, **how: Any) -> None:
-        super().__init__(**how)
+    def __init__(self, least: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self._least = least
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> float:
@@ -205,8 +205,8 @@ class Number(fields.Field[float]):
 class Whole(fields.Field[int]):
     """A whole number, and its bounds."""
 
-    def __init__(self, least: int, most: int, **how: Any) -> None:
-        super().__init__(**how)
+    def __init__(self, least: int, most: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self._least, self._most = least, most
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> int:
@@ -219,8 +219,8 @@ class Whole(fields.Field[int]):
 class Secret(fields.Field[str]):
     """What goes into an HTTP header, and how long it must be at least."""
 
-    def __init__(self, shortest: int = 1, **how: Any) -> None:
-        super().__init__(**how)
+    def __init__(self, shortest: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self._shortest = shortest
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
@@ -265,9 +265,9 @@ class AccountId(fields.Field[str]):
 
 
 class YesNo(fields.Boolean):
-    def _deserialize(self, value: str, *rest: Any, **more: Any) -> bool:
+    def _deserialize(self, value: str, *args: Any, **kwargs: Any) -> bool:
         try:
-            return bool(super()._deserialize(value.strip().lower(), *rest, **more))
+            return bool(super()._deserialize(value.strip().lower(), *args, **kwargs))
         except ValidationError:
             raise ValidationError("must be true or false.") from None
 

@@ -34,7 +34,7 @@ from app.config.fields import (
     is_private,
 )
 from app.config.listening import DEFAULT_PORT, everywhere, on_this_machine
-from app.errors import CannotStart
+from app.errors import ConfigError
 
 TOKEN_FILE = "bridge.token"  # noqa: S105 - a file's name
 PASSWORD_FILE = "inspector.password"  # noqa: S105 - a file's name
@@ -106,7 +106,7 @@ class Settings:
 def load_settings() -> Settings:
     """Read the environment over `.env`; where no platform runs us, make up secrets and keep them.
 
-    Raises `CannotStart`, naming every variable at fault.
+    Raises `ConfigError`, naming every variable at fault.
     """
     environment = read_environment(KNOWN | PLATFORM)
     given = environment.all
@@ -135,17 +135,17 @@ def _make_up(given: dict[str, str], variable: str, path: Path) -> bool:
         problem = error.strerror or type(error).__name__
     else:
         return True
-    raise CannotStart(
+    raise ConfigError(
         f"{variable} is not set, and the one in {path} cannot be read, or made up and "
         f"kept there: {problem}. Mend that, or set {variable}."
     )
 
 
 def _must_keep_its_log(database: URL) -> None:
-    """Raises `CannotStart` for an SQLite file without a folder that lasts as long as itself."""
+    """Raises `ConfigError` for an SQLite file without a folder that lasts as long as itself."""
     file = database.database or ""
     if database.drivername == "sqlite" and os.path.ismount(file):
-        raise CannotStart(
+        raise ConfigError(
             f"DATABASE_URL names a file that is mounted alone. Its newest events are in "
             f"{Path(file).name}-wal beside it, and would be lost with the container. Mount the "
             "folder of the file."
@@ -153,11 +153,11 @@ def _must_keep_its_log(database: URL) -> None:
 
 
 def environ_to_settings(environ: Mapping[str, str]) -> Settings:
-    """Raises `CannotStart`, naming every variable at fault with an example of a right one."""
+    """Raises `ConfigError`, naming every variable at fault with an example of a right one."""
     try:
         found = _Environ().load(dict(environ))
     except ValidationError as error:
-        raise CannotStart(_faults_to_text(error.messages_dict)) from None
+        raise ConfigError(_faults_to_text(error.messages_dict)) from None
     return Settings(
         database_url=found["DATABASE_URL"],
         webhook_tokens=found.get("DRIP_WEBHOOK_TOKEN", ()),

@@ -20,7 +20,7 @@ from sqlalchemy.exc import (
 )
 
 from app.database.postgresql import open_postgresql
-from app.errors import CannotStart
+from app.errors import ConfigError
 
 BUSY_SECONDS = 5
 """How long to wait for another process's SQLite write, or for PostgreSQL to answer at all."""
@@ -33,7 +33,7 @@ def open_database(url: URL, connections: int = 3) -> Engine:
     """An engine that has not connected yet, with at most so many connections to a PostgreSQL. What
     only reads asks it for AUTOCOMMIT.
 
-    Raises `CannotStart` if the only SQLite there is could corrupt the file.
+    Raises `ConfigError` if the only SQLite there is could corrupt the file.
     """
     if url.get_backend_name() == "sqlite":
         return _open_sqlite(url)
@@ -98,7 +98,7 @@ def resets_log_wrongly(version: tuple[int, int, int]) -> bool:
 def _open_sqlite(url: URL) -> Engine:
     driver = _sqlite_driver()
     if resets_log_wrongly(driver.sqlite_version_info):
-        raise CannotStart(
+        raise ConfigError(
             f"SQLite {driver.sqlite_version} can corrupt its file when two connections write. "
             "Install one without this bug (pip install pysqlite3, or SQLite 3.51.3 or newer), "
             "or set DATABASE_URL to a PostgreSQL."

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.database.engine import describe
 from app.database.tables import events, metadata
-from app.errors import CannotStart
+from app.errors import ConfigError
 from app.logs import get_logger
 
 log = get_logger(__name__)
@@ -38,7 +38,7 @@ def make_ready(engine: Engine, may_upgrade: bool = True) -> None:
     """Bring SQLite to this version's schema; see that PostgreSQL has it. If it may not upgrade, a
     file of an older version is left to who may: it takes a minute for a million events.
 
-    Raises `CannotStart` with what to do. An SQLite file has one bridge over it; a PostgreSQL may be
+    Raises `ConfigError` with what to do. An SQLite file has one bridge over it; a PostgreSQL may be
     serving an older version's processes at this moment, so its operator says when.
     """
     found = _revision(engine)
@@ -51,20 +51,20 @@ def make_ready(engine: Engine, may_upgrade: bool = True) -> None:
 
 
 def check_encoding(engine: Engine) -> None:
-    """Raises `CannotStart` if the database would refuse what some people are called."""
+    """Raises `ConfigError` if the database would refuse what some people are called."""
     if engine.dialect.name == "sqlite":
         return
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         encoding = connection.scalar(text("SHOW server_encoding"))
     if encoding != "UTF8":
-        raise CannotStart(
+        raise ConfigError(
             f"DATABASE_URL: the database's encoding is {encoding}, which cannot keep every letter. "
             "Make one in UTF8: CREATE DATABASE bridge ENCODING 'UTF8' TEMPLATE template0"
         )
 
 
 def check_schema(engine: Engine) -> None:
-    """Raises `CannotStart`, with what to do, where the schema is not this version's; only reads."""
+    """Raises `ConfigError`, with what to do, where the schema is not this version's; only reads."""
     _insist_on_ours(_revision(engine))
 
 
@@ -73,11 +73,11 @@ def _insist_on_ours(found: str | None) -> None:
     if found == wanted:
         return
     if _is_older(found):
-        raise CannotStart(
+        raise ConfigError(
             f"The database's schema is {found or 'not there yet'}, this version needs {wanted}. "
             f"Run: {UPGRADE_COMMAND}"
         )
-    raise CannotStart(
+    raise ConfigError(
         f"The database's schema ({found}) is from a newer version of the bridge. "
         "Run that version, or restore a backup from before its upgrade."
     )
@@ -86,7 +86,7 @@ def _insist_on_ours(found: str | None) -> None:
 def upgrade(engine: Engine) -> None:
     """Run the missing migrations, all or none; of two processes at once, one finds it done.
 
-    Raises `CannotStart` if the database is not one to work with.
+    Raises `ConfigError` if the database is not one to work with.
     """
     check_encoding(engine)
     for _ in range(TRIES - 1):

@@ -18,7 +18,7 @@ START_AGAIN_AFTER = 2.0
 """Seconds."""
 
 
-class Deliverer:
+class Supervisor:
     """`flask deliver`, for as long as this process lives; started again should it end."""
 
     def __init__(self, app: str) -> None:

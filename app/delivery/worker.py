@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.database.engine import describe
 from app.delivery import retry as backoff
-from app.errors import Forbidden, KeyRefused, SendError, TryAgain, Unreachable
+from app.errors import Forbidden, InvalidKey, RetryableError, SendError, Unreachable
 from app.logs import get_logger, where
 from app.monitoring import metrics
 from app.outbox.messages import Attempt, Claimed, Lease
@@ -66,7 +66,7 @@ class Destination(Protocol):
         """Hand over one batch. Raises a `SendError` of one kind or another."""
 
 
-class Delivery:
+class DeliveryWorker:
     """One deliverer. Any number may run over one outbox, each in a thread of its own."""
 
     def __init__(
@@ -179,10 +179,10 @@ class Delivery:
             case None:
                 log.info("sent", **about)
                 self._note_sent(key, lease)
-            case TryAgain():
+            case RetryableError():
                 log.warning("not taken, trying again later", reason=str(error), **about)
                 self._postpone(key, lease, error)
-            case KeyRefused():
+            case InvalidKey():
                 log.error("key refused, pausing it", reason=str(error), **about)
                 self._rest(key, lease, error)
             case Unreachable():
@@ -203,7 +203,7 @@ class Delivery:
             return error
         except Exception as error:  # noqa: BLE001 - may not stick, nor hold up other accounts
             metrics.count_batch("Fault")
-            return TryAgain(f"fault of the bridge: {where(error)}")
+            return RetryableError(f"fault of the bridge: {where(error)}")
         metrics.count_batch("Sent")
         return None
 
@@ -279,7 +279,7 @@ class Delivery:
             else:
                 _tell_overrun(len(part.events))
 
-    def _postpone(self, key: str, lease: Lease, error: TryAgain) -> None:
+    def _postpone(self, key: str, lease: Lease, error: RetryableError) -> None:
         """The key rests too, so that an outage costs the waiting backlog no tries, and the
         destination no hail of requests."""
         self._pause(key, backoff.pause(1, error.asked, self._chance()))

@@ -12,7 +12,7 @@ from urllib3.util import Retry
 
 from app.clients.failure import what_to_check
 from app.clients.session import DeadlineSession
-from app.errors import BatchRefused, Forbidden, KeyRefused, SendError, TryAgain, Unreachable
+from app.errors import BatchRejected, Forbidden, InvalidKey, RetryableError, SendError, Unreachable
 
 CONNECT_TIMEOUT = 4.0
 READ_TIMEOUT = 10.0
@@ -59,20 +59,22 @@ class _Session(DeadlineSession):
             self._environment[url] = super().merge_environment_settings(url, *given)
         return dict(self._environment[url])
 
-    def post(self, url: Any, data: Any = None, json: Any = None, **how: Any) -> requests.Response:
+    def post(
+        self, url: Any, data: Any = None, json: Any = None, **kwargs: Any
+    ) -> requests.Response:
         """Called by the SDK."""
         before, empty, behind = data.partition(_NO_CALLS)
         if not empty:
             raise ValueError("not the envelope that this version of the SDK makes")
         batch = f'"batch": [{", ".join(self.payloads)}]'
-        return super().post(url, before + batch + behind, json, **how)
+        return super().post(url, before + batch + behind, json, **kwargs)
 
 
 _session = _Session()
 sdk._session = _session  # noqa: SLF001 - the SDK has no other way to hand it one
 
 
-class Segment:
+class SegmentDestination:
     """The destination of the delivery loop."""
 
     def __init__(self, host: str, write_key: str | None, write_keys: Mapping[str, str]) -> None:
@@ -87,7 +89,7 @@ class Segment:
     def send(self, key: str, payloads: Sequence[str]) -> None:
         """Post the calls as one batch with one write key; on return Segment has answered 2xx.
 
-        Raises `TryAgain`, `BatchRefused`, `Forbidden`, `KeyRefused` or `Unreachable`.
+        Raises `RetryableError`, `BatchRejected`, `Forbidden`, `InvalidKey` or `Unreachable`.
         """
         _session.payloads = payloads
         try:
@@ -101,7 +103,7 @@ class Segment:
             # repeat by its message ids
             said = f"no answer ({type(error).__name__})"
             check = what_to_check(error, "SEGMENT_HOST")
-            raise (Unreachable(f"{said}: {check}") if check else TryAgain(said)) from None
+            raise (Unreachable(f"{said}: {check}") if check else RetryableError(said)) from None
 
 
 def _without(key: str, words: str) -> str:
@@ -113,17 +115,17 @@ def answer_to_error(status: int, words: str, headers: Mapping[str, Any]) -> Send
     """What any answer but 2xx means for the events of the batch."""
     said = f"HTTP {status}"
     if status in LATER or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in NEVER):
-        return TryAgain(said, words, asked=_seconds_asked(headers))
+        return RetryableError(said, words, asked=_seconds_asked(headers))
     if status in CULPRIT_INSIDE:
-        return BatchRefused(said, words)
+        return BatchRejected(said, words)
     if status == HTTPStatus.UNAUTHORIZED:
-        return KeyRefused(f"{said}: check SEGMENT_WRITE_KEY and SEGMENT_WRITE_KEYS", words)
+        return InvalidKey(f"{said}: check SEGMENT_WRITE_KEY and SEGMENT_WRITE_KEYS", words)
     if 400 <= status < 500 and status not in ADDRESS_WRONG:
         check = (
             "SEGMENT_WRITE_KEY, SEGMENT_WRITE_KEYS, and any firewall between that minds an event"
         )
         return Forbidden(f"{said}: check {check}. Its words are kept with the event", words)
-    return KeyRefused(f"{said}: check SEGMENT_HOST, SEGMENT_REGION and any proxy between", words)
+    return InvalidKey(f"{said}: check SEGMENT_HOST, SEGMENT_REGION and any proxy between", words)
 
 
 def _seconds_asked(headers: Mapping[str, Any]) -> float | None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, NoReturn
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, validate
 
 from app.drip_to_segment.mapping import COLLECTIONS
-from app.errors import NotAnEmailEvent, Unreadable
+from app.errors import InvalidPayload, UnsupportedEvent
 
 
 class DripEvent(NamedTuple):
@@ -30,15 +30,15 @@ class DripEvent(NamedTuple):
 
 
 def body_to_event(body: bytes) -> DripEvent:
-    """Raises `NotAnEmailEvent` where there is no collection for it, `Unreadable` field by field."""
+    """Raises `UnsupportedEvent` if no collection is for it, `InvalidPayload` field by field."""
     envelope = _parse(body)
     name = envelope.get("event")
     if isinstance(name, str) and name.strip() and name.strip() not in COLLECTIONS:
-        raise NotAnEmailEvent(name.strip())
+        raise UnsupportedEvent(name.strip())
     try:
         found = _ENVELOPE.load(_by_path(envelope))
     except ValidationError as error:
-        raise Unreadable(_topmost(error.messages_dict)) from None
+        raise InvalidPayload(_topmost(error.messages_dict)) from None
     return DripEvent(
         name=found["event"],
         account_id=found["account_id"],
@@ -55,16 +55,16 @@ def _parse(body: bytes) -> dict[str, Any]:
     try:
         value = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except RecursionError:
-        raise Unreadable({"body": ["JSON, but nested too deeply to be read."]}) from None
+        raise InvalidPayload({"body": ["JSON, but nested too deeply to be read."]}) from None
     except UnicodeDecodeError:
-        raise Unreadable({"body": ["Not text in UTF-8, UTF-16 or UTF-32."]}) from None
+        raise InvalidPayload({"body": ["Not text in UTF-8, UTF-16 or UTF-32."]}) from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise Unreadable({"body": [f"Not JSON: {error.msg} at {where}."]}) from None
+        raise InvalidPayload({"body": [f"Not JSON: {error.msg} at {where}."]}) from None
     except ValueError as error:
-        raise Unreadable({"body": [f"Not JSON that can be read: {error}."]}) from None
+        raise InvalidPayload({"body": [f"Not JSON that can be read: {error}."]}) from None
     if not isinstance(value, dict):
-        raise Unreadable({"body": ["Not a JSON object."]})
+        raise InvalidPayload({"body": ["Not a JSON object."]})
     return value
 
 
@@ -79,9 +79,9 @@ _DECODER = json.JSONDecoder(parse_constant=_no_such_number)
 class _Text(fields.Field[str | None]):
     """Text, or a number where text is documented; blank counts as missing, and so does null."""
 
-    def deserialize(self, value: Any, *rest: Any, **more: Any) -> str | None:
+    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str | None:
         """marshmallow's own takes longer over what is not there than over what is."""
-        return None if value is None else self._deserialize(value, *rest, **more)
+        return None if value is None else self._deserialize(value, *args, **kwargs)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str | None:
         if not isinstance(value, str | int | float) or isinstance(value, bool):
@@ -100,18 +100,18 @@ def _is_whole(value: str | float) -> bool:
 class _Email(_Text):
     """Trimmed, otherwise as Drip wrote it: whether it is a good address is not ours to judge."""
 
-    def _deserialize(self, value: Any, *rest: Any, **more: Any) -> str | None:
-        text = super()._deserialize(value, *rest, **more)
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str | None:
+        text = super()._deserialize(value, *args, **kwargs)
         return text and text.strip()
 
 
 class _AccountId(_Text):
     """The account decides whose Segment source gets the event: it is read exactly or not at all."""
 
-    def _deserialize(self, value: Any, *rest: Any, **more: Any) -> str | None:
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str | None:
         if isinstance(value, float) and not _is_whole(value):
             raise ValidationError("Not an account id.")
-        text = super()._deserialize(value, *rest, **more)
+        text = super()._deserialize(value, *args, **kwargs)
         if text is not None:
             self._check(text)
         return text
@@ -123,18 +123,18 @@ class _AccountId(_Text):
 class _TextOrNothing(_Text):
     """Text that no correct call depends on: what is not text is left out."""
 
-    def _deserialize(self, value: Any, *rest: Any, **more: Any) -> str | None:
-        return super()._deserialize(value, *rest, **more) if isinstance(value, str) else None
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str | None:
+        return super()._deserialize(value, *args, **kwargs) if isinstance(value, str) else None
 
 
 class _Instant(fields.AwareDateTime):
     """ISO 8601 in any offset and precision; without an offset it is UTC, as Drip documents."""
 
-    def _deserialize(self, value: Any, *rest: Any, **more: Any) -> datetime:
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> datetime:
         try:
             # RFC 3339 allows a small t and z, marshmallow does not
             written = value.upper() if isinstance(value, str) else value
-            return super()._deserialize(written, *rest, **more).astimezone(UTC)
+            return super()._deserialize(written, *args, **kwargs).astimezone(UTC)
         except OverflowError:  # year 1 or 9999, across the edge by its offset
             raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from None
 
@@ -151,8 +151,8 @@ class _Object(fields.Field[dict[str, Any]]):
 class _Somebody(_Object):
     """A subscriber by any name; whether the name can be read is for its own field to tell."""
 
-    def _deserialize(self, value: Any, *rest: Any, **more: Any) -> dict[str, Any]:
-        subscriber = super()._deserialize(value, *rest, **more)
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        subscriber = super()._deserialize(value, *args, **kwargs)
         if all(_blank_is_none(subscriber.get(name)) is None for name in ("user_id", "email")):
             raise ValidationError("Neither user_id nor email: nobody to attribute the event to.")
         return subscriber

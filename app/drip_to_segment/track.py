@@ -17,7 +17,7 @@ from app.drip_to_segment.mapping import (
     is_discarded,
 )
 from app.drip_to_segment.schema import DripEvent
-from app.errors import Unreadable
+from app.errors import InvalidPayload
 from app.outbox.messages import Message
 from app.version import VERSION
 
@@ -38,7 +38,7 @@ def event_to_message(event: DripEvent, raw: bytes, received_at: float) -> Messag
     """The message for the event that came as the body `raw`: its payload is a track call in ASCII
     JSON. `received_at`, in seconds since the epoch, is the event's time if Drip told none.
 
-    Raises `Unreadable` if Segment would refuse the call, or take it and drop it
+    Raises `InvalidPayload` if Segment would refuse the call, or take it and drop it
     (docs/facts.md § 2).
     """
     try:
@@ -46,9 +46,9 @@ def event_to_message(event: DripEvent, raw: bytes, received_at: float) -> Messag
         call = _build(event, identity, received_at)
         payload = _ENCODER.encode(call)
     except ValueError:
-        raise Unreadable({"data": ["A number beyond what JSON can carry."]}) from None
+        raise InvalidPayload({"data": ["A number beyond what JSON can carry."]}) from None
     except RecursionError:
-        raise Unreadable({"data": ["Nested too deeply to be sent."]}) from None
+        raise InvalidPayload({"data": ["Nested too deeply to be sent."]}) from None
     return Message(
         message_id=identity,
         account=event.account_id or "",
@@ -128,9 +128,9 @@ def _places(event: DripEvent) -> dict[str, dict[str, Any]]:
     return places
 
 
-def _too_large() -> Unreadable:
+def _too_large() -> InvalidPayload:
     limit = f"{MAX_MSG_SIZE:,} bytes"
-    return Unreadable({"body": [f"Over {limit} as a track call, Segment's limit."]})
+    return InvalidPayload({"body": [f"Over {limit} as a track call, Segment's limit."]})
 
 
 def _free_name(name: str, taken: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from hashlib import sha256
 
 from app.drip_to_segment.schema import body_to_event
 from app.drip_to_segment.track import event_to_message
-from app.errors import FieldErrors, NotAnEmailEvent, Unreadable
+from app.errors import FieldErrors, InvalidPayload, UnsupportedEvent
 from app.logs import get_logger, where
 from app.outbox.messages import Ignored, Message
 
@@ -19,9 +19,9 @@ def translate(body: bytes, received_at: float, account: str = "") -> Message | I
     """
     try:
         return _translate(body, received_at, account)
-    except NotAnEmailEvent as error:
+    except UnsupportedEvent as error:
         return Ignored(error.event)
-    except Unreadable as error:
+    except InvalidPayload as error:
         return _quarantined(body, received_at, account, error.errors)
     except Exception as error:  # noqa: BLE001 - our fault must not cost the sender's event
         log.error("fault of the bridge, event set aside", reason=where(error))  # noqa: TRY400
@@ -32,7 +32,7 @@ def translate(body: bytes, received_at: float, account: str = "") -> Message | I
 def _translate(body: bytes, received_at: float, account: str) -> Message:
     event = body_to_event(body)
     if account and event.account_id != account:
-        raise Unreadable({"data.account_id": ["Not the account that the token is for."]})
+        raise InvalidPayload({"data.account_id": ["Not the account that the token is for."]})
     return event_to_message(event, body, received_at)
 
 

@@ -15,12 +15,12 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
 from app.drip_to_segment.translate import quarantine, translate
-from app.errors import CannotKeep, ContentRefused
+from app.errors import ContentRejected, OutboxUnavailable
 from app.logs import get_logger, where
 from app.monitoring import metrics
 from app.outbox.group_commit import GroupCommit
 from app.outbox.messages import Ignored, Message
-from app.web.auth import account_of, offered_token
+from app.web.auth import account_of, token_from
 from app.web.receiver import Room, read_body
 
 log = get_logger(__name__)
@@ -74,7 +74,7 @@ def create_webhook(tokens: Mapping[str, str], outbox: GroupCommit) -> Blueprint:
 
 
 def _receive(tokens: Mapping[str, str], outbox: GroupCommit, room: Room) -> Answer:
-    account = account_of(offered_token(request), tokens)
+    account = account_of(token_from(request), tokens)
     if account is None:
         how = {"WWW-Authenticate": 'Basic realm="bridge"'}
         return Answer("refused", {"error": "Token missing or wrong."}, 401, how)
@@ -88,7 +88,7 @@ def _receive(tokens: Mapping[str, str], outbox: GroupCommit, room: Room) -> Answ
 def _keep(message: Message, outbox: GroupCommit) -> Answer:
     try:
         is_new = outbox.put(message)
-    except ContentRefused as error:
+    except ContentRejected as error:
         log.error("refused by the database, event set aside", reason=str(error))  # noqa: TRY400
         message = quarantine(message, {"body": [f"The database refuses it: {error}"]})
         is_new = outbox.put(message)
@@ -108,7 +108,7 @@ def _to_answer(message: Message, is_new: bool) -> Answer:
 
 
 def _not_kept(error: Exception) -> Answer:
-    reason = str(error) if isinstance(error, CannotKeep) else f"fault: {where(error)}"
+    reason = str(error) if isinstance(error, OutboxUnavailable) else f"fault: {where(error)}"
     log.error("not kept, asking for it again", reason=reason)
     said = {"error": "Cannot be kept now; send again."}
     return Answer("not kept", said, 429, {"Retry-After": RETRY_AFTER})

@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
 from app.inspector.at_once import HEAVY
-from app.outbox.batches import Wait, in_steps
+from app.outbox.batches import Wait, in_batches
 from app.outbox.requeue import (
     FORGOTTEN_AFTER,
     WORDS,
@@ -90,7 +90,7 @@ def _requeue_all(requeue: Requeue, which: str, now: float) -> Counter[Outcome]:
     if which == "quarantined":
         return requeue.requeue_quarantined(now, wait)
     outcomes: Counter[Outcome] = Counter()
-    outcomes["requeued"] = sum(in_steps(lambda: requeue.requeue_some_dead(now), wait))
+    outcomes["requeued"] = sum(in_batches(lambda: requeue.requeue_some_dead(now), wait))
     return outcomes
 
 

@@ -29,7 +29,7 @@ from app.inspector.session import (
 )
 from app.logs import get_logger
 from app.outbox.notes import Notes
-from app.web.auth import is_known
+from app.web.auth import is_valid_token
 from app.web.login_link import LASTS, read_ticket, session_key
 
 log = get_logger(__name__)
@@ -156,7 +156,7 @@ def _enter(
         log.warning("too many tries to log in to the inspector; see TRUSTED_PROXIES in the docs")
         fault = f"Too many tries. Wait for {seconds} seconds, then try again."
         return _form(fault), 429, {"Retry-After": str(seconds)}
-    if not is_known(request.form.get("password", "").strip(), passwords):
+    if not is_valid_token(request.form.get("password", "").strip(), passwords):
         log.warning("wrong password for the inspector")
         return _form(WRONG), 403
     return _begin()

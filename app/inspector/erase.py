@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from app.bridge import Bridge
 from app.inspector.actions import events_in_words
 from app.inspector.at_once import HEAVY
-from app.monitoring.stats_cache import NoCensus
+from app.monitoring.stats_cache import StatsUnavailable
 from app.outbox.address_matcher import is_address
 from app.outbox.batches import Wait
 from app.outbox.erasure import LOG_IN_USE, Erasure
@@ -101,6 +101,6 @@ def _form(bridge: Bridge, fault: str = "") -> str:
 
 def _is_few(bridge: Bridge) -> bool:
     try:
-        return sum(bridge.census.latest().states.values()) <= FEW
-    except NoCensus:
+        return sum(bridge.stats.latest().states.values()) <= FEW
+    except StatsUnavailable:
         return False

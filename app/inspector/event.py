@@ -22,7 +22,7 @@ from app.inspector.display import (
 from app.inspector.status import what_next
 from app.inspector.trace import NotFollowed, Way, follow
 from app.inspector.view import search_of
-from app.monitoring.stats_cache import NoCensus
+from app.monitoring.stats_cache import StatsUnavailable
 from app.outbox.messages import Attempt, Message, read_history
 from app.outbox.search import Event
 
@@ -129,7 +129,7 @@ def _ways(event: Event) -> tuple[list[Way], str]:
 def _pause(bridge: Bridge, account: str) -> str | None:
     """Why the account's key rests, if it does."""
     try:
-        pauses = bridge.census.latest().pauses
-    except NoCensus:
+        pauses = bridge.stats.latest().pauses
+    except StatsUnavailable:
         return None
     return next((pause.reason for pause in pauses if pause.account == account), None)

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
 from app.drip_to_segment.translate import translate
-from app.errors import CannotKeep
+from app.errors import OutboxUnavailable
 from app.inspector.actions import ask
 from app.outbox.messages import Message
 
@@ -39,7 +39,7 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
         assert isinstance(message, Message)  # noqa: S101 - ours, and an email event
         try:
             bridge.outbox.put(message)
-        except CannotKeep as error:
+        except OutboxUnavailable as error:
             flash(f"The sample could not be kept: {error}", "bad")
             return redirect(url_for("inspector.stream"), 303)
         flash("The sample is kept. What becomes of it is told here.", "good")

@@ -23,9 +23,9 @@ from app.inspector.masking import mask_all
 from app.inspector.moments import iso
 from app.inspector.searches import searches_of
 from app.inspector.view import first_run, read_view, search_of
-from app.monitoring.checks import census_to_troubles
-from app.monitoring.stats import Census
-from app.monitoring.stats_cache import NoCensus
+from app.monitoring.checks import failed_checks
+from app.monitoring.stats import Stats
+from app.monitoring.stats_cache import StatsUnavailable
 from app.outbox.search import Event, Search
 from app.outbox.traffic import read_traffic
 
@@ -38,9 +38,9 @@ LONGEST = 20.0
 
 @dataclass(frozen=True)
 class Overview:
-    """The figures of a moment; `census` is None where nothing could be counted."""
+    """The figures of a moment; `stats` is None where nothing could be counted."""
 
-    census: Census | None
+    stats: Stats | None
     troubles: tuple[str, ...]
     """Sentences that say what to do; none where all is well."""
     chart: Chart
@@ -124,12 +124,12 @@ def look(bridge: Bridge, per: Per, now: float) -> Overview:
     """`now` in seconds since the epoch. Raises `SQLAlchemyError` where the database is away."""
     chart = traffic_to_chart(read_traffic(bridge.store.engine, starts_at(per, now)), per, now)
     try:
-        census = bridge.census.latest()
-    except NoCensus as error:
+        stats = bridge.stats.latest()
+    except StatsUnavailable as error:
         return Overview(None, (str(error),), chart)
     hours = bridge.settings.alert_silence_hours
-    troubles = census_to_troubles(census, now, hours * 3600 if hours else None)
-    return Overview(census, tuple(troubles.values()), chart)
+    troubles = failed_checks(stats, now, hours * 3600 if hours else None)
+    return Overview(stats, tuple(troubles.values()), chart)
 
 
 def first_run_page(bridge: Bridge) -> str:

@@ -11,7 +11,7 @@ from app.database.tables import alerts
 
 
 @dataclass(frozen=True)
-class Notice:
+class Alert:
     """Something to tell now: that a condition arose, or that it has passed."""
 
     name: str
@@ -20,7 +20,7 @@ class Notice:
     is_cleared: bool
 
 
-class AlertBook:
+class AlertStore:
     """Times are seconds since the epoch, and are always passed in."""
 
     def __init__(self, engine: Engine) -> None:
@@ -38,29 +38,29 @@ class AlertBook:
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             return connection.scalar(select(alerts.c.name).limit(1)) is None
 
-    def note(self, current: Mapping[str, str], unknown: Set[str], now: float) -> list[Notice]:
+    def note(self, current: Mapping[str, str], unknown: Set[str], now: float) -> list[Alert]:
         """Write down which conditions hold now: name → text. Those of which nothing is known stay
         as they are. Gives what is new by that: one process alone is given each.
         """
         with self._engine.begin() as connection:
             known = connection.execute(select(alerts)).all()
             arose = [
-                Notice(name, current[name], now, is_cleared=False)
+                Alert(name, current[name], now, is_cleared=False)
                 for name in sorted(current.keys() - {row.name for row in known})
                 if self._raise(connection, name, current[name], now)
             ]
             passed = [
-                Notice(row.name, row.text, row.since, is_cleared=True)
+                Alert(row.name, row.text, row.since, is_cleared=True)
                 for row in known
                 if row.name not in current.keys() | unknown and _clear(connection, row, now)
             ]
             for row in known:
                 if row.name in current and row.stage == "cleared":  # back before anyone was told
                     _move(connection, row.name, "cleared", "told", now)
-                    arose.append(Notice(row.name, current[row.name], row.since, is_cleared=False))
+                    arose.append(Alert(row.name, current[row.name], row.since, is_cleared=False))
         return arose + passed
 
-    def claim(self, now: float, until: float) -> Notice | None:
+    def claim(self, now: float, until: float) -> Alert | None:
         """What is to be told now and has waited for longest, ours to tell until then."""
         due = (alerts.c.stage != "told", alerts.c.due_at <= now)
         first = select(alerts.c.name).where(*due).order_by(alerts.c.due_at, alerts.c.name).limit(1)
@@ -72,9 +72,9 @@ class AlertBook:
         )
         with self._engine.begin() as connection:
             row = connection.execute(claimed).first()
-        return Notice(row.name, row.text, row.since, row.stage == "cleared") if row else None
+        return Alert(row.name, row.text, row.since, row.stage == "cleared") if row else None
 
-    def told(self, notice: Notice) -> None:
+    def told(self, notice: Alert) -> None:
         """It was told; what was not is told again once the claim has ended."""
         with self._engine.begin() as connection:
             if notice.is_cleared:

@@ -16,12 +16,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.clients.failure import what_to_check
 from app.clients.session import DeadlineSession
 from app.database.engine import describe
-from app.errors import CannotTell
+from app.errors import AlertNotDelivered
 from app.logs import get_logger
-from app.monitoring.alert_store import AlertBook, Notice
-from app.monitoring.checks import UNKEPT, UNWRITTEN, census_to_troubles
-from app.monitoring.stats import Census
-from app.monitoring.stats_cache import NoCensus
+from app.monitoring.alert_store import Alert, AlertStore
+from app.monitoring.checks import UNKEPT, UNWRITTEN, failed_checks
+from app.monitoring.stats import Stats
+from app.monitoring.stats_cache import StatsUnavailable
 
 log = get_logger(__name__)
 
@@ -41,22 +41,22 @@ class Watch:
 
     def __init__(
         self,
-        book: AlertBook,
-        take_census: Callable[[], Census],
+        book: AlertStore,
+        take_stats: Callable[[], Stats],
         silence: float | None,
         url: str | None,
         is_kept: Callable[[], bool],
     ) -> None:
         """`is_kept` says whether this process could keep the latest webhook."""
         self._book = book
-        self._take_census = take_census
+        self._take_stats = take_stats
         self._silence = silence
         self._url = url
         self._session = DeadlineSession()
         self._is_kept = is_kept
-        self._database: dict[str, Notice] = {}
+        self._database: dict[str, Alert] = {}
         """What is wrong with the database, which cannot note it itself."""
-        self._untaken: list[Notice] = []
+        self._untaken: list[Alert] = []
         """Notices of the database that the receiver has not taken yet."""
 
     def look(self) -> None:
@@ -65,7 +65,7 @@ class Watch:
         wrong = {} if self._is_kept() else {"unkept": UNKEPT}
         try:
             self._look_at_outbox(now)
-        except NoCensus as error:
+        except StatsUnavailable as error:
             wrong["unread"] = str(error)
         except SQLAlchemyError as error:
             log.warning("watch: outbox out of reach", reason=describe(error))
@@ -73,12 +73,12 @@ class Watch:
         self._tell_of_the_database(wrong, now)
 
     def _look_at_outbox(self, now: float) -> None:
-        census = self._take_census()
-        troubles = census_to_troubles(census, now, self._silence)
+        stats = self._take_stats()
+        troubles = failed_checks(stats, now, self._silence)
         if not troubles and self._book.is_empty():  # as ever: nothing to write down
             return
         # where all events have been pruned nobody can tell how long the silence is
-        unknown = {"silence"} if census.last_webhook is None else set()
+        unknown = {"silence"} if stats.last_webhook is None else set()
         for notice in self._book.note(troubles, unknown, now):
             _log(notice, now)  # first, whatever the receiver does
         self._tell_all(now)
@@ -89,14 +89,14 @@ class Watch:
             try:
                 self._tell(notice, now)
                 self._book.told(notice)
-            except CannotTell as error:
+            except AlertNotDelivered as error:
                 log.warning("alert not taken, trying again", alert=notice.name, reason=str(error))
                 if error.is_silent:  # the others would wait as long: with the next look
                     return
 
     def _tell_of_the_database(self, wrong: Mapping[str, str], now: float) -> None:
         begun = [
-            Notice(name, wrong[name], now, is_cleared=False)
+            Alert(name, wrong[name], now, is_cleared=False)
             for name in wrong.keys() - self._database.keys()
         ]
         ended = [
@@ -111,34 +111,34 @@ class Watch:
             while self._untaken:
                 self._tell(self._untaken[0], now)
                 del self._untaken[0]
-        except CannotTell as error:
+        except AlertNotDelivered as error:
             name = self._untaken[0].name
             log.warning("alert not taken, trying again", alert=name, reason=str(error))
 
-    def _tell(self, notice: Notice, now: float) -> None:
-        """Raises `CannotTell`."""
+    def _tell(self, notice: Alert, now: float) -> None:
+        """Raises `AlertNotDelivered`."""
         if self._url:
-            self._post(self._url, {"text": notice_to_text(notice, now)})
+            self._post(self._url, {"text": alert_to_text(notice, now)})
 
     def _post(self, url: str, message: Mapping[str, str]) -> None:
-        """Raises `CannotTell`. The URL is a secret, and libraries quote it in their errors."""
+        """Raises `AlertNotDelivered`. The URL is a secret, and libraries quote it in errors."""
         try:
             with self._session.deadline(WHOLE_EXCHANGE):
                 answer = self._session.post(url, json=message, timeout=OPERATION_TIMEOUT)
         except (requests.RequestException, OSError, ValueError) as error:
             check = what_to_check(error, "ALERT_WEBHOOK_URL") or "check ALERT_WEBHOOK_URL"
             reason = f"no answer ({type(error).__name__}): {check}"
-            raise CannotTell(reason, is_silent=True) from None
+            raise AlertNotDelivered(reason, is_silent=True) from None
         if not 200 <= answer.status_code < 300:
-            raise CannotTell(f"HTTP {answer.status_code}: check ALERT_WEBHOOK_URL")
+            raise AlertNotDelivered(f"HTTP {answer.status_code}: check ALERT_WEBHOOK_URL")
 
 
-def _log(notice: Notice, now: float) -> None:
+def _log(notice: Alert, now: float) -> None:
     say = log.info if notice.is_cleared else log.error
-    say("alert", alert=notice.name, text=notice_to_text(notice, now))
+    say("alert", alert=notice.name, text=alert_to_text(notice, now))
 
 
-def notice_to_text(notice: Notice, now: float) -> str:
+def alert_to_text(notice: Alert, now: float) -> str:
     """One line, for a chat."""
     if notice.is_cleared:
         return f"Drip-Segment bridge, over after {(now - notice.since) / 60:.0f} min: {notice.text}"

@@ -1,6 +1,6 @@
 """What is wrong, from the figures: each in a sentence that says what to do. Pure."""
 
-from app.monitoring.stats import Census
+from app.monitoring.stats import Stats
 from app.outbox.quarantine import MOST_BYTES, is_full
 
 OLDEST = 300.0
@@ -20,54 +20,54 @@ UNWRITTEN = (
 )
 
 
-def census_to_troubles(census: Census, now: float, silence: float | None = None) -> dict[str, str]:
+def failed_checks(stats: Stats, now: float, silence: float | None = None) -> dict[str, str]:
     """A name for each → the sentence. `silence` is how many seconds without a webhook are too many;
     None where nobody minds.
     """
     return {
-        **_of_flow(census, now),
-        **_of_the_last_hour(census),
-        **_of_silence(census, now, silence),
+        **_of_flow(stats, now),
+        **_of_the_last_hour(stats),
+        **_of_silence(stats, now, silence),
     }
 
 
-def _of_flow(census: Census, now: float) -> dict[str, str]:
+def _of_flow(stats: Stats, now: float) -> dict[str, str]:
     found = {}
-    age = 0.0 if census.oldest_pending is None else now - census.oldest_pending
-    held = census.states["held"]
-    if age > OLDEST and not census.oldest_is_held:
+    age = 0.0 if stats.oldest_pending is None else now - stats.oldest_pending
+    held = stats.states["held"]
+    if age > OLDEST and not stats.oldest_is_held:
         found["waiting"] = (
             f"The oldest event has waited for {_span(age)}: see whether a deliverer runs "
             "(DELIVER_IN_WEB, or flask --app wsgi deliver) and what the log says of Segment."
         )
     if age > OLDEST and held:
-        since = f", the oldest for {_span(age)}" if census.oldest_is_held else ""
+        since = f", the oldest for {_span(age)}" if stats.oldest_is_held else ""
         found["held"] = (
             f"{_number(held, 'event')} held{since}, because no write key is set for them: set "
             "SEGMENT_WRITE_KEY, or their account's in SEGMENT_WRITE_KEYS."
         )
-    if census.pauses:
+    if stats.pauses:
         found["paused"] = (
-            f"The events of {_number(len(census.pauses), 'Drip account')} paused, because Segment "
+            f"The events of {_number(len(stats.pauses), 'Drip account')} paused, because Segment "
             "refused the key or is not reached: check SEGMENT_WRITE_KEY, SEGMENT_WRITE_KEYS, "
             "SEGMENT_REGION, SEGMENT_HOST, and any proxy or firewall between. The log says which."
         )
     return found
 
 
-def _of_the_last_hour(census: Census) -> dict[str, str]:
+def _of_the_last_hour(stats: Stats) -> dict[str, str]:
     found = {}
-    if died := census.died_lately:
+    if died := stats.died_lately:
         found["dead"] = (
             f"In the last hour {_count(died, 'event')} died: Segment will not take such, or took "
             "nothing for 72 hours. Why: flask --app wsgi events --state dead"
         )
-    if quarantined := census.quarantined_lately:
+    if quarantined := stats.quarantined_lately:
         found["quarantined"] = (
             f"In the last hour {_count(quarantined, 'webhook')} could not be read, and went to "
             "quarantine. Why: flask --app wsgi events --state quarantined"
         )
-    if is_full(census.quarantine_bytes):
+    if is_full(stats.quarantine_bytes):
         found["quarantine full"] = (
             f"Quarantine has its {MOST_BYTES // 1_000_000} MB, so a webhook that cannot be read is "
             "answered 429. Why: flask --app wsgi events --state quarantined. Where a newer version "
@@ -77,10 +77,10 @@ def _of_the_last_hour(census: Census) -> dict[str, str]:
     return found
 
 
-def _of_silence(census: Census, now: float, silence: float | None) -> dict[str, str]:
-    if silence is None or census.last_webhook is None or now - census.last_webhook <= silence:
+def _of_silence(stats: Stats, now: float, silence: float | None) -> dict[str, str]:
+    if silence is None or stats.last_webhook is None or now - stats.last_webhook <= silence:
         return {}
-    quiet = _span(now - census.last_webhook)
+    quiet = _span(now - stats.last_webhook)
     return {
         "silence": f"No event came for {quiet}: see whether the webhook is still there and on: "
         "flask --app wsgi drip check"

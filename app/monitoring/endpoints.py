@@ -17,16 +17,16 @@ from prometheus_client.registry import Collector
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
-from app.monitoring.checks import NOT_READY, UNKEPT, census_to_troubles
+from app.monitoring.checks import NOT_READY, UNKEPT, failed_checks
 from app.monitoring.metrics import counted
-from app.monitoring.stats import Census
-from app.monitoring.stats_cache import CensusTaker, NoCensus
+from app.monitoring.stats import Stats
+from app.monitoring.stats_cache import StatsCache, StatsUnavailable
 from app.version import VERSION
-from app.web.auth import is_known, offered_token
+from app.web.auth import is_valid_token, token_from
 
 
 def create_endpoints(
-    census: CensusTaker, is_kept: Callable[[], bool], metrics_token: str | None
+    stats: StatsCache, is_kept: Callable[[], bool], metrics_token: str | None
 ) -> Blueprint:
     """The blueprint with the three endpoints. `is_kept` says whether this process could keep the
     latest webhook; `/metrics` asks for the token, if there is one."""
@@ -39,49 +39,49 @@ def create_endpoints(
     @blueprint.get("/readyz")
     def ready() -> ResponseReturnValue:
         unkept = [] if is_kept() else [UNKEPT]
-        if reasons := [*unkept, *_reasons(census)]:
+        if reasons := [*unkept, *_reasons(stats)]:
             return {"status": "not ready", "reasons": reasons}, 503
         return {"status": "ready"}
 
     @blueprint.get("/metrics")
     def metrics() -> Response:
-        if metrics_token and not is_known(offered_token(request), [metrics_token]):
+        if metrics_token and not is_valid_token(token_from(request), [metrics_token]):
             raise Unauthorized(www_authenticate=WWWAuthenticate("basic", {"realm": "bridge"}))
         registry = CollectorRegistry()
         registry.register(counted())
-        registry.register(_OfTheOutbox(census))
+        registry.register(_OfTheOutbox(stats))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return blueprint
 
 
-def _reasons(taker: CensusTaker) -> list[str]:
+def _reasons(cache: StatsCache) -> list[str]:
     """Why events do not flow as they should, each with what to do."""
     try:
-        troubles = census_to_troubles(taker.latest(), time.time())
-    except NoCensus as error:
+        troubles = failed_checks(cache.latest(), time.time())
+    except StatsUnavailable as error:
         return [str(error)]
     return [sentence for name, sentence in troubles.items() if name in NOT_READY]
 
 
 class _OfTheOutbox(Collector):
-    def __init__(self, taker: CensusTaker) -> None:
-        self._taker = taker
+    def __init__(self, cache: StatsCache) -> None:
+        self._cache = cache
 
     def collect(self) -> Iterator[Metric]:
         """Read when it is asked for."""
         build = {"version": VERSION}
         yield InfoMetricFamily("bridge_build", "The bridge's version.", build)
-        census = None
-        with suppress(NoCensus):
-            census = self._taker.latest()
-        yield from census_to_figures(census, time.time())
+        stats = None
+        with suppress(StatsUnavailable):
+            stats = self._cache.latest()
+        yield from stats_to_metrics(stats, time.time())
 
 
-def census_to_figures(census: Census | None, now: float) -> Iterator[Metric]:
+def stats_to_metrics(stats: Stats | None, now: float) -> Iterator[Metric]:
     """Of None, where the database is out of reach, only that it is."""
-    yield _gauge("database_up", "1 where the outbox can be read, 0 where not.", float(bool(census)))
-    if census is None:
+    yield _gauge("database_up", "1 where the outbox can be read, 0 where not.", float(bool(stats)))
+    if stats is None:
         return
     by_state = GaugeMetricFamily(
         "bridge_events",
@@ -89,7 +89,7 @@ def census_to_figures(census: Census | None, now: float) -> Iterator[Metric]:
         "not.",
         labels=["state"],
     )
-    for state, count in census.states.items():
+    for state, count in stats.states.items():
         by_state.add_metric([state], count)
     yield by_state
     lately = GaugeMetricFamily(
@@ -97,10 +97,10 @@ def census_to_figures(census: Census | None, now: float) -> Iterator[Metric]:
         "Events that came to this state within the hour.",
         labels=["state"],
     )
-    lately.add_metric(["dead"], census.died_lately)
-    lately.add_metric(["quarantined"], census.quarantined_lately)
+    lately.add_metric(["dead"], stats.died_lately)
+    lately.add_metric(["quarantined"], stats.quarantined_lately)
     yield lately
-    oldest = now if census.oldest_pending is None else census.oldest_pending
+    oldest = now if stats.oldest_pending is None else stats.oldest_pending
     yield _gauge(
         "oldest_pending_age_seconds",
         "Since the oldest event came that waits, held or not; 0 where none waits.",
@@ -109,23 +109,23 @@ def census_to_figures(census: Census | None, now: float) -> Iterator[Metric]:
     yield _gauge(
         "last_webhook_timestamp_seconds",
         "When the latest event came that is still kept; 0 where none is.",
-        census.last_webhook or 0.0,
+        stats.last_webhook or 0.0,
     )
     yield _gauge(
         "last_sent_timestamp_seconds",
         "When Segment last took an event that is still kept; 0 where there is none.",
-        census.last_sent or 0.0,
+        stats.last_sent or 0.0,
     )
     yield _gauge(
         "database_size_bytes",
         "Tables and indexes; of PostgreSQL the whole database.",
-        census.database_bytes,
+        stats.database_bytes,
     )
     yield _gauge(
         "paused_accounts",
         "Drip accounts whose events wait because Segment refused their key, or its address is "
         "wrong.",
-        len(census.pauses),
+        len(stats.pauses),
     )
 
 

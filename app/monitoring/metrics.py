@@ -100,10 +100,10 @@ KEPT = frozenset({"accepted", "duplicate", "quarantined"})
 
 RESULTS = {
     "Sent": "sent",
-    "TryAgain": "later",
-    "BatchRefused": "refused",
+    "RetryableError": "later",
+    "BatchRejected": "refused",
     "Forbidden": "forbidden",
-    "KeyRefused": "key_refused",
+    "InvalidKey": "key_refused",
     "Unreachable": "unreachable",
     "Fault": "fault",
 }

@@ -28,7 +28,7 @@ class Pause:
 
 
 @dataclass(frozen=True)
-class Census:
+class Stats:
     """The figures of one moment. Times are seconds since the epoch; None where there is none."""
 
     states: Mapping[str, int]
@@ -49,7 +49,7 @@ class Census:
     """Tables and indexes; of PostgreSQL the whole database."""
 
 
-def take_census(engine: Engine, now: float, key_for: KeyFor) -> Census:
+def take_stats(engine: Engine, now: float, key_for: KeyFor) -> Stats:
     """Count. `key_for` gives an account's key, if there is one. Raises `SQLAlchemyError`.
 
     Nothing is locked on either engine. The statements follow one another: events that move on
@@ -58,7 +58,7 @@ def take_census(engine: Engine, now: float, key_for: KeyFor) -> Census:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         oldest = connection.execute(OLDEST).first()
         lately = _to_counts(connection, _settled_since(now - LATELY))
-        return Census(
+        return Stats(
             states=_count_states(connection, key_for),
             oldest_pending=oldest.received_at if oldest else None,
             oldest_is_held=oldest is not None and key_for(oldest.account) is None,

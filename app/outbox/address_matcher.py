@@ -19,7 +19,7 @@ def is_address(text: str) -> bool:
     return re.fullmatch(r"[^\s@]+@[^\s@]+", comparable(text)) is not None
 
 
-class Mention:
+class AddressMatcher:
     """Looks for one address, in any case."""
 
     def __init__(self, address: str) -> None:

@@ -26,7 +26,7 @@ def within(sized: Iterable[tuple[int, int]], most: int = STEP_BYTES) -> list[int
     return ids
 
 
-def in_steps(step: Callable[[], Step], wait: Wait = time.sleep) -> Iterator[Step]:
+def in_batches(step: Callable[[], Step], wait: Wait = time.sleep) -> Iterator[Step]:
     """What each step gives, until one gives nothing or `wait` says to stop.
 
     After each step others have the database for as long as the step had it.

@@ -13,7 +13,7 @@ from app.database.engine import dialect_of
 from app.database.sql import IS_PENDING, IS_SETTLED, WAITING_ACCOUNTS
 from app.database.tables import alerts, clock, events, pauses
 from app.logs import get_logger
-from app.outbox.batches import Wait, in_steps
+from app.outbox.batches import Wait, in_batches
 from app.outbox.traffic import NEWEST
 
 log = get_logger(__name__)
@@ -84,7 +84,7 @@ def make_due(engine: Engine, now: float, wait: Wait = time.sleep) -> int:
         for table, until in ((alerts, alerts.c.due_at), (pauses, pauses.c.until)):
             far = until > now + FURTHEST
             connection.execute(update(table).where(far).values({until: now}))
-    made_due = sum(in_steps(lambda: _make_some_due(engine, now), wait))
+    made_due = sum(in_batches(lambda: _make_some_due(engine, now), wait))
     if made_due:
         log.warning("events were put off by a clock far ahead, and are due now", events=made_due)
     return made_due
@@ -96,9 +96,9 @@ def bring_back(engine: Engine, now: float, wait: Wait = time.sleep) -> None:
     far = now + FURTHEST
     came_ahead = (IS_PENDING, events.c.received_at > far)
     ended_ahead = (IS_SETTLED, events.c.state.in_(ENDS), events.c.settled_at > far)
-    for _ in in_steps(lambda: _change_some(engine, came_ahead, received_at=now), wait):
+    for _ in in_batches(lambda: _change_some(engine, came_ahead, received_at=now), wait):
         pass
-    for _ in in_steps(lambda: _change_some(engine, ended_ahead, settled_at=now), wait):
+    for _ in in_batches(lambda: _change_some(engine, ended_ahead, settled_at=now), wait):
         pass
 
 

@@ -16,8 +16,8 @@ from sqlalchemy.exc import OperationalError
 from app.database.engine import BUSY_SECONDS, LOOK_EVERY, describe
 from app.database.sql import storable
 from app.database.tables import alerts, bodies, events, notes, pauses, whole
-from app.outbox.address_matcher import Mention
-from app.outbox.batches import Wait, in_steps, within
+from app.outbox.address_matcher import AddressMatcher
+from app.outbox.batches import Wait, in_batches, within
 from app.outbox.messages import Attempt, attempt_to_line, read_history
 
 PAGE = 50
@@ -79,7 +79,7 @@ class Erasure:
     ) -> None:
         self._engine = engine
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._mention = Mention(address)
+        self._mention = AddressMatcher(address)
         self._clock = clock
         self._wait = wait
         self._looked_at = 0
@@ -214,7 +214,7 @@ class Erasure:
             self._found += self._not_erased(set(ids) - done)
             return bool(waiting)
 
-        for _ in in_steps(step):
+        for _ in in_batches(step):
             pass
         return erased
 

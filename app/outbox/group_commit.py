@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.concurrency import THREADS, Concurrency
 from app.database.engine import describe, is_of_content, sleeping_by
 from app.database.schema import make_ready
-from app.errors import CannotKeep, CannotStart, ContentRefused
+from app.errors import ConfigError, ContentRejected, OutboxUnavailable
 from app.outbox.messages import Message
 from app.outbox.quarantine import Quarantine
 from app.outbox.store import Store
@@ -29,20 +29,20 @@ class _Waiting:
     def __init__(self, message: Message, concurrency: Concurrency) -> None:
         self.message = message
         self.given_up = False
-        self._is_new: bool | CannotKeep = False
+        self._is_new: bool | OutboxUnavailable = False
         self._told = concurrency.make_event()
 
-    def tell(self, is_new: bool | CannotKeep) -> None:
+    def tell(self, is_new: bool | OutboxUnavailable) -> None:
         """Called by the writer, once."""
         self._is_new = is_new
         self._told.set()
 
     def wait(self, longest: float) -> bool:
-        """Raises `CannotKeep`, and `TimeoutError` where nothing was told by then."""
+        """Raises `OutboxUnavailable`, and `TimeoutError` where nothing was told by then."""
         if not self._told.wait(longest):
             self.given_up = True
             raise TimeoutError
-        if isinstance(self._is_new, CannotKeep):
+        if isinstance(self._is_new, OutboxUnavailable):
             raise self._is_new
         return self._is_new
 
@@ -84,9 +84,8 @@ class GroupCommit:
     def put(self, message: Message) -> bool:
         """Keep it: on disk on return. False if it was kept before.
 
-        Raises `CannotKeep`, and of such `ContentRefused` if no other moment is better. Its commit
-        may yet have been under way when the wait ran out; sent again, it will be found to be a
-        duplicate.
+        Raises `OutboxUnavailable`, or `ContentRejected` if no other moment is better. The commit
+        may yet be under way when the wait runs out: sent again, it will be a duplicate.
         """
         if message.payload is None:
             self.quarantine.take(message.raw)
@@ -94,7 +93,7 @@ class GroupCommit:
         if trouble is None:
             return self._put(message, LONGEST_WAIT)
         if not self._probe.acquire(blocking=False):
-            raise CannotKeep(trouble)
+            raise OutboxUnavailable(trouble)
         try:
             return self._put(message, PROBE_WAIT)
         finally:
@@ -109,12 +108,12 @@ class GroupCommit:
                 self._concurrency.start(self._write)
             except RuntimeError:  # too many threads; the next caller finds perhaps fewer
                 self._writer_started.release()
-                raise CannotKeep("no thread can be started") from None
+                raise OutboxUnavailable("no thread can be started") from None
         try:
             return waiting.wait(longest)
         except TimeoutError:
             self._trouble = f"no commit within {longest:g} s"
-            raise CannotKeep(self._trouble) from None
+            raise OutboxUnavailable(self._trouble) from None
 
     def _write(self) -> None:
         while True:
@@ -132,22 +131,24 @@ class GroupCommit:
         """If the database refuses one for what is in it, halve the group until that stands alone:
         nobody's content costs the others their commit."""
         kept = self._keep([waiting.message for waiting in group])
-        if isinstance(kept, ContentRefused) and len(group) > 1:
+        if isinstance(kept, ContentRejected) and len(group) > 1:
             middle = len(group) // 2
             self._keep_all(group[:middle])
             self._keep_all(group[middle:])
         else:
             _tell(group, kept)
 
-    def _keep(self, messages: Sequence[Message]) -> set[str] | CannotKeep:
+    def _keep(self, messages: Sequence[Message]) -> set[str] | OutboxUnavailable:
         """The message ids that are new, or why none could be kept."""
         if self._is_ready and self._trouble is None:
             return self._commit(messages)
         # a database in trouble may hang, and even an answer that says so must not wait for it
-        kept: set[str] | CannotKeep = self._concurrency.call_apart(lambda: self._commit(messages))
+        kept: set[str] | OutboxUnavailable = self._concurrency.call_apart(
+            lambda: self._commit(messages)
+        )
         return kept
 
-    def _commit(self, messages: Sequence[Message]) -> set[str] | CannotKeep:
+    def _commit(self, messages: Sequence[Message]) -> set[str] | OutboxUnavailable:
         try:
             if not self._is_ready:
                 make_ready(self._store.engine)
@@ -155,17 +156,17 @@ class GroupCommit:
             new = self._store.put(messages)
         except Exception as error:  # noqa: BLE001 - whoever waits has to be told
             if is_of_content(error) and not _is_quarantined(messages):
-                return ContentRefused(_describe(error))
+                return ContentRejected(_describe(error))
             self._is_ready = False  # it may be another database when it is back
             self._trouble = _describe(error)
-            return CannotKeep(self._trouble)
+            return OutboxUnavailable(self._trouble)
         self._trouble = None
         return new
 
 
-def _tell(group: Sequence[_Waiting], kept: set[str] | CannotKeep) -> None:
+def _tell(group: Sequence[_Waiting], kept: set[str] | OutboxUnavailable) -> None:
     for waiting in group:
-        if isinstance(kept, CannotKeep):
+        if isinstance(kept, OutboxUnavailable):
             waiting.tell(kept)
         else:
             message_id = waiting.message.message_id
@@ -182,4 +183,4 @@ def _is_quarantined(messages: Sequence[Message]) -> bool:
 def _describe(error: Exception) -> str:
     if isinstance(error, SQLAlchemyError):
         return describe(error)
-    return str(error) if isinstance(error, CannotStart) else type(error).__name__
+    return str(error) if isinstance(error, ConfigError) else type(error).__name__

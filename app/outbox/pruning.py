@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, delete, func, select, text
 from app.config.settings import LEAST_DAYS
 from app.database.sql import IS_SETTLED
 from app.database.tables import bodies, events, whole
-from app.outbox.batches import Wait, in_steps, within
+from app.outbox.batches import Wait, in_batches, within
 from app.outbox.traffic import prune_traffic
 
 STEP = 300
@@ -36,9 +36,9 @@ class Pruning:
         SQLite's file shrinks once its log is written back to it.
         """
         pruned: Counter[str] = Counter()
-        for step in in_steps(lambda: self.step(now), wait):
+        for step in in_batches(lambda: self.step(now), wait):
             pruned += step
-        for _ in in_steps(self._give_back, wait):
+        for _ in in_batches(self._give_back, wait):
             pass
         return pruned
 

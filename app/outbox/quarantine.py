@@ -4,7 +4,7 @@ What was kept stays, for as long as was promised. What no longer fits is answere
 Drip sends it again for three days: time for a person to see why it cannot be read.
 """
 
-from app.errors import CannotKeep
+from app.errors import OutboxUnavailable
 
 MOST_BYTES = 500_000_000
 
@@ -30,8 +30,8 @@ class Quarantine:
         self._bytes = kept
 
     def take(self, body: bytes) -> None:
-        """Take room for a body. Raises `CannotKeep`."""
+        """Take room for a body. Raises `OutboxUnavailable`."""
         size = len(body) + OVERHEAD
         if self._bytes + size > MOST_BYTES:
-            raise CannotKeep("quarantine is full")
+            raise OutboxUnavailable("quarantine is full")
         self._bytes += size

@@ -30,7 +30,7 @@ from app.database.sql import IS_SETTLED, storable
 from app.database.tables import bodies, columns_of, events, whole
 from app.errors import FieldErrors
 from app.logs import get_logger
-from app.outbox.batches import Wait, in_steps
+from app.outbox.batches import Wait, in_batches
 from app.outbox.messages import Attempt, Ignored, Message, attempt_to_line, errors_to_text
 
 log = get_logger(__name__)
@@ -200,7 +200,7 @@ class Requeue:
             outcomes.update(self._read_again(event, now) for event in page)
             return page
 
-        for page in in_steps(step, wait):
+        for page in in_batches(step, wait):
             last = page[-1].place
         return outcomes
 

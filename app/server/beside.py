@@ -3,7 +3,7 @@
 import gc
 
 from app.bridge import Bridge
-from app.delivery.supervisor import Deliverer
+from app.delivery.supervisor import Supervisor
 
 DELIVERER_ENDS_WITHIN = 15.0
 """Seconds: a batch in hand is settled by then."""
@@ -15,7 +15,7 @@ class Beside:
     def __init__(self, bridge: Bridge, app: str) -> None:
         """`app` is what gunicorn loads, such as "wsgi:app"."""
         self._bridge = bridge
-        self._deliverer = Deliverer(app) if bridge.settings.deliver_in_web else None
+        self._deliverer = Supervisor(app) if bridge.settings.deliver_in_web else None
 
     def start(self) -> None:
         """Returns at once."""

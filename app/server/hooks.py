@@ -12,7 +12,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from app.bridge import check_database
 from app.config.settings import Settings
-from app.errors import CannotStart
+from app.errors import ConfigError
 from app.monitoring import metrics
 
 MOST_CONNECTIONS = 4000
@@ -49,7 +49,7 @@ def on_starting(settings: Settings) -> Callable[[Any], None]:
         try:
             # an upgrade may take a minute: meanwhile there is somebody to answer 429
             check_database(settings, may_upgrade=False)
-        except CannotStart as error:
+        except ConfigError as error:
             raise SystemExit(str(error)) from None
 
     return check

@@ -10,7 +10,7 @@ from hashlib import sha256
 from werkzeug.wrappers import Request
 
 
-def offered_token(request: Request) -> str:
+def token_from(request: Request) -> str:
     """The secret that came as `?token=…`, HTTP Basic password or Bearer token; "" if none did."""
     if token := request.args.get("token"):
         return token
@@ -21,7 +21,7 @@ def offered_token(request: Request) -> str:
     return (authorization and (authorization.password or authorization.token)) or ""
 
 
-def is_known(offered: str, tokens: Iterable[str]) -> bool:
+def is_valid_token(offered: str, tokens: Iterable[str]) -> bool:
     """Whether it is one of ours. Several are valid while one is being rotated out.
 
     Digests of one length are compared, each to its end and all of them, so that the time it takes
@@ -37,6 +37,6 @@ def account_of(offered: str, tokens: Mapping[str, str]) -> str | None:
 
     `tokens` gives each token's account.
     """
-    if not is_known(offered, tokens):
+    if not is_valid_token(offered, tokens):
         return None
     return tokens[offered]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
-from app.errors import CannotKeep
+from app.errors import OutboxUnavailable
 
 LARGEST_BODY = 1 << 20
 """Bytes. Drip's events are a few kB; a track call cannot be over 32 KB."""
@@ -28,8 +28,10 @@ class Room:
 
     @contextmanager
     def held(self, request: Request) -> Iterator[None]:
-        """While the block runs, the request's body has its room. Raises `CannotKeep` if there is
-        none, and `RequestEntityTooLarge` if there never will be."""
+        """While the block runs, the request's body has its room.
+
+        Raises `OutboxUnavailable` if there is none, `RequestEntityTooLarge` if there never will be.
+        """
         length = request.content_length
         size = LARGEST_BODY if length is None else length
         if size > LARGEST_BODY:
@@ -46,7 +48,7 @@ class Room:
     def _take(self, size: int) -> None:
         with self._lock:
             if size > self._left:
-                raise CannotKeep("too many large bodies at once")
+                raise OutboxUnavailable("too many large bodies at once")
             self._left -= size
 
 

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, Row, select
 from sqlalchemy.exc import OperationalError
 
 from app.database.tables import events
-from app.delivery.worker import POLL, Delivery
-from app.drip_to_segment.destination import Segment
+from app.delivery.worker import POLL, DeliveryWorker
+from app.drip_to_segment.destination import SegmentDestination
 from app.outbox.store import Store
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import Batch
@@ -41,9 +41,9 @@ def put_events(store: Store, numbers: Iterable[int], account: str = "4417") -> s
 
 
 @contextmanager
-def another_deliverer(store: Store, segment_url: str) -> Iterator[Delivery]:
+def another_deliverer(store: Store, segment_url: str) -> Iterator[DeliveryWorker]:
     """One that is well, in a thread of this process: the others are processes that suffer."""
-    delivery = Delivery(store, Segment(segment_url, ANOTHER, {}))
+    delivery = DeliveryWorker(store, SegmentDestination(segment_url, ANOTHER, {}))
     thread = delivery.start()
     try:
         yield delivery

@@ -26,7 +26,7 @@ class PlainDigest:
 
 
 def ratio(ours: Sequence[str], one: str, other: str) -> float:
-    """How much longer `is_known` takes for the one than for the other; 1 is the same.
+    """How much longer `is_valid_token` takes for the one than for the other; 1 is the same.
 
     The two take turns, in a random order, and the medians of many turns are compared: what else the
     machine does meets both alike.
@@ -35,7 +35,7 @@ def ratio(ours: Sequence[str], one: str, other: str) -> float:
     for _ in range(scaled(400, 4_000)):
         for offered in random.sample((one, other), 2):
             start = time.perf_counter()
-            auth.is_known(offered, ours)
+            auth.is_valid_token(offered, ours)
             seconds[offered].append(time.perf_counter() - start)
     return median(seconds[one]) / median(seconds[other])
 
