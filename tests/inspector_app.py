@@ -16,6 +16,7 @@ from app.config.settings import Settings
 from app.database.schema import upgrade
 from app.outbox.messages import Attempt
 from tests.conftest import TOKEN
+from tests.support.builders import mark_dead
 from tests.test_store import claim
 
 PASSWORD = "a-password-for-the-tests"
@@ -62,8 +63,8 @@ class Visitor:
 
     def bury(self, now: float) -> None:
         """All that is due dies."""
-        self.bridge.store.bury(
-            claim(self.bridge.store, now=now), now, Attempt(now, "HTTP 400", "no")
+        mark_dead(
+            self.bridge.store, claim(self.bridge.store, now=now), Attempt(now, "HTTP 400", "no")
         )
 
 

@@ -159,14 +159,14 @@ def test_what_died_or_was_set_aside_is_told_and_is_over_after_an_hour(
 def test_a_refused_key_is_told_until_it_is_good(engine: Engine, chat: Chat, clock: Clock) -> None:
     watch, store = watch_over(engine, clock, chat.url), Store(engine)
     for _ in range(5):  # the key is tried, and paused anew, each minute
-        store.note_pause("4417", clock.now + 60, "HTTP 401: check SEGMENT_WRITE_KEY")
+        store.pause_account("4417", clock.now + 60, "HTTP 401: check SEGMENT_WRITE_KEY")
         watch.look()
         clock.now += 60
         watch.look()
     assert len(chat.texts) == 1
     assert "check SEGMENT_WRITE_KEY" in chat.texts[0]
     assert "4417" not in chat.texts[0]
-    store.clear_pause("4417")
+    store.resume_accounts("4417")
     watch.look()
     assert len(chat.texts) == 2
 
@@ -221,7 +221,7 @@ def test_a_receiver_that_takes_no_end_holds_up_neither_the_log_nor_delivery(
     settle(engine, clock, "dead")
     began = time.monotonic()
     watch.look()
-    Store(engine).note_pause("4417", clock.now + 60, "HTTP 401: check SEGMENT_WRITE_KEY")
+    Store(engine).pause_account("4417", clock.now + 60, "HTTP 401: check SEGMENT_WRITE_KEY")
     watch.look()
     assert time.monotonic() - began < 5
     assert "1 event died" in said.text
@@ -241,7 +241,7 @@ def test_one_that_is_not_taken_does_not_hold_up_another(
     watch = watch_over(engine, clock, chat.url)
     keep(engine, clock)
     settle(engine, clock, "dead")
-    Store(engine).note_pause("4417", clock.now + 60, "HTTP 401: check SEGMENT_WRITE_KEY")
+    Store(engine).pause_account("4417", clock.now + 60, "HTTP 401: check SEGMENT_WRITE_KEY")
     watch.look()
     assert ["died" in text for text in chat.texts] == [True, False]
     watch.look()

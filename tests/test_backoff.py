@@ -4,15 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.delivery.retry import (
-    FEWEST_TRIES,
-    FIRST,
-    GIVE_UP_AFTER,
-    LONGEST,
-    SPREAD,
-    next_try,
-    pause,
-)
+from app.delivery.retry import next_try, pause
+from app.destination import RetryPolicy
+
+POLICY = RetryPolicy()
 
 HOUR = 3600.0
 DAYS_3 = 72 * HOUR
@@ -63,37 +58,42 @@ def test_the_next_try_is_due(
     chance: float,
     due: float | None,
 ) -> None:
-    assert next_try(tries, received_at, now, asked, chance) == due
+    assert next_try(POLICY, tries, received_at, now, asked, chance) == due
 
 
-@given(TRIES, st.floats(0, LONGEST), CHANCE)
+@given(TRIES, st.floats(0, POLICY.longest), CHANCE)
 def test_a_wait_is_never_shorter_than_what_was_asked_for(
     tries: int, asked: float, chance: float
 ) -> None:
-    assert pause(tries, asked, chance) >= asked
+    assert pause(POLICY, tries, asked, chance) >= asked
 
 
 @given(TRIES, ASKED, CHANCE)
 def test_a_wait_stays_between_the_first_and_the_longest(
     tries: int, asked: float | None, chance: float
 ) -> None:
-    assert FIRST <= pause(tries, asked, chance) <= LONGEST * (1 + SPREAD)
+    assert (
+        POLICY.first <= pause(POLICY, tries, asked, chance) <= POLICY.longest * (1 + POLICY.spread)
+    )
 
 
 @given(TRIES, CHANCE, CHANCE)
 def test_each_wait_is_longer_than_the_one_before_until_the_longest(
     tries: int, chance: float, next_chance: float
 ) -> None:
-    this, following = pause(tries, None, chance), pause(tries + 1, None, next_chance)
-    assert following > this or following >= LONGEST
+    this, following = (
+        pause(POLICY, tries, None, chance),
+        pause(POLICY, tries + 1, None, next_chance),
+    )
+    assert following > this or following >= POLICY.longest
 
 
 @given(TRIES, TIME, TIME, ASKED, CHANCE)
 def test_an_event_is_given_up_when_it_is_old_and_was_tried_enough_and_else_is_due_later(
     tries: int, received_at: float, now: float, asked: float | None, chance: float
 ) -> None:
-    due = next_try(tries, received_at, now, asked, chance)
+    due = next_try(POLICY, tries, received_at, now, asked, chance)
 
-    old, tried_enough = now - received_at >= GIVE_UP_AFTER, tries >= FEWEST_TRIES
+    old, tried_enough = now - received_at >= POLICY.give_up_after, tries >= POLICY.fewest_tries
     assert (due is None) == (old and tried_enough)
     assert due is None or due > now

@@ -121,9 +121,9 @@ def test_how_much_is_in_quarantine(engine: Engine) -> None:
 
 
 def test_a_pause_lasts_until_a_minute_after_its_end(store: Store) -> None:
-    store.note_pause("5150", NOW + 30, "HTTP 403")
-    store.note_pause("4417", NOW - 59, "HTTP 401")
-    store.note_pause("1", NOW - 61, "HTTP 401")
+    store.pause_account("5150", NOW + 30, "HTTP 403")
+    store.pause_account("4417", NOW - 59, "HTTP 401")
+    store.pause_account("1", NOW - 61, "HTTP 401")
     assert take(store.engine).pauses == (Pause("4417", "HTTP 401"), Pause("5150", "HTTP 403"))
     assert take(store.engine, NOW + 91).pauses == ()
 

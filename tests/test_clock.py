@@ -13,6 +13,7 @@ from app.outbox.clock import GAP, HOLD, Clock, bring_back, make_due
 from app.outbox.pruning import DAY
 from app.outbox.store import Store
 from tests.conftest import Said
+from tests.support.builders import mark_sent
 from tests.test_store import ACCOUNT, NOW, arrival, claim, rows
 
 YEAR = 365 * DAY
@@ -92,7 +93,7 @@ def test_what_waits_for_its_next_try_waits_on(engine: Engine, store: Store) -> N
 def test_alerts_and_pauses_of_a_clock_far_ahead_are_over(engine: Engine, store: Store) -> None:
     book = AlertStore(engine)
     book.note({"paused": "text"}, set(), NOW + YEAR)
-    store.note_pause(ACCOUNT, NOW + YEAR, "refused")
+    store.pause_account(ACCOUNT, NOW + YEAR, "refused")
     assert book.claim(NOW, NOW + MINUTE) is None
 
     make_due(engine, NOW, no_wait)
@@ -122,7 +123,7 @@ def test_the_bridge_makes_due_what_was_put_off_and_prunes_nothing_by_a_jump(
 ) -> None:
     bridge = build_bridge(replace(settings, database_url=engine.url))
     store.put([arrival("sent")])
-    store.mark_sent(claim(store), NOW)
+    mark_sent(store, claim(store), NOW)
     bridge.tidy(NOW, 0.0)
     store.put([arrival("ahead", received_at=NOW + 40 * DAY)])
 

@@ -26,7 +26,7 @@ from app.outbox.messages import Attempt, Message, attempt_to_line, read_history
 from app.outbox.requeue import START, Outcome, Requeue
 from app.outbox.store import Store
 from tests.bridge_process import ROOT
-from tests.support.builders import translated
+from tests.support.builders import mark_dead, mark_sent, reschedule, translated
 from tests.test_store import (
     ACCOUNT,
     NOW,
@@ -73,7 +73,7 @@ def read_again(requeue: Requeue) -> Counter[Outcome]:
 
 def bury(store: Store, count: int) -> None:
     store.put(arrivals(count))
-    store.bury(claim(store, most_events=count), NOW, Attempt(0.0, "HTTP 400 no", ""))
+    mark_dead(store, claim(store, most_events=count), Attempt(NOW, "HTTP 400 no", ""))
 
 
 def test_one_event_that_is_refused_by_the_database_does_not_stop_the_rest(
@@ -107,7 +107,7 @@ def test_dead_events_are_due_again_as_on_the_first_day(store: Store, requeue: Re
     after = rows(store)
     assert same_but(after["m0"]) == same_but(before["m0"], **again, history=history)
     assert after["other"] == before["other"]
-    assert "m0" in [claimed.message_id for claimed in claim(store, now=LATER).events]
+    assert "m0" in [claimed.message_id for claimed in claim(store, now=LATER).messages]
 
 
 def test_dead_events_go_in_steps_until_none_is_left(store: Store, requeue: Requeue) -> None:
@@ -120,7 +120,7 @@ def test_dead_events_go_in_steps_until_none_is_left(store: Store, requeue: Reque
 def test_what_dies_after_the_start_is_not_requeued_again(store: Store, requeue: Requeue) -> None:
     bury(store, 1)
     assert requeue.requeue_some_dead(NOW) == 1
-    store.bury(claim(store), NOW + 0.001, Attempt(0.0, "no", ""))
+    mark_dead(store, claim(store), Attempt(NOW + 0.001, "no", ""))
     assert requeue.requeue_some_dead(NOW) == 0
 
 
@@ -414,8 +414,8 @@ def test_events_of_every_state_are_erased_and_counted_once(store: Store, clock: 
     for name in ("sent", "dead"):
         store.put([arrival(name, email=ANA)])
         lease = claim(store)
-        store.mark_sent(lease, NOW) if name == "sent" else store.bury(
-            lease, NOW, Attempt(0.0, "no", "")
+        mark_sent(store, lease, NOW) if name == "sent" else mark_dead(
+            store, lease, Attempt(NOW, "no", "")
         )
     store.put([arrival("q", payload=None, email=ANA), arrival("p", email=ANA), arrival("other")])
 
@@ -448,7 +448,7 @@ def test_an_event_that_is_being_sent_is_settled_first(store: Store, clock: Clock
     store.put([arrival("a", email=ANA)])
     lease = claim(store)
     settled: list[int] = []
-    clock.happens = [(NOW + 5, lambda: settled.append(store.mark_sent(lease, clock())))]
+    clock.happens = [(NOW + 5, lambda: settled.append(mark_sent(store, lease, clock())))]
     erasure = erasure_of(store, clock)
 
     assert erasure.look() == {"pending": 1}
@@ -472,7 +472,7 @@ def test_a_lease_without_end_is_not_waited_for_without_end(store: Store, clock: 
     lease = store.claim([ACCOUNT], NOW, NOW + 1e6, 100, 10_000)
     assert erase(store, clock) == {"pending": 1}
     assert clock.now == NOW + ROUNDS / 2
-    assert store.mark_sent(lease, clock()) == 0
+    assert mark_sent(store, lease, clock()) == 0
     assert rows(store)["a"].state == "erased"
 
 
@@ -484,10 +484,12 @@ def test_what_segment_said_of_a_person_goes_and_other_peoples_events_are_sent(
     store.put([arrival("ana", email=ANA), *others])
     for words in (f"busy, {ANA.upper()}", "busy"):
         lease = claim(store)
-        store.postpone(lease, {e.id: NOW for e in lease.events}, Attempt(NOW, "HTTP 503", words))
+        reschedule(
+            store, lease, {e.id: NOW for e in lease.messages}, Attempt(NOW, "HTTP 503", words)
+        )
     lease = claim(store)
-    store.postpone(
-        lease, {e.id: NOW for e in lease.events}, Attempt(NOW, "HTTP 503", f"busy, {ANA}")
+    reschedule(
+        store, lease, {e.id: NOW for e in lease.messages}, Attempt(NOW, "HTTP 503", f"busy, {ANA}")
     )
     before = rows(store)
 
@@ -505,17 +507,17 @@ def test_what_segment_said_of_a_person_goes_and_other_peoples_events_are_sent(
         assert row.error == f"HTTP 503 {CLEARED}"
         cleared = {"history": row.history, "error": row.error}
         assert same_but(row) == same_but(before[one.message_id], **cleared)
-    assert len(claim(store).events) == 30
+    assert len(claim(store).messages) == 30
 
 
 def test_what_is_said_while_others_are_sent_goes_too(store: Store, clock: Clock) -> None:
     store.put([arrival("bo", email="bo@example.com"), arrival("ana", email=ANA)])
     lease = claim(store)
-    due = {e.id: NOW for e in lease.events}
+    due = {e.id: NOW for e in lease.messages}
     said = Attempt(NOW, "HTTP 503", f"busy, {ANA}")
-    clock.happens = [(NOW + 5, lambda: store.postpone(lease, due, said))]
+    clock.happens = [(NOW + 5, lambda: reschedule(store, lease, due, said))]
     assert erasure_of(store, clock).erase() == {"pending": 1}
-    assert [event.message_id for event in claim(store).events] == ["bo"]
+    assert [event.message_id for event in claim(store).messages] == ["bo"]
     assert ANA not in str(rows(store)["bo"])
 
 
@@ -543,7 +545,7 @@ def test_another_persons_event_that_mentions_the_address_is_kept_without_it(
     assert len(erasure.others) == 2
     assert erasure.erase() == {"pending": 2}
 
-    kept = {event.message_id: event.payload for event in claim(store).events}
+    kept = {event.message_id: event.payload for event in claim(store).messages}
     assert json.loads(kept["bo"]) == {**call, "properties": {"a": 1, "b": ["é"]}}
     assert json.loads(kept["in the body alone"]) == {**call, "properties": {}}
     assert len(kept) == 2
@@ -556,8 +558,8 @@ def test_another_persons_event_that_mentions_the_address_is_kept_without_it(
 def test_what_is_noted_of_trouble_is_cleared_of_the_address(store: Store, clock: Clock) -> None:
     """No such words are noted today."""
     for account in ("4417", ANA):
-        store.note_pause(account, NOW, f"HTTP 403: {ANA}")
-    store.note_pause("5150", NOW, "HTTP 401")
+        store.pause_account(account, NOW, f"HTTP 403: {ANA}")
+    store.pause_account("5150", NOW, "HTTP 401")
     book = AlertStore(store.engine)
     book.note({"a": f"Look after {ANA}", "b": "Look"}, set(), NOW)
     erase(store, clock)
@@ -609,12 +611,12 @@ def live(store: Store) -> None:
         store.put([arrival(f"m{n}", email=who, raw=text.encode(), payload=json.dumps([text]))])
         if n % 5 == 4:
             lease = claim(store, most_events=4)
-            first, rest = lease.only(lease.events[:2]), lease.only(lease.events[2:])
-            store.postpone(
-                first, {e.id: NOW for e in first.events}, Attempt(0.0, f"said {who}", "")
+            first, rest = lease.only(lease.messages[:2]), lease.only(lease.messages[2:])
+            reschedule(
+                store, first, {e.id: NOW for e in first.messages}, Attempt(0.0, f"said {who}", "")
             )
-            store.bury(rest, NOW, Attempt(0.0, f"no {who}", "")) if n % 2 else store.mark_sent(
-                rest, NOW
+            mark_dead(store, rest, Attempt(NOW, f"no {who}", "")) if n % 2 else mark_sent(
+                store, rest, NOW
             )
 
 

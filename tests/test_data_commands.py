@@ -20,6 +20,7 @@ from app.database.tables import events
 from app.outbox.messages import Attempt, Message
 from app.outbox.store import Store
 from tests.bridge_process import ROOT
+from tests.support.builders import mark_dead
 from tests.test_store import arrival, claim, rows
 
 OPENED = (ROOT / "samples" / "opened_email.json").read_bytes()
@@ -76,7 +77,7 @@ def put_quarantined(store: Store, name: str, raw: bytes, **kwargs: Any) -> None:
 
 def bury(store: Store, name: str, **kwargs: Any) -> None:
     store.put([opened(name, **kwargs)])
-    store.bury(claim(store, now=FIRST * 2), FIRST, Attempt(0.0, "HTTP 400 no", ""))
+    mark_dead(store, claim(store, now=FIRST * 2), Attempt(FIRST, "HTTP 400 no", ""))
 
 
 # events
@@ -94,7 +95,7 @@ def test_events_lists_a_line_an_event_newest_first(app: Flask, store: Store) -> 
 
 def test_a_reason_is_cut_short(app: Flask, store: Store) -> None:
     store.put([opened("a")])
-    store.bury(claim(store, now=FIRST), FIRST, Attempt(0.0, "x" * 500, ""))
+    mark_dead(store, claim(store, now=FIRST), Attempt(FIRST, "x" * 500, ""))
     assert lines(app)[0][-1] == "x" * 59 + "…"
 
 

@@ -11,20 +11,31 @@ from sqlalchemy import Row, select, text
 
 from app.database.tables import pauses, whole
 from app.delivery import worker as module
-from app.delivery.retry import GIVE_UP_AFTER
-from app.delivery.worker import KEY_PAUSE, LEASE, MOST_BYTES, MOST_EVENTS, DeliveryWorker
+from app.delivery.decision import KEY_PAUSE
+from app.delivery.worker import LEASE, DeliveryWorker
+from app.destination import (
+    BatchRejected,
+    Destination,
+    InvalidKey,
+    RetryableError,
+    SendError,
+    Unreachable,
+)
 from app.drip_to_segment import destination as segment_module
 from app.drip_to_segment.destination import SegmentDestination
-from app.errors import BatchRejected, InvalidKey, RetryableError, SendError, Unreachable
 from app.logs import configure_logs
 from app.outbox.messages import Message
 from app.outbox.store import Store
 from tests.conftest import Said
 from tests.fake_segment import OK, Batch, FakeSegment, Reply
-from tests.support.builders import translated
+from tests.support.builders import PretendDestination, translated
 
 NOW = 1_700_000_000.0
 KEY = "wk-7Jx0Qm"
+
+MOST_EVENTS = SegmentDestination.limits.most_messages
+MOST_BYTES = SegmentDestination.limits.most_bytes
+GIVE_UP_AFTER = SegmentDestination.retry.give_up_after
 
 
 class Clock:
@@ -35,7 +46,7 @@ class Clock:
         return self.now
 
 
-class Recorder:
+class Recorder(PretendDestination):
     """A destination that does `behave`, and records the messages of each batch before that."""
 
     def __init__(self, behave: Callable[[str], None] = lambda _: None) -> None:
@@ -64,7 +75,7 @@ def delivery(store: Store, segment: FakeSegment, clock: Clock) -> DeliveryWorker
     return delivery_to(store, SegmentDestination(segment.url, KEY, {}), clock)
 
 
-def delivery_to(store: Store, destination: module.Destination, clock: Clock) -> DeliveryWorker:
+def delivery_to(store: Store, destination: Destination, clock: Clock) -> DeliveryWorker:
     return DeliveryWorker(store, destination, clock, chance=lambda: 0.0)
 
 

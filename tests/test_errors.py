@@ -2,7 +2,8 @@
 
 import pytest
 
-from app.errors import BatchRejected, InvalidKey, InvalidPayload, RetryableError, UnsupportedEvent
+from app.destination import BatchRejected, InvalidKey, RetryableError
+from app.errors import InvalidPayload, UnsupportedEvent
 
 SECRET = "ana@example.com"
 

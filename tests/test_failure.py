@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from app.destination import RetryableError, SendError, Unreachable
 from app.drip_to_segment.destination import SegmentDestination
-from app.errors import RetryableError, SendError, Unreachable
 from tests.fake_segment import FakeSegment
 
 KEY = "wk-7Jx0Qm"

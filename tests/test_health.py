@@ -23,6 +23,7 @@ from app.outbox.messages import Message
 from app.outbox.store import Store
 from tests.bridge_process import ROOT
 from tests.conftest import TOKEN
+from tests.support.builders import mark_sent
 
 OPENED = (ROOT / "samples" / "opened_email.json").read_bytes()
 NOWHERE = URL.create("postgresql+psycopg", "bob", "hunter2", "127.0.0.1", 9, "inner-name")
@@ -123,7 +124,7 @@ def test_held_events_are_told_with_the_setting_that_lacks(ask: Ask, store: Store
 
 
 def test_a_paused_account_is_told_by_number_alone(ask: Ask, store: Store) -> None:
-    store.note_pause("441700", time.time() + 30, "HTTP 401")
+    store.pause_account("441700", time.time() + 30, "HTTP 401")
     (reason,) = reasons(ask())
     assert "1 Drip account" in reason
     assert "SEGMENT_REGION" in reason
@@ -132,7 +133,7 @@ def test_a_paused_account_is_told_by_number_alone(ask: Ask, store: Store) -> Non
 
 def test_all_reasons_are_told_at_once(ask: Ask, store: Store) -> None:
     store.put([arrival(1, 10 * MINUTE), arrival(2, 6 * MINUTE, "5150")])
-    store.note_pause("4417", time.time() - 30, "HTTP 401")
+    store.pause_account("4417", time.time() - 30, "HTTP 401")
     found = reasons(ask(write_key=None, write_keys={"4417": "key"}))
     assert ["oldest" in found[0], "held" in found[1], "paused" in found[2]] == [True] * 3
 
@@ -212,8 +213,8 @@ def test_the_outbox_is_told_in_figures(ask: Ask, store: Store) -> None:
     now = time.time()
     store.put([arrival(1, 100), arrival(2, 90), arrival(3, 80, "5150")])
     store.put([Message("raw-1", "", None, b"{", now - 70)])
-    store.mark_sent(store.claim(["4417"], now, now + 30, 1, 1000), now - 40)
-    store.note_pause("4417", now, "HTTP 401")
+    mark_sent(store, store.claim(["4417"], now, now + 30, 1, 1000), now - 40)
+    store.pause_account("4417", now, "HTTP 401")
     found = figures(ask(write_key=None, write_keys={"4417": "key"}))
     by_state = {"pending": 1, "held": 1, "sent": 1, "dead": 0, "quarantined": 1, "erased": 0}
     for state, count in by_state.items():
@@ -255,7 +256,7 @@ def test_strangers_learn_no_more_than_figures(ask: Ask, store: Store) -> None:
     client.post("/webhooks/drip?token=canary-token", data=body)
     (account,) = store.due_accounts(time.time())
     store.put([arrival(1, 3600)])
-    store.note_pause(account, time.time() + 30, "canary-reason")
+    store.pause_account(account, time.time() + 30, "canary-reason")
     for path in ("/healthz", "/readyz", "/metrics"):
         told = client.get(path).text
         for secret in ("canary", account, TOKEN, "example.com", "http"):

@@ -146,7 +146,7 @@ def test_a_sample_goes_the_whole_way(visitor: Visitor) -> None:
         assert "The sample is kept." in page
         assert "Sample event of the bridge" in page
         lease = claim(visitor.bridge.store, "9999999", now=2e9 * count)
-        assert len(lease.events) == count
+        assert len(lease.messages) == count
 
 
 def test_a_sample_is_of_an_account_with_a_key(settings: Settings) -> None:

@@ -8,6 +8,7 @@ from flask import Flask
 from app.config.settings import Settings
 from app.outbox.messages import Attempt
 from tests.inspector_app import Visitor, create_inspected, text_of, webhook
+from tests.support.builders import mark_dead, mark_sent, reschedule
 from tests.test_store import claim
 
 ANA = "ana@example.com"
@@ -36,7 +37,7 @@ def test_an_event_shows_both_sides_and_each_fields_way(visitor: Visitor) -> None
 def test_addresses_are_hidden_on_it_until_revealed(visitor: Visitor) -> None:
     url = f"/events/{visitor.post_webhook(webhook(f'to {ANA}', user_id=ANA))}"
     lease = claim(visitor.bridge.store, now=time.time())
-    visitor.bridge.store.bury(lease, time.time(), Attempt(time.time(), "HTTP 400", f"not {ANA}"))
+    mark_dead(visitor.bridge.store, lease, Attempt(time.time(), "HTTP 400", f"not {ANA}"))
     for query in ("", "?view=raw"):
         assert "ana@" not in visitor.get(url + query)
         assert "a•••@e•••.com" in visitor.get(url + query)
@@ -48,11 +49,13 @@ def test_every_attempt_is_told_with_time_status_and_words(visitor: Visitor) -> N
     url = f"/events/{visitor.post_webhook(webhook())}"
     store, now = visitor.bridge.store, time.time()
     lease = claim(store, now=now)
-    store.postpone(lease, {lease.events[0].id: now + 240}, Attempt(now - 5, "HTTP 503", "<busy>"))
+    reschedule(
+        store, lease, {lease.messages[0].id: now + 240}, Attempt(now - 5, "HTTP 503", "<busy>")
+    )
     page = text_of(visitor.get(url))
     assert "HTTP 503 &lt;busy&gt;" in page
     assert "Tries again at" in page
-    store.mark_sent(claim(store, now=now + 241), now)
+    mark_sent(store, claim(store, now=now + 241), now)
     page = text_of(visitor.get(url))
     assert "HTTP 503 &lt;busy&gt;" in page
     assert "sent \u2013" in page
@@ -61,7 +64,7 @@ def test_every_attempt_is_told_with_time_status_and_words(visitor: Visitor) -> N
 
 def test_a_paused_key_is_told(visitor: Visitor) -> None:
     url = f"/events/{visitor.post_webhook(webhook())}"
-    visitor.bridge.store.note_pause("4417", time.time() + 60, "HTTP 401")
+    visitor.bridge.store.pause_account("4417", time.time() + 60, "HTTP 401")
     assert "(HTTP 401). That is tried again each minute." in visitor.get(url)
 
 

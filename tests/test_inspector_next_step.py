@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from app.drip_to_segment.destination import SegmentDestination
 from app.inspector.status import what_next
 from app.outbox.messages import Attempt, attempt_to_line
 from app.outbox.search import Event
@@ -35,14 +36,18 @@ def event(state: Any, **kwargs: Any) -> Event:
     return Event(**{**told, **kwargs})
 
 
+def sentence(event: Event, now: float, pause: str | None) -> str:
+    return what_next(event, now, pause, SegmentDestination("https://api.segment.io", "key", {}))
+
+
 def test_an_event_that_is_due_goes_out_next() -> None:
-    assert what_next(event("pending"), NOW, None).startswith("Due now")
+    assert sentence(event("pending"), NOW, None).startswith("Due now")
     lapsed = event("pending", lease="x", due_at=NOW - 1)
-    assert what_next(lapsed, NOW, None).startswith("Due now")
+    assert sentence(lapsed, NOW, None).startswith("Due now")
 
 
 def test_an_event_under_a_lease_is_being_sent() -> None:
-    said = what_next(event("pending", lease="x", due_at=NOW + 30), NOW, "HTTP 401")
+    said = sentence(event("pending", lease="x", due_at=NOW + 30), NOW, "HTTP 401")
     assert said.startswith("Being sent now.")
     assert said.endswith("09:33:50 UTC (in 30 s).")
 
@@ -52,7 +57,7 @@ def test_an_event_that_failed_tells_when_why_and_how_long() -> None:
         attempt_to_line(Attempt(NOW, *told)) for told in [("HTTP 500", ""), ("HTTP 503", "ana@x.y")]
     )
     failed = event("pending", due_at=NOW + 250, tries=2, history=history)
-    assert what_next(failed, NOW, None) == (
+    assert sentence(failed, NOW, None) == (
         "Tries again at 09:37:30 UTC (in 4 min), after 2 tries in vain (HTTP 503). "
         "Given up after 2025-11-05 09:32:20 UTC, if Segment has not taken it by then."
     )
@@ -63,11 +68,11 @@ def test_an_event_that_failed_tells_when_why_and_how_long() -> None:
 )
 def test_an_old_event_has_its_fewest_tries(tries: int, more: str) -> None:
     old = event("pending", due_at=NOW + 5, tries=tries, received_at=NOW - 4 * DAY)
-    assert f"Given up if it fails {more}" in what_next(old, NOW, None)
+    assert f"Given up if it fails {more}" in sentence(old, NOW, None)
 
 
 def test_an_event_of_a_paused_key_waits_for_a_person() -> None:
-    said = what_next(event("pending", due_at=NOW + 5), NOW, "HTTP 401: check SEGMENT_WRITE_KEY")
+    said = sentence(event("pending", due_at=NOW + 5), NOW, "HTTP 401: check SEGMENT_WRITE_KEY")
     assert "refused" in said
     assert "(HTTP 401: check SEGMENT_WRITE_KEY)" in said
 
@@ -97,4 +102,4 @@ def test_an_event_of_a_paused_key_waits_for_a_person() -> None:
     ],
 )
 def test_the_other_states(told: Event, words: str) -> None:
-    assert words in what_next(told, NOW, None)
+    assert words in sentence(told, NOW, None)

@@ -23,6 +23,7 @@ from app.inspector.at_once import HEAVY
 from app.inspector.display import printable
 from app.outbox.messages import Attempt
 from tests.inspector_app import Visitor, create_inspected, text_of, webhook
+from tests.support.builders import mark_dead
 from tests.test_store import arrival, claim
 
 ANA = "ana@example.com"
@@ -304,7 +305,7 @@ def test_what_strangers_wrote_is_only_ever_text(visitor: Visitor, hostile: str) 
     ids = [visitor.post_webhook(body) for body in everything(hostile)]
     store = visitor.bridge.store
     lease = claim(store, now=2e9)
-    store.bury(lease, 2e9, Attempt(2e9, "HTTP 400", hostile))
+    mark_dead(store, lease, Attempt(2e9, "HTTP 400", hostile))
     search = urlencode({"q": hostile, "account": hostile, "since": hostile, "state": hostile})
     urls = ["/", "/live", "/?reveal=1", f"/?{search}", f"/live?{search}"]
     urls += [f"/events/{id_}{query}" for id_ in ids for query in ("", "?view=raw&reveal=1")]

@@ -26,13 +26,14 @@ from sqlalchemy.engine import make_url
 
 from app.bridge import bridge_of
 from app.delivery.worker import DeliveryWorker
+from app.destination import SendError
 from app.drip_to_segment.mapping import COLLECTIONS
-from app.errors import SendError
 from app.monitoring import metrics
 from app.monitoring.metrics import RESULTS
 from tests.bridge_process import ROOT, BridgeProcess
 from tests.conftest import TOKEN
 from tests.fake_segment import FakeSegment
+from tests.support.builders import PretendDestination
 
 OPENED = (ROOT / "samples" / "opened_email.json").read_bytes()
 SAMPLES = sorted((ROOT / "samples").glob("*.json"))
@@ -113,14 +114,11 @@ def test_a_stranger_makes_no_label_of_its_own(client: FlaskClient) -> None:
     assert series() == before
 
 
-class Destination:
+class Answering(PretendDestination):
     """Answers each batch with the next of these."""
 
     def __init__(self, *errors: Exception | None) -> None:
         self._errors = iter(errors)
-
-    def key_for(self, account: str) -> str:
-        return f"key of {account}"
 
     def send(self, *_: object) -> None:
         if error := next(self._errors):
@@ -144,7 +142,7 @@ def test_batches_are_counted_by_what_the_answer_meant(
     for error in (None, ValueError("fault"), *(kind("HTTP 999") for kind in kinds)):
         accepted = OPENED.replace(b'"d1"', f'"{error!r}"'.encode())
         post(client, accepted)
-        DeliveryWorker(store, Destination(error), clock=partial(float, next(moments))).deliver_due()
+        DeliveryWorker(store, Answering(error), clock=partial(float, next(moments))).deliver_due()
     assert {result: grown("batches_total", result=result) for result in RESULTS.values()} == (
         dict.fromkeys(RESULTS.values(), 1.0)
     )

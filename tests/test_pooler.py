@@ -16,6 +16,7 @@ from app.outbox.group_commit import GroupCommit
 from app.outbox.messages import Message
 from app.outbox.store import Store
 from tests.pooler import Pooler
+from tests.support.builders import mark_sent
 
 TIMEOUT = f"{BUSY_SECONDS}s"
 
@@ -102,7 +103,7 @@ def test_events_are_kept_claimed_and_settled(pooled: Engine) -> None:
     assert kept == [True] * 100
     sent = 0
     while store.due_accounts(now=2.0):
-        sent += store.mark_sent(store.claim(["4417"], 2.0, 32.0, 9, 1 << 20), now=2.0)
+        sent += mark_sent(store, store.claim(["4417"], 2.0, 32.0, 9, 1 << 20), 2.0)
     assert sent == 100
 
 

@@ -21,6 +21,7 @@ from app.outbox.search import (
     Wanted,
 )
 from app.outbox.store import Store
+from tests.support.builders import mark_dead, mark_sent
 from tests.test_store import ACCOUNT, NOW, arrival, claim, rows_on_postgresql, steps_on_sqlite
 from tests.whole_rows import put_whole
 
@@ -39,9 +40,9 @@ def found(search: Search, limit: int = 50, **wanted: Any) -> list[str]:
 def fill(store: Store) -> None:
     """One event in each state."""
     store.put([arrival("sent")])
-    store.mark_sent(claim(store), NOW)
+    mark_sent(store, claim(store), NOW)
     store.put([arrival("dead")])
-    store.bury(claim(store), NOW, Attempt(0.0, "no", ""))
+    mark_dead(store, claim(store), Attempt(NOW, "no", ""))
     store.put([arrival("quarantined", account="", payload=None, errors={"body": []})])
     store.put([arrival("pending"), arrival("held", account="5150")])
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from app.destination import BatchRejected, Forbidden, InvalidKey, RetryableError, SendError
 from app.drip_to_segment import destination as module
 from app.drip_to_segment.destination import SegmentDestination
-from app.errors import BatchRejected, Forbidden, InvalidKey, RetryableError, SendError
 from app.logs import configure_logs
 from tests.fake_segment import FakeSegment, Reply
 

@@ -12,9 +12,10 @@ from sqlalchemy.engine import URL
 from app.database.engine import open_database
 from app.database.tables import events, whole
 from app.drip_to_segment.translate import translate
-from app.outbox.messages import Attempt, Lease, Message, attempt_to_line, read_history
+from app.outbox.messages import Attempt, Lease, Message, Released, attempt_to_line, read_history
 from app.outbox.requeue import Requeue
 from app.outbox.store import Store
+from tests.support.builders import mark_dead, mark_sent, reschedule
 
 ACCOUNT = "4417"
 PAYLOAD = '{"type":"track"}'
@@ -50,10 +51,10 @@ def test_a_claim_takes_account_by_account_as_many_as_fit(store: Store) -> None:
     for account in ("a", "b", "c"):
         store.put([arrival(f"{account}{n}", account=account) for n in range(3)])
     lease = store.claim(["b", "none", "a", "c"], NOW, NOW + 30, 5, ROOMY)
-    assert [event.message_id for event in lease.events] == ["b0", "b1", "b2", "a0", "a1"]
+    assert [event.message_id for event in lease.messages] == ["b0", "b1", "b2", "a0", "a1"]
     assert lease.accounts == ["b", "a"]
     rest = store.claim(["a", "b", "c"], NOW, NOW + 30, 5, ROOMY)
-    assert [event.message_id for event in rest.events] == ["a2", "c0", "c1", "c2"]
+    assert [event.message_id for event in rest.messages] == ["a2", "c0", "c1", "c2"]
 
 
 def rows(store: Store) -> dict[str, Row[Any]]:
@@ -65,7 +66,7 @@ def rows(store: Store) -> dict[str, Row[Any]]:
 def names(store: Store, lease: Lease) -> list[str]:
     """The message ids of a claim, in its order."""
     by_id = {row.id: name for name, row in rows(store).items()}
-    return [by_id[claimed.id] for claimed in lease.events]
+    return [by_id[claimed.id] for claimed in lease.messages]
 
 
 def same_but(row: Row[Any], **changes: Any) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def test_a_repeat_stores_nothing_and_keeps_the_first_row(store: Store) -> None:
 
 def test_a_repeat_of_what_was_sent_does_not_send_it_again(store: Store) -> None:
     store.put([arrival("a")])
-    store.mark_sent(claim(store), NOW)
+    mark_sent(store, claim(store), NOW)
 
     assert store.put([arrival("a")]) == set()
     assert store.due_accounts(LATER) == []
@@ -135,7 +136,7 @@ def test_what_is_quarantined_is_never_claimed(store: Store) -> None:
     assert rows(store)["a"].state == "quarantined"
     assert rows(store)["a"].error == '{"body": ["not JSON"]}'
     assert store.due_accounts(LATER) == []
-    assert claim(store, now=LATER).events == ()
+    assert claim(store, now=LATER).messages == ()
 
 
 # claim
@@ -144,7 +145,7 @@ def test_what_is_quarantined_is_never_claimed(store: Store) -> None:
 def test_a_claim_tells_what_is_needed_to_send(store: Store) -> None:
     store.put([arrival("a", received_at=NOW - 5)])
 
-    (claimed,) = claim(store).events
+    (claimed,) = claim(store).messages
 
     assert (claimed.payload, claimed.received_at, claimed.tries) == (PAYLOAD, NOW - 5, 0)
     assert claimed.id == rows(store)["a"].id
@@ -177,7 +178,7 @@ def test_only_the_accounts_own_events_are_claimed(store: Store) -> None:
 
     assert names(store, claim(store, "5150")) == ["b"]
     assert names(store, claim(store, "")) == ["c"]
-    assert claim(store, "none").events == ()
+    assert claim(store, "none").messages == ()
 
 
 def test_a_claim_is_limited_by_events(store: Store) -> None:
@@ -218,7 +219,7 @@ def test_what_is_claimed_is_nobody_elses_until_its_lease_ends(store: Store) -> N
     store.put([arrival("a")])
     first = claim(store)
 
-    assert claim(store, now=LATER - 0.001).events == ()
+    assert claim(store, now=LATER - 0.001).messages == ()
     assert store.due_accounts(LATER - 0.001) == []
     second = claim(store, now=LATER)
 
@@ -230,11 +231,11 @@ def test_parts_of_a_claim_share_its_token_and_its_events(store: Store) -> None:
     store.put(arrivals(5))
     lease = claim(store)
 
-    first, second = lease.only(lease.events[:2]), lease.only(lease.events[2:])
+    first, second = lease.only(lease.messages[:2]), lease.only(lease.messages[2:])
 
     assert first.token == second.token == lease.token
-    assert (len(first.events), len(second.events)) == (2, 3)
-    assert first.events + second.events == lease.events
+    assert (len(first.messages), len(second.messages)) == (2, 3)
+    assert first.messages + second.messages == lease.messages
 
 
 # due_accounts
@@ -251,8 +252,8 @@ def test_an_account_with_nothing_due_is_not_named(store: Store) -> None:
     store.put([arrival("e", account="e", received_at=NOW + 1)])
     store.put([arrival("f", account="f", payload=None)])
     claim(store, "a")
-    store.mark_sent(claim(store, "b"), NOW)
-    store.bury(claim(store, "c"), NOW, Attempt(0.0, "no", ""))
+    mark_sent(store, claim(store, "b"), NOW)
+    mark_dead(store, claim(store, "c"), Attempt(NOW, "no", ""))
 
     assert store.due_accounts(NOW) == ["", "d"]
     assert store.due_accounts(LATER) == ["", "a", "d", "e"]
@@ -269,21 +270,21 @@ def renew(store: Store, lease: Lease) -> object:
     return store.renew(lease, LATER + 30)
 
 
-def mark_sent(store: Store, lease: Lease) -> object:
-    return store.mark_sent(lease, NOW + 1)
+def settle_sent(store: Store, lease: Lease) -> object:
+    return mark_sent(store, lease, NOW + 1)
 
 
-def bury(store: Store, lease: Lease) -> object:
-    return store.bury(lease, NOW + 1, Attempt(0.0, "HTTP 400 no", ""))
+def settle_dead(store: Store, lease: Lease) -> object:
+    return mark_dead(store, lease, Attempt(NOW + 1, "HTTP 400 no", ""))
 
 
-def release(store: Store, lease: Lease) -> object:
-    return store.release(lease, NOW + 1)
+def settle_released(store: Store, lease: Lease) -> object:
+    return store.settle(lease, Released(NOW + 1)).total()
 
 
-def postpone(store: Store, lease: Lease) -> object:
-    return store.postpone(
-        lease, {e.id: NOW + 60 for e in lease.events}, Attempt(0.0, "HTTP 503", "")
+def settle_failed(store: Store, lease: Lease) -> object:
+    return reschedule(
+        store, lease, {e.id: NOW + 60 for e in lease.messages}, Attempt(0.0, "HTTP 503", "")
     )
 
 
@@ -292,12 +293,12 @@ def postpone(store: Store, lease: Lease) -> object:
     [
         (renew, True, {"due_at": LATER + 30}),
         (
-            mark_sent,
+            settle_sent,
             1,
             {"state": "sent", "settled_at": NOW + 1, "lease": None, "tries": 1, "error": None},
         ),
         (
-            bury,
+            settle_dead,
             1,
             {
                 "state": "dead",
@@ -305,12 +306,12 @@ def postpone(store: Store, lease: Lease) -> object:
                 "lease": None,
                 "tries": 1,
                 "error": "HTTP 400 no",
-                "history": attempt_to_line(Attempt(0.0, "HTTP 400 no")),
+                "history": attempt_to_line(Attempt(NOW + 1, "HTTP 400 no")),
             },
         ),
-        (release, 1, {"due_at": NOW + 1, "lease": None}),
+        (settle_released, 1, {"due_at": NOW + 1, "lease": None}),
         (
-            postpone,
+            settle_failed,
             1,
             {
                 "due_at": NOW + 60,
@@ -337,7 +338,7 @@ def test_an_act_changes_what_it_says_and_nothing_else(
     assert after["anothers"] == before["anothers"]
 
 
-@pytest.mark.parametrize("act", [renew, mark_sent, bury, release, postpone])
+@pytest.mark.parametrize("act", [renew, settle_sent, settle_dead, settle_released, settle_failed])
 def test_a_stale_act_is_refused(store: Store, act: Settle) -> None:
     store.put([arrival("a")])
     stale = claim(store)
@@ -349,24 +350,24 @@ def test_a_stale_act_is_refused(store: Store, act: Settle) -> None:
     assert rows(store) == before
 
 
-@pytest.mark.parametrize("end", [mark_sent, bury, release, postpone])
+@pytest.mark.parametrize("end", [settle_sent, settle_dead, settle_released, settle_failed])
 def test_what_was_settled_is_not_settled_again(store: Store, end: Settle) -> None:
     store.put([arrival("a")])
     lease = claim(store)
     end(store, lease)
     before = rows(store)
 
-    for act in (renew, mark_sent, bury, release, postpone):
+    for act in (renew, settle_sent, settle_dead, settle_released, settle_failed):
         assert not act(store, lease)
     assert rows(store) == before
 
 
-@pytest.mark.parametrize("act", [renew, mark_sent, bury, release, postpone])
+@pytest.mark.parametrize("act", [renew, settle_sent, settle_dead, settle_released, settle_failed])
 def test_only_what_is_still_ours_is_settled(store: Store, act: Settle) -> None:
     store.put(arrivals(3))
     lease = claim(store)
-    first = replace(lease, events=lease.events[:1])
-    store.mark_sent(first, NOW)
+    first = replace(lease, messages=lease.messages[:1])
+    mark_sent(store, first, NOW)
     sent = rows(store)["m0"]
 
     assert act(store, lease) == (False if act is renew else 2)
@@ -378,8 +379,11 @@ def test_each_event_is_postponed_to_a_time_of_its_own(store: Store) -> None:
     store.put(arrivals(3))
     lease = claim(store)
 
-    store.postpone(
-        lease, {e.id: NOW + 10 * n for n, e in enumerate(lease.events, 1)}, Attempt(0.0, "no", "")
+    reschedule(
+        store,
+        lease,
+        {e.id: NOW + 10 * n for n, e in enumerate(lease.messages, 1)},
+        Attempt(0.0, "no", ""),
     )
 
     assert names(store, claim(store, now=NOW + 20)) == ["m0", "m1"]
@@ -389,12 +393,12 @@ def test_each_event_is_postponed_to_a_time_of_its_own(store: Store) -> None:
 def test_tries_are_counted_over_claims(store: Store) -> None:
     store.put([arrival("a")])
     for _ in range(3):
-        postpone(store, claim(store, now=LATER * 2))
+        settle_failed(store, claim(store, now=LATER * 2))
 
-    assert claim(store, now=LATER * 2).events[0].tries == 3
+    assert claim(store, now=LATER * 2).messages[0].tries == 3
 
 
-@pytest.mark.parametrize("act", [renew, mark_sent, bury, release, postpone])
+@pytest.mark.parametrize("act", [renew, settle_sent, settle_dead, settle_released, settle_failed])
 def test_a_full_claim_is_settled_whole(store: Store, act: Settle) -> None:
     store.put(arrivals(100))
 
@@ -418,7 +422,7 @@ def test_eight_that_claim_at_once_never_get_the_same_event(store: Store, databas
 
 def _claim_all(store: Store) -> list[int]:
     ids: list[int] = []
-    while lease := claim(store, most_events=40).events:
+    while lease := claim(store, most_events=40).messages:
         ids += [claimed.id for claimed in lease]
     return ids
 
@@ -450,7 +454,7 @@ def test_a_put_is_on_disk_on_return_and_only_what_is_done_again_need_not_be(stor
         store.engine, "commit", lambda connection: seen.append(connection.scalar(text(how)))
     )
 
-    for number, act in enumerate((renew, postpone, release, bury, mark_sent)):
+    for number, act in enumerate((renew, settle_failed, settle_released, settle_dead, settle_sent)):
         seen.clear()
         store.put([arrival(f"m{number}")])
         act(store, claim(store))  # over the same connection
@@ -469,12 +473,12 @@ MOST_ROWS: dict[Settle, int] = {
     lambda store, _: store.due_accounts(NOW): 3 * ACCOUNTS,
     lambda store, _: claim(store, "a9", most_events=BATCH): 3 * BATCH,  # with bodies, and to take
     renew: BATCH,
-    mark_sent: BATCH,
-    bury: BATCH,
-    release: BATCH,
-    postpone: 1,
+    settle_sent: BATCH,
+    settle_dead: BATCH,
+    settle_released: BATCH,
+    settle_failed: 1,
 }
-"""What each statement of the store is about, in rows; of `postpone`, for one event."""
+"""What each statement of the store is about, in rows; of a failure, for one event."""
 
 STEPS_A_ROW = 100
 """Instructions of SQLite's machine, amply: a scan of the table takes six a row."""
@@ -562,8 +566,8 @@ def _rows_of(node: dict[str, Any]) -> int:
 def test_the_history_tells_every_failure_and_every_requeue_in_order(store: Store) -> None:
     store.put([arrival("a")])
     first = claim(store)
-    store.postpone(first, {first.events[0].id: NOW + 1}, Attempt(NOW, "HTTP 503", "busy\nnow"))
-    store.bury(claim(store, now=LATER), NOW + 2, Attempt(NOW + 2, "HTTP 400", "no"))
+    reschedule(store, first, {first.messages[0].id: NOW + 1}, Attempt(NOW, "HTTP 503", "busy\nnow"))
+    mark_dead(store, claim(store, now=LATER), Attempt(NOW + 2, "HTTP 400", "no"))
     Requeue(store.engine, translate).requeue_some_dead(NOW + 3)
     assert read_history(rows(store)["a"].history) == [
         Attempt(NOW, "HTTP 503", "busy\nnow"),

@@ -7,6 +7,7 @@ from app.outbox.messages import Message
 from app.outbox.pruning import DAY, Pruning
 from app.outbox.store import Store
 from app.outbox.traffic import Minute, read_traffic
+from tests.support.builders import mark_sent
 
 NOON = 1_800_000_000.0 // 3600 * 3600
 OPENED = "Email Opened"
@@ -46,8 +47,8 @@ def test_what_is_sent_is_counted_in_the_minute_it_was_settled_and_only_if_it_was
 ) -> None:
     store.put([arrival("a"), arrival("b")])
     lease = store.claim(["4417"], NOON, NOON + 30, 100, 1_000)
-    assert store.mark_sent(lease, NOON + 200) == 2
-    assert store.mark_sent(lease, NOON + 300) == 0
+    assert mark_sent(store, lease, NOON + 200) == 2
+    assert mark_sent(store, lease, NOON + 300) == 0
     assert minutes(store.engine)[1:] == [Minute(int(NOON) + 180, OPENED, received=0, sent=2)]
 
 

@@ -7,12 +7,23 @@ from typing import Any
 
 import requests
 from segment.analytics import request as sdk
+from segment.analytics.client import MAX_MSG_SIZE
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
 from app.clients.failure import what_to_check
 from app.clients.session import DeadlineSession
-from app.errors import BatchRejected, Forbidden, InvalidKey, RetryableError, SendError, Unreachable
+from app.destination import (
+    BatchRejected,
+    Forbidden,
+    InvalidKey,
+    Labels,
+    Limits,
+    RetryableError,
+    RetryPolicy,
+    SendError,
+    Unreachable,
+)
 
 CONNECT_TIMEOUT = 4.0
 READ_TIMEOUT = 10.0
@@ -74,8 +85,39 @@ _session = _Session()
 sdk._session = _session  # noqa: SLF001 - the SDK has no other way to hand it one
 
 
+LABELS = Labels(
+    source="Drip",
+    destination="Segment",
+    account="Drip account",
+    no_key=(
+        "no write key is set for them: set SEGMENT_WRITE_KEY, or their account's in "
+        "SEGMENT_WRITE_KEYS"
+    ),
+    check_key=(
+        "SEGMENT_WRITE_KEY, SEGMENT_WRITE_KEYS, SEGMENT_REGION, SEGMENT_HOST, and any proxy or "
+        "firewall between"
+    ),
+    sent_again="Drip sends them again for 3 days.",
+    check_source="see whether the webhook is still there and on: flask --app wsgi drip check",
+)
+
+
 class SegmentDestination:
-    """The destination of the delivery loop."""
+    """Segment's HTTP tracking API."""
+
+    name = "segment"
+    limits = Limits(
+        # the SDK's own consumer sends as many (docs/facts.md § 3)
+        most_messages=100,
+        # with the separators and the envelope around them a body stays under 475,000
+        most_bytes=474_000,
+        largest_message=MAX_MSG_SIZE,
+    )
+    # as long as Drip itself would have gone on sending
+    retry = RetryPolicy(give_up_after=72 * 3600.0)
+    # so long is Segment sure to know a message id that it took (docs/facts.md § 2)
+    dedupe_window = 24 * 3600.0
+    labels = LABELS
 
     def __init__(self, host: str, write_key: str | None, write_keys: Mapping[str, str]) -> None:
         self._host = host

@@ -100,7 +100,7 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
             now=now,
             reveal=request.args.get("reveal") == "1",
             as_it_came=request.args.get("view") == "raw",
-            next=what_next(found, now, _pause(bridge, found.account)),
+            next=what_next(found, now, _pause(bridge, found.account), bridge.segment),
             attempts=read_history(found.history),
             ways=ways,
             not_followed=not_followed,

@@ -1,17 +1,17 @@
 """What happens to an event next, and when, in a sentence. Pure."""
 
-from app.delivery.retry import FEWEST_TRIES, GIVE_UP_AFTER
+from app.destination import Destination
 from app.inspector.display import error_to_reasons
 from app.inspector.moments import clock, relative
 from app.outbox.messages import read_history
 from app.outbox.search import Event
 
 
-def what_next(event: Event, now: float, pause: str | None) -> str:
+def what_next(event: Event, now: float, pause: str | None, destination: Destination) -> str:
     """`now` is in seconds since the epoch; `pause` is why the account's key rests, if it does."""
     match event.state:
         case "pending":
-            return _pending(event, now, pause)
+            return _pending(event, now, pause, destination)
         case "held":
             return _held(event)
         case "sent":
@@ -33,7 +33,7 @@ def what_next(event: Event, now: float, pause: str | None) -> str:
             )
 
 
-def _pending(event: Event, now: float, pause: str | None) -> str:
+def _pending(event: Event, now: float, pause: str | None, destination: Destination) -> str:
     if event.lease is not None and event.due_at > now:
         return (
             "Being sent now. Should its deliverer die, it is tried again at "
@@ -47,7 +47,7 @@ def _pending(event: Event, now: float, pause: str | None) -> str:
     if event.due_at > now:
         return (
             f"Tries again at {_moment(event.due_at, now)}, after {_tries(event.tries)} in vain"
-            f"{_reason(event)}. {_given_up(event, now)}"
+            f"{_reason(event)}. {_given_up(event, now, destination)}"
         )
     return "Due now: it goes out with the next batch, within seconds where a deliverer runs."
 
@@ -60,11 +60,14 @@ def _held(event: Event) -> str:
     )
 
 
-def _given_up(event: Event, now: float) -> str:
-    end = event.received_at + GIVE_UP_AFTER
+def _given_up(event: Event, now: float, destination: Destination) -> str:
+    policy = destination.retry
+    end = event.received_at + policy.give_up_after
     if end > now:
         return f"Given up after {clock(end, now)}, if Segment has not taken it by then."
-    return f"Given up if it fails {_number(max(FEWEST_TRIES - event.tries, 1), 'more time')}."
+    return (
+        f"Given up if it fails {_number(max(policy.fewest_tries - event.tries, 1), 'more time')}."
+    )
 
 
 def _reason(event: Event) -> str:

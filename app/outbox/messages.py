@@ -51,21 +51,21 @@ class Lease:
     for longest."""
 
     token: str
-    events: tuple[Claimed, ...]
+    messages: tuple[Claimed, ...]
 
     @property
     def accounts(self) -> list[str]:
         """Whose messages they are, in their order."""
-        return list(dict.fromkeys(event.account for event in self.events))
+        return list(dict.fromkeys(message.account for message in self.messages))
 
     @property
     def payload_bytes(self) -> int:
         """The size of all payloads together."""
-        return sum(len(event.payload) for event in self.events)
+        return sum(len(message.payload) for message in self.messages)
 
-    def only(self, events: Iterable[Claimed]) -> "Lease":
+    def only(self, messages: Iterable[Claimed]) -> "Lease":
         """The same claim over some of its messages."""
-        return replace(self, events=tuple(events))
+        return replace(self, messages=tuple(messages))
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,45 @@ class Attempt:
     reason: str
     words: str = ""
     """The destination's own; they may quote the message."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The destination took them."""
+
+    at: float
+
+    def outcome(self, message_id: int) -> str:  # noqa: ARG002 - the same for all
+        """What becomes of one message of the lease."""
+        return "sent"
+
+
+@dataclass(frozen=True)
+class Failed:
+    """They were tried in vain: those in `due` are tried again then, the others are dead."""
+
+    attempt: Attempt
+    due: Mapping[int, float]
+
+    def outcome(self, message_id: int) -> str:
+        """What becomes of one message of the lease."""
+        return "later" if message_id in self.due else "dead"
+
+
+@dataclass(frozen=True)
+class Released:
+    """They go back untried; `why` is kept with them."""
+
+    due: float
+    why: str = ""
+
+    def outcome(self, message_id: int) -> str:  # noqa: ARG002 - the same for all
+        """What becomes of one message of the lease."""
+        return "released"
+
+
+Settlement = Sent | Failed | Released
+"""What becomes of the messages of a lease."""
 
 
 def attempt_to_line(attempt: Attempt) -> str:

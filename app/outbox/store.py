@@ -30,7 +30,18 @@ from app.database.engine import dialect_of, synced_later
 from app.database.sql import IS_PENDING, WAITING_ACCOUNTS, storable
 from app.database.statements import Prepared, PreparedInsert, among, ids_to_value
 from app.database.tables import bodies, columns_of, events, pauses, whole
-from app.outbox.messages import Attempt, Claimed, Lease, Message, attempt_to_line, errors_to_text
+from app.outbox.messages import (
+    Attempt,
+    Claimed,
+    Failed,
+    Lease,
+    Message,
+    Released,
+    Sent,
+    Settlement,
+    attempt_to_line,
+    errors_to_text,
+)
 from app.outbox.traffic import Traffic
 
 _IS_DUE = """
@@ -116,15 +127,28 @@ class Store:
 
     def renew(self, lease: Lease, until: float) -> bool:
         """Hold the events longer; False if any of them is no longer this claim's."""
-        return self._settle(lease, {"due_at": until}) == len(lease.events)
+        return self._update(lease, {"due_at": until}) == len(lease.messages)
 
-    def mark_sent(self, lease: Lease, now: float) -> int:
-        """The destination took them. Like all that settle: how many were still this claim's."""
+    def settle(self, lease: Lease, settlement: Settlement) -> Counter[str]:
+        """Carry it out for the messages that are still this claim's: how many became what."""
+        match settlement:
+            case Sent():
+                return +Counter(sent=self._mark_sent(lease, settlement.at))
+            case Released():
+                why = {"error": storable(settlement.why)} if settlement.why else {}
+                values = {"due_at": settlement.due, "lease": None, **why}
+                return +Counter(released=self._update(lease, values))
+            case Failed():
+                dead = lease.only(each for each in lease.messages if each.id not in settlement.due)
+                later = self._reschedule(lease, settlement)
+                return +Counter(later=later, dead=self._mark_dead(dead, settlement.attempt))
+
+    def _mark_sent(self, lease: Lease, now: float) -> int:
         given = self._names(lease) | {"now": now}
         with self._settling.connect() as connection:
-            if self._sent_all.run(connection, given).rowcount == len(lease.events):
-                sent = Counter(event.collection for event in lease.events)
-            else:  # some are another's by now: which, is only told the slow way
+            if self._sent_all.run(connection, given).rowcount == len(lease.messages):
+                sent = Counter(message.collection for message in lease.messages)
+            else:  # some are another's by now: which, only the slower statement says
                 connection.rollback()
                 sent = Counter(name for (name,) in self._sent_each.run(connection, given))
             went = {(now, collection): count for collection, count in sent.items()}
@@ -132,26 +156,22 @@ class Store:
             connection.commit()
         return sent.total()
 
-    def bury(self, lease: Lease, now: float, failed: Attempt) -> int:
-        """They will not be tried again."""
-        return self._settle(lease, {**_ended("dead", now), **_failed(failed)})
+    def _mark_dead(self, lease: Lease, attempt: Attempt) -> int:
+        values = {**_ended("dead", attempt.at), **_failed(attempt)}
+        return self._update(lease, values) if lease.messages else 0
 
-    def release(self, lease: Lease, due: float, why: str | None = None) -> int:
-        """Give them back untried; `why` is kept with them."""
-        kept = {"error": storable(why)} if why else {}
-        return self._settle(lease, {"due_at": due, "lease": None, **kept})
-
-    def postpone(self, lease: Lease, due: Mapping[int, float], failed: Attempt) -> int:
-        """They failed, and each is due again at its own time."""
+    def _reschedule(self, lease: Lease, settlement: Failed) -> int:
+        """Each is due again at its own time."""
         statement = (
             update(events)
             .where(events.c.id == bindparam("event"), events.c.lease == lease.token, IS_PENDING)
             .values(due_at=bindparam("due"), lease=None, tries=events.c.tries + 1)
-            .values(_failed(failed))
+            .values(_failed(settlement.attempt))
         )
-        return self._run(statement, [{"event": id_, "due": at} for id_, at in due.items()])
+        due = [{"event": id_, "due": at} for id_, at in settlement.due.items()]
+        return self._run(statement, due) if due else 0
 
-    def note_pause(self, account: str, until: float, reason: str) -> None:
+    def pause_account(self, account: str, until: float, reason: str) -> None:
         """The account's key was refused: nothing of it is sent until then."""
         values = {"until": until, "reason": reason}
         statement = self._dialect.insert(pauses).values(account=account, **values)
@@ -160,16 +180,16 @@ class Store:
                 statement.on_conflict_do_update(index_elements=[pauses.c.account], set_=values)
             )
 
-    def clear_pause(self, *accounts: str) -> None:
+    def resume_accounts(self, *accounts: str) -> None:
         """The key of these accounts was good."""
         with self._settling.begin() as connection:
             connection.execute(delete(pauses).where(pauses.c.account.in_(accounts)))
 
     def _names(self, lease: Lease) -> dict[str, Any]:
-        ids = ids_to_value(self.engine, [event.id for event in lease.events])
+        ids = ids_to_value(self.engine, [event.id for event in lease.messages])
         return {"ids": ids, "token": lease.token}
 
-    def _settle(self, lease: Lease, values: Mapping[str, Any]) -> int:
+    def _update(self, lease: Lease, values: Mapping[str, Any]) -> int:
         return self._run(self._ours.values(values), self._names(lease))
 
     def _run(self, statement: Update, given: dict[str, Any] | list[dict[str, Any]]) -> int:

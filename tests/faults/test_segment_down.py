@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, select
 
 from app.database.tables import events
-from app.delivery import retry as backoff
+from app.drip_to_segment.destination import SegmentDestination
 from tests.bridge_process import BridgeProcess
 from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.faults.conftest import engines, scaled, seconds
@@ -21,7 +21,7 @@ from tests.faults.proxy import Proxy
 KEYS = {"1": "error", "2": "seconds", "3": "date", "4": "garbage"}
 """Account → write key, which says how the fake Segment fails; all at the same time."""
 
-FIRST = seconds(backoff.FIRST)
+FIRST = seconds(SegmentDestination.retry.first)
 ASKED = scaled(1, 7)
 """Seconds, longer than the bridge would wait by itself."""
 
@@ -117,7 +117,7 @@ def assert_apart(engine: Engine, segment: FakeSegment) -> None:
     due = [row.due_at for row in rows]
     assert len(due) > 5
     assert len(set(due)) == len(due)
-    assert max(due) - min(due) > FIRST * backoff.SPREAD / 5
+    assert max(due) - min(due) > FIRST * SegmentDestination.retry.spread / 5
 
 
 def assert_rests(batches: list[Batch]) -> None:

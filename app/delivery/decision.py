@@ -1,0 +1,151 @@
+"""What an answer of the destination means for the messages of a batch, and for its key. Pure."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from math import inf
+from typing import NamedTuple
+
+from app.delivery import retry
+from app.delivery.circuit import Circuit
+from app.destination import (
+    Forbidden,
+    InvalidKey,
+    RetryableError,
+    RetryPolicy,
+    SendError,
+    Unreachable,
+)
+from app.outbox.messages import Attempt, Claimed, Failed, Lease, Released, Sent, Settlement
+
+KEY_PAUSE = 60.0
+"""Seconds until a refused key is tried again: time for a person to mend a setting."""
+
+NOT_PASSING = 3
+"""Failures in a row, some 20 seconds of them: what lasts so long does not pass by itself."""
+
+FORBIDDEN_ALONE = 3
+"""Messages that are refused alone, one after another, until that is the key's fault."""
+
+Chance = Callable[[], float]
+"""A random number from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """To find out which message is at fault, the parts are sent one after another."""
+
+    parts: tuple[Lease, ...]
+
+
+class Decision(NamedTuple):
+    """What to do with the lease, and the state of the key's circuit from now on."""
+
+    outcome: Settlement | Split
+    circuit: Circuit
+
+
+def decide(
+    answer: SendError | None,
+    lease: Lease,
+    circuit: Circuit,
+    now: float,
+    policy: RetryPolicy,
+    chance: Chance,
+) -> Decision:
+    """What follows from an answer; None means that the batch was taken."""
+    if not isinstance(answer, Unreachable):
+        circuit = replace(circuit, unreachable=0)
+    match answer:
+        case None:
+            return Decision(Sent(now), circuit.after_success(now))
+        case RetryableError():
+            # the key pauses too: an outage costs the backlog no tries, and Segment no hail of them
+            pause = retry.pause(policy, 1, answer.asked, chance())
+            failed = _try_again(answer, lease, now, policy, chance, answer.asked)
+            return Decision(failed, circuit.open(now, pause))
+        case InvalidKey():
+            return _pause_key(answer, circuit, now)
+        case Unreachable():
+            return _wait_a_little(answer, circuit, now, policy, chance)
+        case Forbidden():
+            return _find_forbidden(answer, lease, circuit, now, policy, chance)
+        case _:
+            return Decision(_bisect(answer, lease, now), circuit)
+
+
+def _try_again(
+    error: SendError,
+    lease: Lease,
+    now: float,
+    policy: RetryPolicy,
+    chance: Chance,
+    asked: float | None = None,
+) -> Failed:
+    """Each message waits by its own count of tries; those whose time is over are dead."""
+    due = {}
+    for message in lease.messages:
+        tries = message.tries + 1
+        at = retry.next_try(policy, tries, message.received_at, now, asked, chance())
+        if at is not None:
+            due[message.id] = at
+    return Failed(_attempt(error, now), due)
+
+
+def _pause_key(error: SendError, circuit: Circuit, now: float, behind: float = 0.0) -> Decision:
+    """Nothing is wrong with the messages: they go back untried, `behind` those that are due by so
+    many seconds."""
+    opened = replace(circuit.open(now, KEY_PAUSE, str(error)), good_at=-inf)
+    return Decision(_released(error, now + behind), opened)
+
+
+def _wait_a_little(
+    error: Unreachable, circuit: Circuit, now: float, policy: RetryPolicy, chance: Chance
+) -> Decision:
+    """It may pass by itself, as a DNS failure does. If it does not, the circuit gives a reason."""
+    failures = circuit.unreachable + 1
+    seconds = min(retry.pause(policy, failures, None, chance()), KEY_PAUSE)
+    reason = str(error) if failures >= NOT_PASSING else ""
+    opened = replace(circuit.open(now, seconds, reason), unreachable=failures)
+    return Decision(_released(error, now), opened)
+
+
+def _find_forbidden(
+    error: Forbidden,
+    lease: Lease,
+    circuit: Circuit,
+    now: float,
+    policy: RetryPolicy,
+    chance: Chance,
+) -> Decision:
+    """If the key worked lately, one message is to blame, unless several are refused alone, one
+    after another: then the key is. With any other key, a single message is sent to find out."""
+    messages, is_good = lease.messages, circuit.was_good(now)
+    if len(messages) > 1:
+        # every other one: neighbours are often of one mail
+        parts = (messages[::2], messages[1::2]) if is_good else (messages[:1], messages[1:])
+        return Decision(_split(lease, parts), circuit)
+    refused = circuit.refused_alone | {messages[0].id}
+    circuit = replace(circuit, refused_alone=refused)
+    if is_good and len(refused) < FORBIDDEN_ALONE:
+        return Decision(_try_again(error, lease, now, policy, chance), circuit)
+    return _pause_key(error, circuit, now, behind=1.0)  # the next one sent alone is another
+
+
+def _bisect(error: SendError, lease: Lease, now: float) -> Failed | Split:
+    """Halve the batch until the message at fault stands alone; the others are sent."""
+    if len(lease.messages) == 1:
+        return Failed(_attempt(error, now), {})
+    middle = len(lease.messages) // 2
+    return _split(lease, (lease.messages[:middle], lease.messages[middle:]))
+
+
+def _split(lease: Lease, parts: Iterable[tuple[Claimed, ...]]) -> Split:
+    return Split(tuple(map(lease.only, parts)))
+
+
+def _released(error: SendError, due: float) -> Released:
+    return Released(due, f"{error} {error.words}".strip())
+
+
+def _attempt(error: SendError, now: float) -> Attempt:
+    return Attempt(now, str(error), error.words)
