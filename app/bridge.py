@@ -69,7 +69,7 @@ class Bridge:
     def tidy(self, now: float, steady: float) -> None:
         """Make due what a wrong clock put off, and prune by one that is believed; `steady` is of a
         clock that nobody sets."""
-        make_due(self.store.engine, now)
+        make_due(self.store.engine, [self.segment.name], now)
         if self.clock.is_believed(now, steady):
             bring_back(self.store.engine, now)
             self.pruning.run(now)
@@ -77,9 +77,9 @@ class Bridge:
 
 def build_bridge(settings: Settings) -> Bridge:
     """Nothing is connected and no thread runs yet: a process may still fork."""
-    store = Store(open_database(settings.database_url, OF_THE_REST))
-    outbox = GroupCommit(Store(_for_webhooks(settings.database_url, store.engine)))
     segment = SegmentDestination(settings.segment_host, settings.write_key, settings.write_keys)
+    store = Store(open_database(settings.database_url, OF_THE_REST), segment.name)
+    outbox = GroupCommit(Store(_for_webhooks(settings.database_url, store.engine), segment.name))
     stats = StatsCache(lambda: _look(store.engine, segment, outbox.quarantine))
     hours = settings.alert_silence_hours
     return Bridge(
@@ -98,7 +98,7 @@ def build_bridge(settings: Settings) -> Bridge:
         ),
         pruning=Pruning(store.engine, settings.sent_retention_days, settings.failed_retention_days),
         clock=Clock(store.engine),
-        requeue=Requeue(store.engine, translate),
+        requeue=Requeue(store.engine, segment.name, translate),
     )
 
 
@@ -112,7 +112,7 @@ def _for_webhooks(url: URL, of_the_rest: Engine) -> Engine:
 
 def _look(engine: Engine, segment: SegmentDestination, quarantine: Quarantine) -> Stats:
     check_schema(engine)
-    stats = take_stats(engine, time.time(), segment.key_for)
+    stats = take_stats(engine, segment.name, time.time(), segment.key_for)
     quarantine.note(stats.quarantine_bytes)
     return stats
 

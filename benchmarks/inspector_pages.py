@@ -72,7 +72,6 @@ def _row(number: int, chance: random.Random) -> dict[str, Any]:
         "email": email,
         "state": state,
         "payload": None if state == "quarantined" else json.dumps(call),
-        "payload_bytes": 600,
         "raw": json.dumps({"data": call, "filling": "x" * 500}).encode(),
         "received_at": at,
         "due_at": at,
@@ -101,7 +100,7 @@ def main(count: int) -> None:
         engine = open_database(make_url(f"sqlite:///{Path(folder) / 'bridge.db'}"))
         upgrade(engine)
         fill(engine, count)
-        search = Search(engine, lambda _: "key")
+        search = Search(engine, "segment", lambda _: "key")
         print(f"{count:,} events\n\n| view | page | median ms | slowest ms |\n|---|---|---|---|")
         for name, wanted in VIEWS.items():
             for page, before in {"first": None, "in the middle": count // 2}.items():

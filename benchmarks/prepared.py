@@ -25,7 +25,7 @@ def prepare(path: Path, count: int) -> Path:
     """Make the file. The events differ, but only one was translated: a million would take long."""
     engine = open_database(make_url(f"sqlite:///{path}"))
     upgrade(engine)
-    store = Store(engine)
+    store = Store(engine, "segment")
     arrival, began = _template(), time.time() - count / 1000
     for start in range(0, count, STEP):
         numbers = range(start, min(start + STEP, count))

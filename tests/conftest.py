@@ -130,7 +130,7 @@ def engine(database_url: URL) -> Iterator[Engine]:
 
 @pytest.fixture
 def store(engine: Engine) -> Store:
-    return Store(engine)
+    return Store(engine, "segment")
 
 
 @pytest.fixture

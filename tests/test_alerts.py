@@ -100,13 +100,13 @@ def watch_over(
     is_kept: Callable[[], bool] = lambda: True,
 ) -> Watch:
     def look() -> Stats:
-        return take_stats(engine, clock.now, lambda _: "key")
+        return take_stats(engine, "segment", clock.now, lambda _: "key")
 
     return Watch(AlertStore(engine), look, silence, url, is_kept)
 
 
 def keep(engine: Engine, clock: Clock, message_id: str = "drip-1") -> None:
-    Store(engine).put([Message(message_id, "4417", "{}", b"{}", clock.now)])
+    Store(engine, "segment").put([Message(message_id, "4417", "{}", b"{}", clock.now)])
 
 
 def settle(engine: Engine, clock: Clock, state: str) -> None:
@@ -157,7 +157,7 @@ def test_what_died_or_was_set_aside_is_told_and_is_over_after_an_hour(
 
 
 def test_a_refused_key_is_told_until_it_is_good(engine: Engine, chat: Chat, clock: Clock) -> None:
-    watch, store = watch_over(engine, clock, chat.url), Store(engine)
+    watch, store = watch_over(engine, clock, chat.url), Store(engine, "segment")
     for _ in range(5):  # the key is tried, and paused anew, each minute
         store.pause_account("4417", clock.now + 60, "HTTP 401: check SEGMENT_WRITE_KEY")
         watch.look()
@@ -221,7 +221,9 @@ def test_a_receiver_that_takes_no_end_holds_up_neither_the_log_nor_delivery(
     settle(engine, clock, "dead")
     began = time.monotonic()
     watch.look()
-    Store(engine).pause_account("4417", clock.now + 60, "HTTP 401: check SEGMENT_WRITE_KEY")
+    Store(engine, "segment").pause_account(
+        "4417", clock.now + 60, "HTTP 401: check SEGMENT_WRITE_KEY"
+    )
     watch.look()
     assert time.monotonic() - began < 5
     assert "1 event died" in said.text
@@ -241,7 +243,9 @@ def test_one_that_is_not_taken_does_not_hold_up_another(
     watch = watch_over(engine, clock, chat.url)
     keep(engine, clock)
     settle(engine, clock, "dead")
-    Store(engine).pause_account("4417", clock.now + 60, "HTTP 401: check SEGMENT_WRITE_KEY")
+    Store(engine, "segment").pause_account(
+        "4417", clock.now + 60, "HTTP 401: check SEGMENT_WRITE_KEY"
+    )
     watch.look()
     assert ["died" in text for text in chat.texts] == [True, False]
     watch.look()

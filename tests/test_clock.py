@@ -73,7 +73,7 @@ def test_what_came_by_a_clock_a_year_ahead_is_sent_by_one_that_is_right(
     store.put([arrival(f"m{n}", received_at=NOW + YEAR) for n in range(700)])
     assert store.due_accounts(NOW) == []
 
-    assert make_due(engine, NOW, no_wait) == 700
+    assert make_due(engine, ["segment"], NOW, no_wait) == 700
 
     assert store.due_accounts(NOW) == [ACCOUNT]
     assert {row.due_at for row in rows(store).values()} == {NOW}
@@ -86,7 +86,7 @@ def test_what_waits_for_its_next_try_waits_on(engine: Engine, store: Store) -> N
     claim(store, now=NOW)
     before = rows(store)
 
-    assert make_due(engine, NOW, no_wait) == 0
+    assert make_due(engine, ["segment"], NOW, no_wait) == 0
     assert rows(store) == before
 
 
@@ -96,7 +96,7 @@ def test_alerts_and_pauses_of_a_clock_far_ahead_are_over(engine: Engine, store: 
     store.pause_account(ACCOUNT, NOW + YEAR, "refused")
     assert book.claim(NOW, NOW + MINUTE) is None
 
-    make_due(engine, NOW, no_wait)
+    make_due(engine, ["segment"], NOW, no_wait)
 
     assert book.claim(NOW, NOW + MINUTE) is not None
     with engine.connect() as connection:

@@ -447,10 +447,10 @@ def test_the_last_event_is_the_newest_on_both_engines(
 ) -> None:
     store = create_app(replace(settings, database_url=database_url)).extensions["bridge"].store
     upgrade(store.engine)
-    assert last_received(store.engine) is None
+    assert last_received(store.engine, "segment") is None
     for at in (7.5, 8.25):
         store.put([Message(f"drip-{at}", ACCOUNT, "{}", b"{}", at)])
-    assert last_received(store.engine) == 8.25
+    assert last_received(store.engine, "segment") == 8.25
     store.engine.dispose()
 
 

@@ -26,10 +26,10 @@ FULL = 2
 """What SQLite calls synchronous = FULL."""
 
 CANARIES = {
+    "destination": "segment",
     "message_id": "canary-id",
     "account": "canary-account",
     "state": "pending",
-    "payload_bytes": 31,
     "email": "canary@example.com",
     "received_at": 1.0,
     "due_at": 1.0,
@@ -196,14 +196,14 @@ def test_a_transaction_that_reads_before_it_writes_has_the_lock_from_the_start(
 
 
 def test_a_connection_that_has_read_before_still_takes_the_lock_to_write(sqlite: Engine) -> None:
-    Store(sqlite).due_accounts(now=0.0)
+    Store(sqlite, "segment").due_accounts(now=0.0)
 
     with sqlite.begin():
         assert has_write_lock(sqlite)
 
 
 def test_reading_neither_takes_the_write_lock_nor_waits_for_it(sqlite: Engine) -> None:
-    store = Store(sqlite)
+    store = Store(sqlite, "segment")
     reading = sqlite.execution_options(isolation_level="AUTOCOMMIT")
 
     with reading.connect() as connection:
@@ -299,7 +299,7 @@ def test_a_connection_that_has_become_useless_is_thrown_away(
     postgresql: Engine, spoil: str
 ) -> None:
     upgrade(postgresql)
-    store = Store(postgresql)
+    store = Store(postgresql, "segment")
     for number in range(10):  # often enough for its statements to be prepared
         store.put([Message(f"before-{number}", "4417", "{}", b"{}", received_at=1.0)])
     with postgresql.begin() as connection:
@@ -356,7 +356,7 @@ def test_nothing_is_written_into_a_file_that_is_not_there_any_more(
     other = open_database(make_url(f"sqlite:///{tmp_path}/other.db"))
     upgrade(other)
     other.dispose()
-    Store(sqlite).put([Message("before", "4417", "{}", b"{}", received_at=1.0)])
+    Store(sqlite, "segment").put([Message("before", "4417", "{}", b"{}", received_at=1.0)])
 
     for left in tmp_path.glob("bridge.db*"):
         left.unlink()
@@ -364,14 +364,14 @@ def test_nothing_is_written_into_a_file_that_is_not_there_any_more(
         (tmp_path / "other.db").rename(tmp_path / "bridge.db")
 
     make_ready(sqlite)
-    assert Store(sqlite).put([Message("after", "4417", "{}", b"{}", received_at=1.0)])
+    assert Store(sqlite, "segment").put([Message("after", "4417", "{}", b"{}", received_at=1.0)])
     with closing(connect(sqlite)) as reader:
         assert reader.execute("SELECT message_id FROM events").fetchall() == [("after",)]
 
 
 @pytest.mark.parametrize(
     ("fault", "rule"),
-    [({}, "message_id"), ({"message_id": "canary-2", "state": "canary-state"}, "events_state")],
+    [({}, "message"), ({"message_id": "canary-2", "state": "canary-state"}, "events_state")],
     ids=["unique", "check"],
 )
 def test_a_described_error_names_the_rule_and_no_value(

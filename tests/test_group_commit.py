@@ -171,7 +171,7 @@ def test_an_address_of_any_length_is_kept_and_found(
 
     assert outbox.put(arrival("long")._replace(email=long)) is True
 
-    found = Search(engine, lambda _: "key").find(Wanted(email=long), limit=2)
+    found = Search(engine, "segment", lambda _: "key").find(Wanted(email=long), limit=2)
     assert [event.message_id for event in found] == ["long"]
 
 
@@ -216,7 +216,7 @@ def test_an_empty_sqlite_file_is_made_ready_by_the_first_put(
     folder = tmp_path_factory.mktemp("empty")
     engine = open_database(make_url(f"sqlite:///{folder}/bridge.db"))
 
-    assert GroupCommit(Store(engine)).put(arrival("a")) is True
+    assert GroupCommit(Store(engine, "segment")).put(arrival("a")) is True
     engine.dispose()
 
 
@@ -228,7 +228,7 @@ def postgresql(postgres_url: str) -> Iterator[Engine]:
 
 
 def test_an_old_schema_on_postgresql_is_told_with_the_command_to_run(postgresql: Engine) -> None:
-    outbox = GroupCommit(Store(postgresql))
+    outbox = GroupCommit(Store(postgresql, "segment"))
 
     with pytest.raises(OutboxUnavailable, match="Run: flask --app wsgi db upgrade"):
         outbox.put(arrival("a"))
@@ -241,7 +241,7 @@ def test_a_connection_cut_in_the_middle_of_a_commit_is_told_and_mended(
     postgresql: Engine, postgres_url: str
 ) -> None:
     upgrade(postgresql)
-    outbox = GroupCommit(Store(postgresql))
+    outbox = GroupCommit(Store(postgresql, "segment"))
     outbox.put(arrival("before"))
 
     with (

@@ -34,7 +34,7 @@ def visitor(app: Flask) -> Visitor:
 
 
 def state_of(visitor: Visitor, message_id: str) -> str | None:
-    found = Search(visitor.bridge.store.engine, lambda _: "key").one(message_id)
+    found = Search(visitor.bridge.store.engine, "segment", lambda _: "key").one(message_id)
     return found.state if found else None
 
 

@@ -53,16 +53,16 @@ def test_an_empty_sqlite_file_is_made_ready_and_an_empty_postgresql_is_not(empty
         upgrade(empty)
 
     make_ready(empty)
-    assert Store(empty).put([ARRIVAL]) == {"drip-1"}
+    assert Store(empty, "segment").put([ARRIVAL]) == {"drip-1"}
 
 
 def test_making_ready_again_keeps_what_is_there(engine: Engine) -> None:
-    Store(engine).put([ARRIVAL])
+    Store(engine, "segment").put([ARRIVAL])
 
     make_ready(engine)
     upgrade(engine)
 
-    assert Store(engine).put([ARRIVAL]) == set()
+    assert Store(engine, "segment").put([ARRIVAL]) == set()
 
 
 def test_a_newer_versions_schema_is_refused_with_what_to_do(engine: Engine) -> None:
@@ -171,7 +171,7 @@ def test_processes_that_upgrade_at_once_all_succeed(empty: Engine) -> None:
 
     assert ends == [""] * 3
     assert [process.returncode for process in processes] == [0] * 3
-    assert Store(empty).put([ARRIVAL]) == {"drip-1"}
+    assert Store(empty, "segment").put([ARRIVAL]) == {"drip-1"}
 
 
 def _start(url: str) -> Any:
@@ -213,7 +213,7 @@ def test_a_failed_migration_leaves_nothing_behind(empty: Engine) -> None:
     with empty.begin() as connection:
         connection.execute(text("DROP TABLE events_waiting"))
     upgrade(empty)
-    assert Store(empty).put([ARRIVAL]) == {"drip-1"}
+    assert Store(empty, "segment").put([ARRIVAL]) == {"drip-1"}
 
 
 def bring_to(engine: Engine, *revisions: str) -> None:
@@ -306,7 +306,7 @@ def test_a_file_of_an_older_version_is_left_to_who_may_upgrade_it(tmp_path: Path
     with pytest.raises(ConfigError):
         check_schema(engine)
 
-    assert GroupCommit(Store(engine)).put(ARRIVAL)
+    assert GroupCommit(Store(engine, "segment")).put(ARRIVAL)
     check_schema(engine)
     engine.dispose()
 
@@ -340,6 +340,57 @@ def test_an_older_database_is_filled_from_what_it_keeps(empty: Engine) -> None:
     ]
     assert [row.payload for row in found] == [payload for _, _, payload in rows]
     assert {bytes(row.raw) for row in found} == {b"\x00"}
+
+
+BEFORE_DESTINATIONS = (
+    *BEFORE_BODIES,
+    *("0004_bodies", "0005_addresses_of_any_length", "0006_notes", "0007_clock"),
+)
+
+
+def test_what_was_kept_before_there_were_destinations_goes_to_segment(empty: Engine) -> None:
+    bring_to(empty, *BEFORE_DESTINATIONS)
+    with empty.begin() as connection:
+        for number, state in enumerate(("pending", "sent", "quarantined")):
+            connection.execute(
+                text(
+                    "INSERT INTO events (message_id, account, state, payload_bytes, received_at,"
+                    " due_at, tries) VALUES (:id, '4417', :state, 2, 7, 7, 0)"
+                ),
+                {"id": f"drip-{number}", "state": state},
+            )
+        connection.execute(
+            text("INSERT INTO bodies SELECT id, '{}', :raw FROM events"), {"raw": b"\x00"}
+        )
+        connection.execute(text("INSERT INTO pauses VALUES ('4417', 9, 'HTTP 401')"))
+        connection.execute(text("INSERT INTO traffic VALUES (60, 'Email Opened', 3, 2)"))
+
+    upgrade(empty)
+
+    with empty.begin() as connection:
+        kept = connection.execute(
+            text(
+                "SELECT message_id, destination, state, payload, raw"
+                " FROM events JOIN bodies ON bodies.event = events.id ORDER BY 1"
+            )
+        ).all()
+        assert [(*row[:4], bytes(row.raw)) for row in kept] == [
+            ("drip-0", "segment", "pending", "{}", b"\x00"),
+            ("drip-1", "segment", "sent", "{}", b"\x00"),
+            ("drip-2", "segment", "quarantined", "{}", b"\x00"),
+        ]
+        assert connection.execute(
+            text("SELECT destination, account, until, reason FROM pauses")
+        ).all() == [("segment", "4417", 9, "HTTP 401")]
+        assert connection.execute(
+            text("SELECT destination, minute, collection, received, sent FROM traffic")
+        ).all() == [("segment", 60, "Email Opened", 3, 2)]
+        connection.execute(text("DELETE FROM events WHERE message_id = 'drip-0'"))
+        assert (
+            connection.scalar(text("SELECT count(*) FROM bodies")) == 2
+        )  # one goes with its event
+    assert Store(empty, "segment").put([ARRIVAL]) == set()
+    assert Store(empty, "another").put([ARRIVAL]) == {"drip-1"}
 
 
 def test_a_file_from_before_is_written_anew_so_that_it_can_shrink(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_what_is_set_is_not_left_to_the_next_user_of_the_session(
 
 def test_events_are_kept_claimed_and_settled(pooled: Engine) -> None:
     upgrade(pooled)
-    store, outbox = Store(pooled), GroupCommit(Store(pooled))
+    store, outbox = Store(pooled, "segment"), GroupCommit(Store(pooled, "segment"))
 
     with ThreadPoolExecutor(8) as pool:  # each statement often enough to be prepared, were it
         kept = list(pool.map(lambda number: outbox.put(arrival(f"m{number}")), range(100)))

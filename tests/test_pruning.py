@@ -36,7 +36,6 @@ def put_settled(store: Store, count: int, state: str, settled_at: float | None) 
     row = {
         "account": ACCOUNT,
         "state": state,
-        "payload_bytes": 0,
         "raw": b"x" * 1_500,
         "received_at": 0.0,
         "due_at": 0.0,
@@ -118,7 +117,7 @@ def test_one_that_is_larger_than_a_step_goes_alone(store: Store, pruning: Prunin
 def test_large_bodies_go_with_little_room_beside_them(tmp_path: Path, erases: bool) -> None:
     engine = open_database(make_url(f"sqlite:///{tmp_path}/bridge.db"))
     upgrade(engine)
-    store = Store(engine)
+    store = Store(engine, "segment")
     body = b"x" * 500_000 + b" ana@example.com"
     for number in range(30):
         store.put([arrival(f"raw-{number}", payload=None, raw=body, received_at=0.0)])

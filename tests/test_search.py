@@ -30,7 +30,7 @@ KEYS = {ACCOUNT: "a-key"}
 
 @pytest.fixture
 def search(store: Store) -> Search:
-    return Search(store.engine, KEYS.get)
+    return Search(store.engine, "segment", KEYS.get)
 
 
 def found(search: Search, limit: int = 50, **wanted: Any) -> list[str]:
@@ -63,7 +63,7 @@ def test_all_are_found_newest_first_up_to_the_limit(store: Store, search: Search
 
 def test_with_a_key_for_all_nothing_is_held(store: Store) -> None:
     fill(store)
-    search = Search(store.engine, lambda _: "a-key")
+    search = Search(store.engine, "segment", lambda _: "a-key")
     assert found(search, state="held") == []
     assert found(search, state="pending") == ["held", "pending"]
 
@@ -135,7 +135,6 @@ def put_many(store: Store, count: int) -> None:
     row: dict[str, Any] = {
         "account": ACCOUNT,
         "state": "sent",
-        "payload_bytes": 0,
         "raw": b"x" * 500,
         "received_at": NOW,
         "due_at": NOW,

@@ -89,7 +89,7 @@ def test_what_is_put_is_kept_to_the_byte(store: Store) -> None:
     row = rows(store)["a"]
 
     assert (row.raw, row.payload) == (raw, '{"x":"\\u0000\\u00e9"}')
-    assert (row.account, row.state, row.payload_bytes) == (ACCOUNT, "pending", 20)
+    assert (row.destination, row.account, row.state) == ("segment", ACCOUNT, "pending")
     assert (row.received_at, row.due_at) == (NOW + 0.123456, NOW + 0.123456)
     assert (row.tries, row.lease, row.error, row.settled_at) == (0, None, None, None)
 
@@ -410,7 +410,7 @@ def test_a_full_claim_is_settled_whole(store: Store, act: Settle) -> None:
 
 def test_eight_that_claim_at_once_never_get_the_same_event(store: Store, database_url: URL) -> None:
     store.put(arrivals(2_000))
-    stores = [Store(open_database(database_url)) for _ in range(8)]
+    stores = [Store(open_database(database_url), "segment") for _ in range(8)]
 
     with ThreadPoolExecutor(8) as pool:
         taken = [id_ for ids in pool.map(_claim_all, stores) for id_ in ids]
@@ -430,7 +430,7 @@ def _claim_all(store: Store) -> list[int]:
 def test_eight_that_put_the_same_events_at_once_keep_each_once(
     store: Store, database_url: URL
 ) -> None:
-    stores = [Store(open_database(database_url)) for _ in range(8)]
+    stores = [Store(open_database(database_url), "segment") for _ in range(8)]
 
     with ThreadPoolExecutor(8) as pool:
         fresh = [name for new in pool.map(lambda s: s.put(arrivals(50)), stores) for name in new]
@@ -568,7 +568,7 @@ def test_the_history_tells_every_failure_and_every_requeue_in_order(store: Store
     first = claim(store)
     reschedule(store, first, {first.messages[0].id: NOW + 1}, Attempt(NOW, "HTTP 503", "busy\nnow"))
     mark_dead(store, claim(store, now=LATER), Attempt(NOW + 2, "HTTP 400", "no"))
-    Requeue(store.engine, translate).requeue_some_dead(NOW + 3)
+    Requeue(store.engine, "segment", translate).requeue_some_dead(NOW + 3)
     assert read_history(rows(store)["a"].history) == [
         Attempt(NOW, "HTTP 503", "busy\nnow"),
         Attempt(NOW + 2, "HTTP 400", "no"),

@@ -19,7 +19,7 @@ def arrival(name: str, at: float = NOON, collection: str | None = OPENED) -> Mes
 
 
 def minutes(engine: Engine) -> list[Minute]:
-    return read_traffic(engine, NOON - 3600)
+    return read_traffic(engine, "segment", NOON - 3600)
 
 
 def test_each_event_is_counted_once_in_the_minute_it_came(store: Store) -> None:
@@ -55,7 +55,7 @@ def test_what_is_sent_is_counted_in_the_minute_it_was_settled_and_only_if_it_was
 @pytest.mark.parametrize(("since", "count"), [(0, 3), (59, 3), (60, 2), (121, 1), (180, 0)])
 def test_the_minutes_since_a_time_are_read(store: Store, since: float, count: int) -> None:
     store.put([arrival("a"), arrival("b", NOON + 60), arrival("c", NOON + 120)])
-    assert len(read_traffic(store.engine, NOON + since)) == count
+    assert len(read_traffic(store.engine, "segment", NOON + since)) == count
 
 
 def test_a_minute_goes_with_the_events_that_were_sent_in_it(store: Store) -> None:

@@ -72,7 +72,7 @@ def put_all(store: Store) -> None:
 def test_two_deliverers_send_each_of_20_000_events_once(
     engine: Engine, segment: FakeSegment, tmp_path: Path
 ) -> None:
-    put_all(Store(engine))
+    put_all(Store(engine, "segment"))
     segment.behave = when_both_have_come()
 
     with BridgeProcess(engine.url, segment.url, tmp_path) as bridge:

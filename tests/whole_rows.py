@@ -12,6 +12,7 @@ from app.outbox.store import PUT_BODY
 def put_whole(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Each row has the columns of an event and of its body."""
     columns = events.c.keys()
+    rows = [{"destination": "segment", **row} for row in rows]
     connection.execute(
         insert(events), [{name: row[name] for name in columns if name in row} for row in rows]
     )

@@ -7,10 +7,9 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 from marshmallow import ValidationError
-from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.bridge import bridge_of
+from app.bridge import Bridge, bridge_of
 from app.clients.drip import API, WHERE_THE_ACCOUNT_IS, WHERE_THE_TOKEN_IS, Drip, DripError, Webhook
 from app.config.fields import Host
 from app.config.settings import Settings
@@ -109,7 +108,7 @@ def check(base_url: str | None) -> None:
         raise SystemExit(1)
     click.echo(f"{_name(found[0])} is as it should be: all {len(COLLECTIONS)} email events.")
     click.echo(_switched_on(found[0]))
-    click.echo(_last_event(bridge.store.engine))
+    click.echo(_last_event(bridge))
 
 
 @drip_commands.command()
@@ -234,9 +233,9 @@ def _switched_on(webhook: Webhook) -> str:
     )
 
 
-def _last_event(engine: Engine) -> str:
+def _last_event(bridge: Bridge) -> str:
     try:
-        received_at = last_received(engine)
+        received_at = last_received(bridge.store.engine, bridge.segment.name)
     except SQLAlchemyError as error:
         return f"When the last event came is not known. DATABASE_URL: {describe(error)}"
     if received_at is None:

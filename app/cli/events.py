@@ -45,7 +45,7 @@ def events(message_id: str | None, limit: int, as_json: bool, **wanted: Any) -> 
     if message_id and any(value is not None for value in wanted.values()):
         raise click.UsageError("MESSAGE_ID names one event: leave the other options out.")
     with checked_database() as bridge:
-        search = Search(bridge.store.engine, bridge.segment.key_for)
+        search = Search(bridge.store.engine, bridge.segment.name, bridge.segment.key_for)
         if message_id:
             event = _one(search, message_id)
             click.echo(event_to_json(event) if as_json else event_to_page(event))

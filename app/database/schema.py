@@ -1,9 +1,11 @@
 """Is the database's schema the one this version works with, and how it becomes so."""
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -103,7 +105,7 @@ def upgrade(engine: Engine) -> None:
 
 
 def _upgrade(engine: Engine) -> None:
-    with engine.begin() as connection:
+    with engine.connect() as connection, _without_foreign_keys(connection), connection.begin():
         if engine.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -123,6 +125,21 @@ def _upgrade(engine: Engine) -> None:
         log.info("the database has this version's schema", seconds=took)
     if engine.dialect.name == "sqlite":
         _let_it_shrink(engine)
+
+
+@contextmanager
+def _without_foreign_keys(connection: Connection) -> Iterator[None]:
+    """As SQLite asks for if a table is written anew (https://sqlite.org/lang_altertable.html § 7).
+    Within a transaction it cannot be switched."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA foreign_keys = OFF")
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA foreign_keys = ON")
 
 
 def _lock_tables(connection: Connection) -> None:

@@ -42,12 +42,15 @@ IS_SETTLED: ColumnElement[bool] = literal_column("events.state") != literal_colu
 
 WAITING_ACCOUNTS = """
     WITH RECURSIVE accounts(account) AS (
-        SELECT (SELECT account FROM events WHERE state = 'pending' ORDER BY account LIMIT 1)
+        SELECT (SELECT account FROM events
+                WHERE state = 'pending' AND destination = :destination ORDER BY account LIMIT 1)
         UNION ALL
-        SELECT (SELECT account FROM events WHERE state = 'pending' AND account > accounts.account
-                ORDER BY account LIMIT 1)
+        SELECT (SELECT account FROM events
+                WHERE state = 'pending' AND destination = :destination
+                      AND account > accounts.account ORDER BY account LIMIT 1)
         FROM accounts WHERE accounts.account IS NOT NULL
     )
     SELECT account FROM accounts WHERE account IS NOT NULL
 """
-"""One index look-up an account, however many events wait: neither engine skips along by itself."""
+"""One look into the index for each account, however many messages wait for the `:destination`:
+neither engine skips along an index by itself."""

@@ -24,14 +24,13 @@ events = Table(
     "events",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    # what makes a re-send free
-    Column("message_id", Text, nullable=False, unique=True),
+    # where it goes: the name of a `Destination`
+    Column("destination", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
     # whose events these are: decides the key that they are sent with
     Column("account", Text, nullable=False),
     # pending → sent | dead; quarantined has no payload and is not sent; erased is but its id
     Column("state", Text, nullable=False),
-    # how long its body's payload is
-    Column("payload_bytes", Integer, nullable=False),
     Column("received_at", Double, nullable=False),
     # when it may next be claimed; a claim moves this to the end of its lease
     Column("due_at", Double, nullable=False),
@@ -45,15 +44,19 @@ events = Table(
     # its Segment event name, and its person in small letters: to find it by
     Column("collection", Text),
     Column("email", Text),
-    # its failed tries, a line of JSON each; see app/outbox/history.py
+    # its failed tries, a line of JSON each; see app/outbox/messages.py
     Column("history", Text),
     CheckConstraint(
         "state IN ('pending', 'sent', 'dead', 'quarantined', 'erased')", name="events_state"
     ),
 )
 
+# what makes a re-send free
+Index("events_message", events.c.message_id, events.c.destination, unique=True)
+
 Index(
     "events_waiting",
+    events.c.destination,
     events.c.account,
     events.c.due_at,
     events.c.id,
@@ -64,6 +67,7 @@ Index(
 # the oldest one that waits
 Index(
     "events_unsent",
+    events.c.destination,
     events.c.received_at,
     sqlite_where=text("state = 'pending'"),
     postgresql_where=text("state = 'pending'"),
@@ -74,6 +78,7 @@ Index(
     "events_settled",
     events.c.state,
     events.c.settled_at,
+    events.c.destination,
     sqlite_where=text("state <> 'pending'"),
     postgresql_where=text("state <> 'pending'"),
 )
@@ -105,6 +110,7 @@ pauses = Table(
     "pauses",
     metadata,
     # whose events wait because the destination refused their key, or its address is wrong
+    Column("destination", Text, primary_key=True),
     Column("account", Text, primary_key=True),
     Column("until", Double, nullable=False),
     Column("reason", Text, nullable=False),
@@ -137,7 +143,8 @@ notes = Table(
 traffic = Table(
     "traffic",
     metadata,
-    # its start, and an event's collection, or "" where it could not be read
+    # its start, and an event's collection, or "" if it could not be read
+    Column("destination", Text, primary_key=True),
     Column("minute", BigInteger, primary_key=True, autoincrement=False),
     Column("collection", Text, primary_key=True),
     Column("received", Integer, nullable=False),

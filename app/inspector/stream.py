@@ -122,7 +122,9 @@ def _lines(search: Search, filters: Filters, reveal: bool) -> Iterator[str]:
 
 def look(bridge: Bridge, per: Per, now: float) -> Overview:
     """`now` in seconds since the epoch. Raises `SQLAlchemyError` where the database is away."""
-    chart = traffic_to_chart(read_traffic(bridge.store.engine, starts_at(per, now)), per, now)
+    chart = traffic_to_chart(
+        read_traffic(bridge.store.engine, bridge.segment.name, starts_at(per, now)), per, now
+    )
     try:
         stats = bridge.stats.latest()
     except StatsUnavailable as error:

@@ -77,9 +77,9 @@ def read_view(bridge: Bridge, asked: Mapping[str, str], now: float) -> View:
 
 def search_of(bridge: Bridge) -> Search:
     """A search through what the bridge keeps."""
-    return Search(bridge.store.engine, bridge.segment.key_for)
+    return Search(bridge.store.engine, bridge.segment.name, bridge.segment.key_for)
 
 
 def first_run(bridge: Bridge) -> bool:
     """Whether nothing is kept: the page is the set-up guide. Raises `SQLAlchemyError`."""
-    return last_received(bridge.store.engine) is None
+    return last_received(bridge.store.engine, bridge.segment.name) is None

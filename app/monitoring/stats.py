@@ -3,14 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, Select, func, literal_column, select, text
+from sqlalchemy import Connection, Engine, Select, bindparam, func, literal_column, select, text
 
 from app.database.sql import IS_PENDING, IS_SETTLED
 from app.database.tables import bodies, events, pauses, whole
 from app.outbox.quarantine import OVERHEAD
-from app.outbox.traffic import NEWEST
+from app.outbox.traffic import newest_of
 
 KeyFor = Callable[[str], str | None]
+
+Of = Mapping[str, str]
+"""Parameters of a statement: the destination's name."""
 
 LATELY = 3600.0
 """Seconds."""
@@ -29,7 +32,8 @@ class Pause:
 
 @dataclass(frozen=True)
 class Stats:
-    """The figures of one moment. Times are seconds since the epoch; None where there is none."""
+    """The figures of one destination at one moment. Times are seconds since the epoch, None if
+    there is none."""
 
     states: Mapping[str, int]
     """Events by state: pending, held, sent, dead, quarantined, erased. Each counts once: held ones,
@@ -49,46 +53,49 @@ class Stats:
     """Tables and indexes; of PostgreSQL the whole database."""
 
 
-def take_stats(engine: Engine, now: float, key_for: KeyFor) -> Stats:
-    """Count. `key_for` gives an account's key, if there is one. Raises `SQLAlchemyError`.
+def take_stats(engine: Engine, destination: str, now: float, key_for: KeyFor) -> Stats:
+    """Count what is for one destination. `key_for` gives an account's key, if there is one.
+    Raises `SQLAlchemyError`.
 
     Nothing is locked on either engine. The statements follow one another: events that move on
     meanwhile may be counted twice or not at all.
     """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        oldest = connection.execute(OLDEST).first()
-        lately = _to_counts(connection, _settled_since(now - LATELY))
+        of = {"destination": destination}
+        oldest = connection.execute(OLDEST, of).first()
+        lately = _to_counts(connection, _settled_since(now - LATELY), of)
         return Stats(
-            states=_count_states(connection, key_for),
+            states=_count_states(connection, of, key_for),
             oldest_pending=oldest.received_at if oldest else None,
             oldest_is_held=oldest is not None and key_for(oldest.account) is None,
-            last_webhook=connection.scalar(NEWEST),
-            last_sent=connection.scalar(LAST_SENT),
+            last_webhook=connection.scalar(newest_of(destination)),
+            last_sent=connection.scalar(LAST_SENT, of),
             died_lately=lately.get("dead", 0),
             quarantined_lately=lately.get("quarantined", 0),
-            quarantine_bytes=connection.scalar(QUARANTINE_BYTES) or 0,
-            pauses=_pauses(connection, now),
+            quarantine_bytes=connection.scalar(QUARANTINE_BYTES, of) or 0,
+            pauses=_pauses(connection, destination, now),
             database_bytes=connection.scalar(SIZE[engine.dialect.name]) or 0,
         )
 
 
 _COUNT = func.count().label("events")
+_OURS = events.c.destination == bindparam("destination")
 
-WAITING = select(events.c.account, _COUNT).where(IS_PENDING).group_by(events.c.account)
-SETTLED = select(events.c.state, _COUNT).where(IS_SETTLED).group_by(events.c.state)
+WAITING = select(events.c.account, _COUNT).where(IS_PENDING, _OURS).group_by(events.c.account)
+SETTLED = select(events.c.state, _COUNT).where(IS_SETTLED, _OURS).group_by(events.c.state)
 OLDEST = (
     select(events.c.received_at, events.c.account)
-    .where(IS_PENDING)
+    .where(IS_PENDING, _OURS)
     .order_by(events.c.received_at)
     .limit(1)
 )
 LAST_SENT = select(func.max(events.c.settled_at)).where(
-    IS_SETTLED, events.c.state == literal_column("'sent'")
+    IS_SETTLED, _OURS, events.c.state == literal_column("'sent'")
 )
 QUARANTINE_BYTES = (
     select(func.sum(func.length(bodies.c.raw) + OVERHEAD))
     .select_from(whole)
-    .where(IS_SETTLED, events.c.state == literal_column("'quarantined'"))
+    .where(IS_SETTLED, _OURS, events.c.state == literal_column("'quarantined'"))
 )
 SIZE = {
     "sqlite": text("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"),
@@ -101,21 +108,21 @@ def _settled_since(then: float) -> Select[str, int]:
     return SETTLED.where(failed, events.c.settled_at > then)
 
 
-def _count_states(connection: Connection, key_for: KeyFor) -> dict[str, int]:
+def _count_states(connection: Connection, of: Of, key_for: KeyFor) -> dict[str, int]:
     counts = dict.fromkeys(("pending", "held", "sent", "dead", "quarantined", "erased"), 0)
-    for account, waiting in connection.execute(WAITING):
+    for account, waiting in connection.execute(WAITING, of):
         counts["held" if key_for(account) is None else "pending"] += waiting
-    return counts | _to_counts(connection, SETTLED)
+    return counts | _to_counts(connection, SETTLED, of)
 
 
-def _to_counts(connection: Connection, statement: Select[str, int]) -> dict[str, int]:
-    return dict(connection.execute(statement).all())
+def _to_counts(connection: Connection, statement: Select[str, int], of: Of) -> dict[str, int]:
+    return dict(connection.execute(statement, of).all())
 
 
-def _pauses(connection: Connection, now: float) -> tuple[Pause, ...]:
+def _pauses(connection: Connection, destination: str, now: float) -> tuple[Pause, ...]:
     current = (
         select(pauses.c.account, pauses.c.reason)
-        .where(pauses.c.until > now - PAUSE_GRACE)
+        .where(pauses.c.destination == destination, pauses.c.until > now - PAUSE_GRACE)
         .order_by(pauses.c.account)
     )
     return tuple(Pause(*row) for row in connection.execute(current))

@@ -5,6 +5,7 @@ Times are seconds since the epoch, and are always passed in.
 
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, select, text, update
@@ -28,7 +29,7 @@ JUMP = 60.0
 """Seconds by which the clock may be set at once and still runs evenly."""
 
 FURTHEST = 2 * 3600.0
-"""Seconds ahead: nothing waits that long for its next try (app/delivery/retry.py)."""
+"""Seconds ahead: nothing waits that long for its next try (`RetryPolicy.longest`)."""
 
 STEP = 300
 """Events that are changed with one commit."""
@@ -78,13 +79,17 @@ class Clock:
             connection.execute(self._note, {"id": 1, "seen_at": now})
 
 
-def make_due(engine: Engine, now: float, wait: Wait = time.sleep) -> int:
+def make_due(
+    engine: Engine, destinations: Iterable[str], now: float, wait: Wait = time.sleep
+) -> int:
     """What was kept or put off by a clock far ahead of this one is due now; how many events."""
     with engine.begin() as connection:
         for table, until in ((alerts, alerts.c.due_at), (pauses, pauses.c.until)):
             far = until > now + FURTHEST
             connection.execute(update(table).where(far).values({until: now}))
-    made_due = sum(in_batches(lambda: _make_some_due(engine, now), wait))
+    made_due = 0
+    for name in destinations:
+        made_due += sum(in_batches(partial(_make_some_due, engine, name, now), wait))
     if made_due:
         log.warning("events were put off by a clock far ahead, and are due now", events=made_due)
     return made_due
@@ -102,11 +107,13 @@ def bring_back(engine: Engine, now: float, wait: Wait = time.sleep) -> None:
         pass
 
 
-def _make_some_due(engine: Engine, now: float) -> int:
+def _make_some_due(engine: Engine, destination: str, now: float) -> int:
     far = now + FURTHEST
+    given = {"destination": destination, "far": far}
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        accounts = connection.scalars(text(WAITING_ACCOUNTS + _PUT_OFF), {"far": far}).all()
-    put_off = (IS_PENDING, events.c.account.in_(accounts), events.c.due_at > far)
+        accounts = connection.scalars(text(WAITING_ACCOUNTS + _PUT_OFF), given).all()
+    is_ours = (events.c.destination == destination, events.c.account.in_(accounts))
+    put_off = (IS_PENDING, *is_ours, events.c.due_at > far)
     return _change_some(engine, put_off, due_at=now, lease=None) if accounts else 0
 
 
@@ -119,6 +126,7 @@ def _change_some(engine: Engine, which: Iterable[ColumnElement[bool]], **values:
 
 
 _PUT_OFF = """
-    AND (SELECT due_at FROM events WHERE state = 'pending' AND events.account = accounts.account
-         ORDER BY due_at DESC LIMIT 1) > :far
+    AND (SELECT due_at FROM events
+         WHERE state = 'pending' AND destination = :destination
+               AND events.account = accounts.account ORDER BY due_at DESC LIMIT 1) > :far
 """

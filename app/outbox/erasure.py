@@ -58,7 +58,6 @@ CLEARED = "(cleared: it named a person who was erased)"
 
 ERASED = {
     "state": "erased",
-    "payload_bytes": 0,
     "email": None,
     "lease": None,
     "error": None,
@@ -302,7 +301,7 @@ class Erasure:
         """What is noted of accounts and of trouble: few rows, and whose words they are in a later
         version nobody knows."""
         for row in connection.execute(select(pauses)).all():
-            here = pauses.c.account == row.account
+            here = (pauses.c.destination == row.destination) & (pauses.c.account == row.account)
             if self._names(row.account):
                 connection.execute(delete(pauses).where(here))
             elif self._names(row.reason):
@@ -325,7 +324,5 @@ _WORDS = select(events.c.id, events.c.error, events.c.history).where(
 
 def _keep_rest(connection: Connection, id_: int, rest: str) -> None:
     """Another person's event goes on without what Drip sent: all of that is in one piece."""
-    size = {"payload_bytes": len(rest)}
-    connection.execute(update(events).where(events.c.id == id_).values(size))
     body = {"payload": rest, "raw": b""}
     connection.execute(update(bodies).where(bodies.c.event == id_).values(body))

@@ -65,7 +65,9 @@ class GroupCommit:
     def use(self, concurrency: Concurrency) -> None:
         """Say how callers and the writer wait, before the first put."""
         self._concurrency = concurrency
-        self._store = Store(sleeping_by(self._store.engine, concurrency.sleep))
+        self._store = Store(
+            sleeping_by(self._store.engine, concurrency.sleep), self._store.destination
+        )
         self._somebody_waits = concurrency.make_event()
 
     @property

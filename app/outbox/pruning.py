@@ -70,7 +70,10 @@ class Pruning:
 
 def _prune(connection: Connection, state: str, before: float, most: int) -> int:
     old = (
-        select(events.c.id, func.length(bodies.c.raw) + events.c.payload_bytes)
+        select(
+            events.c.id,
+            func.length(bodies.c.raw) + func.length(func.coalesce(bodies.c.payload, "")),
+        )
         .select_from(whole)
         .where(events.c.state == state, IS_SETTLED, events.c.settled_at < before)
         .order_by(events.c.settled_at)

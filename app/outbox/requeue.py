@@ -87,24 +87,27 @@ _KEPT = select(*columns_of(field.name for field in fields(Kept))).select_from(wh
 
 
 class Requeue:
-    """Changes what is kept. Times are seconds since the epoch, and are always passed in."""
+    """Changes what is kept for one destination. Times are seconds since the epoch, and are always
+    passed in."""
 
-    def __init__(self, engine: Engine, translate: Translate) -> None:
+    def __init__(self, engine: Engine, destination: str, translate: Translate) -> None:
         self._engine = engine
+        self._destination = destination
+        self._is_ours = events.c.destination == destination
         self._translate = translate
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._dialect = dialect_of(engine)
 
     def find(self, message_id: str) -> Kept | None:
         """The event with this id, in whichever state."""
-        statement = _KEPT.where(events.c.message_id == storable(message_id))
+        statement = _KEPT.where(events.c.message_id == storable(message_id), self._is_ours)
         with self._reader.connect() as connection:
             row = connection.execute(statement).mappings().one_or_none()
         return Kept(**row) if row else None
 
     def count(self, state: str, received_before: float | None = None) -> int:
         """How many events are dead or quarantined, and of these those received before."""
-        statement = select(func.count()).where(events.c.state == state, IS_SETTLED)
+        statement = select(func.count()).where(events.c.state == state, IS_SETTLED, self._is_ours)
         if received_before is not None:
             statement = statement.where(events.c.received_at < received_before)
         with self._reader.connect() as connection:
@@ -117,7 +120,8 @@ class Requeue:
         """
         dead = (
             select(events.c.id)
-            .where(events.c.state == "dead", IS_SETTLED, events.c.settled_at <= now)
+            .where(events.c.state == "dead", IS_SETTLED, self._is_ours)
+            .where(events.c.settled_at <= now)
             .order_by(events.c.settled_at)
             .limit(STEP)
             .with_for_update(skip_locked=True)
@@ -136,7 +140,7 @@ class Requeue:
         """The next ones, in the order in which they were set aside."""
         settled_at, id_ = events.c.settled_at, events.c.id
         statement = (
-            _KEPT.where(events.c.state == "quarantined", IS_SETTLED)
+            _KEPT.where(events.c.state == "quarantined", IS_SETTLED, self._is_ours)
             .where(tuple_(settled_at, id_) > after, settled_at <= until)
             .order_by(settled_at, id_)
             .limit(most)
@@ -153,12 +157,12 @@ class Requeue:
         """
         here = (events.c.id == id_, events.c.state == "quarantined")
         values: dict[str, ColumnElement[Any]] = {
+            "destination": literal(self._destination),
             "message_id": literal(message.message_id),
             "account": literal(message.account),
             "collection": literal(message.collection, Text),
             "email": literal(message.email and storable(message.email.lower()), Text),
             "state": literal("pending"),
-            "payload_bytes": literal(len(message.payload or "")),
             "received_at": events.c.received_at,
             "due_at": literal(now),
             "tries": literal(0),
@@ -166,7 +170,7 @@ class Requeue:
         put = self._dialect.insert(events).from_select(
             list(values), select(*values.values()).where(*here)
         )
-        put = put.on_conflict_do_nothing(index_elements=[events.c.message_id])
+        put = put.on_conflict_do_nothing(index_elements=[events.c.message_id, events.c.destination])
         with self._engine.connect() as connection:
             new = connection.scalar(put.returning(events.c.id))
             if new is not None:

@@ -169,22 +169,31 @@ Kept = TypeVar("Kept", Event, Summary)
 
 
 class Search:
-    """Looks through what is kept. `key_for` gives an account's key, if there is one."""
+    """Looks through what is kept for one destination. `key_for` gives an account's key, if there
+    is one."""
 
-    def __init__(self, engine: Engine, key_for: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, engine: Engine, destination: str, key_for: Callable[[str], str | None]
+    ) -> None:
+        self._destination = destination
         self._key_for = key_for
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def one(self, message_id: str) -> Event | None:
         """The event with this id."""
         with self._reader.connect() as connection:
-            statement = _WHOLE.where(events.c.message_id == storable(message_id))
-            row = connection.execute(statement).mappings().one_or_none()
+            row = (
+                connection.execute(_WHOLE.where(*self._named(message_id))).mappings().one_or_none()
+            )
         return self._with_held(Event(**row)) if row else None
 
     def named(self, message_id: str) -> tuple[Summary, ...]:
         """What a list shows of the event with this id."""
-        return tuple(self._list(_SUMMARY.where(events.c.message_id == storable(message_id))))
+        return tuple(self._list(_SUMMARY.where(*self._named(message_id))))
+
+    def _named(self, message_id: str) -> tuple[ColumnElement[bool], ...]:
+        is_ours = events.c.destination == self._destination
+        return events.c.message_id == storable(message_id), is_ours
 
     def find(self, wanted: Wanted, limit: int, before: int | None = None) -> Iterator[Event]:
         """The newest `limit` events, or those older than the one with the id `before`."""
@@ -268,6 +277,7 @@ class Search:
             return connection.scalar(oldest.limit(1))
 
     def _conditions(self, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+        yield events.c.destination == self._destination
         yield from self._state_conditions(wanted.state)
         if wanted.collection is not None:
             yield events.c.collection == wanted.collection
@@ -302,7 +312,9 @@ class Search:
 
     def _accounts_without_key(self) -> list[str]:
         with self._reader.connect() as connection:
-            waiting = list(connection.scalars(text(WAITING_ACCOUNTS)))
+            waiting = list(
+                connection.scalars(text(WAITING_ACCOUNTS), {"destination": self._destination})
+            )
         return [account for account in waiting if self._key_for(account) is None]
 
 

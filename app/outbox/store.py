@@ -45,16 +45,19 @@ from app.outbox.messages import (
 from app.outbox.traffic import Traffic
 
 _IS_DUE = """
-    AND (SELECT due_at FROM events WHERE state = 'pending' AND events.account = accounts.account
-         ORDER BY due_at LIMIT 1) <= :now
+    AND (SELECT due_at FROM events
+         WHERE state = 'pending' AND destination = :destination
+               AND events.account = accounts.account ORDER BY due_at LIMIT 1) <= :now
 """
 
 
 class Store:
-    """The events table. Times are seconds since the epoch, and are always passed in."""
+    """The messages for one destination. Times are seconds since the epoch, and are always passed
+    in."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, destination: str) -> None:
         self.engine = engine
+        self.destination = destination
         # a single SELECT is its own transaction: no BEGIN, so no write lock on SQLite
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         # a claim or a settlement that is lost with the power is made again, and nothing else is
@@ -63,11 +66,13 @@ class Store:
         put = (
             self._dialect.insert(events)
             .inline()
-            .on_conflict_do_nothing(index_elements=[events.c.message_id])
+            .on_conflict_do_nothing(index_elements=[events.c.message_id, events.c.destination])
         )
         self._put_all = PreparedInsert(engine, put, _COLUMNS)
         self._put_each = put.returning(events.c.message_id)
-        self._put_bodies = PreparedInsert(engine, PUT_BODY, ("message_id", "payload", "raw"))
+        self._put_bodies = PreparedInsert(
+            engine, PUT_BODY, ("message_id", "destination", "payload", "raw")
+        )
         self._due = Prepared(engine, _DUE)
         self._take = Prepared(
             engine,
@@ -81,11 +86,11 @@ class Store:
         sent = self._ours.values(_ended("sent", bindparam("now")))
         self._sent_all = Prepared(engine, sent)
         self._sent_each = Prepared(engine, sent.returning(events.c.collection))
-        self._traffic = Traffic(engine)
+        self._traffic = Traffic(engine, destination)
 
     def put(self, messages: Sequence[Message]) -> set[str]:
         """Keep them: on disk on return. Gives the message ids that are new."""
-        rows = [_to_row(message) for message in messages]
+        rows = [self._to_row(message) for message in messages]
         by_id = {row["message_id"]: row for row in reversed(rows)}  # of copies the first is kept
         with self.engine.connect() as connection:
             if self._put_all.insert(connection, rows) == len(rows):
@@ -100,10 +105,32 @@ class Store:
             connection.commit()
         return new
 
+    def _to_row(self, message: Message) -> dict[str, Any]:
+        is_readable = message.payload is not None
+        return {
+            "destination": self.destination,
+            "message_id": message.message_id,
+            "account": message.account,
+            "collection": message.collection,
+            "email": message.email and storable(message.email.lower()),
+            "state": "pending" if is_readable else "quarantined",
+            "payload": message.payload,
+            "raw": message.raw,
+            "received_at": message.received_at,
+            "due_at": message.received_at,
+            "tries": 0,
+            "error": errors_to_text(message.errors) if message.errors else None,
+            "settled_at": None if is_readable else message.received_at,
+        }
+
     def due_accounts(self, now: float) -> list[str]:
         """The accounts that have events to send now."""
         with self._reader.connect() as connection:
-            return list(connection.scalars(text(WAITING_ACCOUNTS + _IS_DUE), {"now": now}))
+            return list(
+                connection.scalars(
+                    text(WAITING_ACCOUNTS + _IS_DUE), {"now": now, "destination": self.destination}
+                )
+            )
 
     def claim(
         self, accounts: Iterable[str], now: float, until: float, most_events: int, most_bytes: int
@@ -117,7 +144,12 @@ class Store:
         due: list[Claimed] = []
         with self._settling.begin() as connection:
             for account in accounts:
-                wanted = {"whose": account, "now": now, "most_events": most_events - len(due)}
+                wanted = {
+                    "destination": self.destination,
+                    "whose": account,
+                    "now": now,
+                    "most_events": most_events - len(due),
+                }
                 due += map(Claimed._make, self._due.rows(connection, wanted))
                 if len(due) == most_events:
                     break
@@ -174,16 +206,21 @@ class Store:
     def pause_account(self, account: str, until: float, reason: str) -> None:
         """The account's key was refused: nothing of it is sent until then."""
         values = {"until": until, "reason": reason}
-        statement = self._dialect.insert(pauses).values(account=account, **values)
+        named = {"destination": self.destination, "account": account}
+        statement = self._dialect.insert(pauses).values(**named, **values)
         with self._settling.begin() as connection:
             connection.execute(
-                statement.on_conflict_do_update(index_elements=[pauses.c.account], set_=values)
+                statement.on_conflict_do_update(index_elements=[*pauses.primary_key], set_=values)
             )
 
     def resume_accounts(self, *accounts: str) -> None:
         """The key of these accounts was good."""
         with self._settling.begin() as connection:
-            connection.execute(delete(pauses).where(pauses.c.account.in_(accounts)))
+            connection.execute(
+                delete(pauses).where(
+                    pauses.c.destination == self.destination, pauses.c.account.in_(accounts)
+                )
+            )
 
     def _names(self, lease: Lease) -> dict[str, Any]:
         ids = ids_to_value(self.engine, [event.id for event in lease.messages])
@@ -201,7 +238,8 @@ class Store:
 _DUE = (
     select(*columns_of(Claimed._fields))
     .select_from(whole)
-    .where(IS_PENDING, events.c.account == bindparam("whose"))
+    .where(IS_PENDING, events.c.destination == bindparam("destination"))
+    .where(events.c.account == bindparam("whose"))
     .where(events.c.due_at <= bindparam("now"))
     .order_by(events.c.due_at, events.c.id)
     .limit(bindparam("most_events"))
@@ -235,7 +273,7 @@ def _failed(failed: Attempt) -> dict[str, Any]:
 
 
 _COLUMNS = (
-    *("message_id", "account", "collection", "email", "state", "payload_bytes"),
+    *("destination", "message_id", "account", "collection", "email", "state"),
     *("received_at", "due_at", "tries", "error", "settled_at"),
 )
 
@@ -244,28 +282,12 @@ PUT_BODY = (
     .inline()
     .values(
         event=select(events.c.id)
-        .where(events.c.message_id == bindparam("message_id"))
+        .where(
+            events.c.message_id == bindparam("message_id"),
+            events.c.destination == bindparam("destination"),
+        )
         .scalar_subquery(),
         payload=bindparam("payload", type_=Text),
         raw=bindparam("raw", type_=LargeBinary),
     )
 )
-
-
-def _to_row(message: Message) -> dict[str, Any]:
-    is_readable = message.payload is not None
-    return {
-        "message_id": message.message_id,
-        "account": message.account,
-        "collection": message.collection,
-        "email": message.email and storable(message.email.lower()),
-        "state": "pending" if is_readable else "quarantined",
-        "payload": message.payload,
-        "payload_bytes": len(message.payload or ""),
-        "raw": message.raw,
-        "received_at": message.received_at,
-        "due_at": message.received_at,
-        "tries": 0,
-        "error": errors_to_text(message.errors) if message.errors else None,
-        "settled_at": None if is_readable else message.received_at,
-    }

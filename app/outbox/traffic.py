@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, delete, func, select
+from sqlalchemy import Connection, Engine, Select, delete, select
 
 from app.database.engine import dialect_of
 from app.database.statements import PreparedInsert
@@ -30,12 +30,13 @@ class Minute:
 
 
 class Traffic:
-    """Counts, for the store."""
+    """Counts, for the store of one destination."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, destination: str) -> None:
+        self._destination = destination
         insert = dialect_of(engine).insert(traffic)
         upsert = insert.on_conflict_do_update(
-            index_elements=[traffic.c.minute, traffic.c.collection],
+            index_elements=[*traffic.primary_key],
             set_={name: traffic.c[name] + insert.excluded[name] for name in ("received", "sent")},
         )
         self._upsert = PreparedInsert(engine, upsert, [column.name for column in traffic.c])
@@ -50,7 +51,7 @@ class Traffic:
         counts: Counter[tuple[int, str]] = Counter()
         for (at, name), count in events.items():
             counts[int(at) // MINUTE * MINUTE, name or ""] += count
-        nothing = {"received": 0, "sent": 0}
+        nothing = {"destination": self._destination, "received": 0, "sent": 0}
         rows: list[dict[str, Any]] = [
             {"minute": minute, "collection": collection, **nothing, way: count}
             # in one order, or two transactions could wait for one another
@@ -60,10 +61,12 @@ class Traffic:
             self._upsert.insert(connection, rows)
 
 
-def read_traffic(engine: Engine, since: float) -> list[Minute]:
+def read_traffic(engine: Engine, destination: str, since: float) -> list[Minute]:
     """The minutes in which anything happened since then, oldest first."""
     statement = (
-        select(traffic).where(traffic.c.minute > since - MINUTE).order_by(*traffic.primary_key)
+        select(traffic.c.minute, traffic.c.collection, traffic.c.received, traffic.c.sent)
+        .where(traffic.c.destination == destination, traffic.c.minute > since - MINUTE)
+        .order_by(traffic.c.minute, traffic.c.collection)
     )
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         return [Minute(**row) for row in connection.execute(statement).mappings()]
@@ -75,12 +78,15 @@ def prune_traffic(connection: Connection, before: float) -> None:
 
 
 # by id, which grows with the time: no index is over all times
-NEWEST = select(kept_events.c.received_at).where(
-    kept_events.c.id == select(func.max(kept_events.c.id)).scalar_subquery()
-)
+NEWEST = select(kept_events.c.received_at).order_by(kept_events.c.id.desc()).limit(1)
 
 
-def last_received(engine: Engine) -> float | None:
-    """Seconds since the epoch; None where nothing is kept. Raises `SQLAlchemyError`."""
+def newest_of(destination: str) -> Select[float]:
+    """When the newest message came that is for it."""
+    return NEWEST.where(kept_events.c.destination == destination)
+
+
+def last_received(engine: Engine, destination: str) -> float | None:
+    """Seconds since the epoch; None if nothing is kept. Raises `SQLAlchemyError`."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        return connection.scalar(NEWEST)
+        return connection.scalar(newest_of(destination))

@@ -31,7 +31,7 @@ def test_a_batch_whose_deliverer_died_before_posting_is_sent_when_its_lease_ends
     bridge: BridgeProcess, engine: Engine, segment: FakeSegment, seen: Callable[[str], None]
 ) -> None:
     shorten_lease(bridge, LEASE)
-    store = Store(engine)
+    store = Store(engine, "segment")
     late = []
     with full_queue() as (nowhere, listener):
         for start in range(0, ROUNDS * EVENTS, EVENTS):

@@ -33,7 +33,7 @@ def test_a_batch_whose_deliverer_died_before_settling_is_sent_again_with_the_sam
     bridge: BridgeProcess, engine: Engine, segment: FakeSegment, seen: Callable[[str], None]
 ) -> None:
     shorten_lease(bridge, LEASE)
-    store = Store(engine)
+    store = Store(engine, "segment")
     held = ExitStack()
 
     def hold_up_the_settling(batch: Batch) -> Reply:

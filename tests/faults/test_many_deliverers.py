@@ -59,7 +59,7 @@ def test_no_event_is_in_two_live_leases_and_no_batch_over_the_limits(
     bridge: BridgeProcess, engine: Engine, segment: FakeSegment, seen: Callable[[str], None]
 ) -> None:
     deliverers, rows = scaled(2, 8), scaled(2_000, 100_000)
-    store = Store(engine)
+    store = Store(engine, "segment")
     watch_claims(engine)
     start_all(bridge, store, segment, deliverers)
     segment.behave = lambda _: Reply(hang=0.02)  # so that they meet

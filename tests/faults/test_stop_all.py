@@ -104,7 +104,7 @@ def test_a_stop_cuts_nobody_off_and_leaves_nothing_in_hand(
         assert not leases(engine)
     assert ledger.answers.keys() == {200}
     segment.behave = lambda _: OK
-    with another_deliverer(Store(engine), segment.url):
+    with another_deliverer(Store(engine, "segment"), segment.url):
         ledger.wait_for_all(segment, seconds=30)
     seen(
         f"{len(stops)} stops in {max(took):.1f} s or less, all ended with 0, "

@@ -39,7 +39,7 @@ def test_who_slept_past_its_lease_cannot_settle_what_another_has_in_hand(
 ) -> None:
     shorten_lease(bridge, LEASE)
     bridge.environ["LOG_LEVEL"] = "debug"  # or lines that repeat are held back
-    store = Store(engine)
+    store = Store(engine, "segment")
     for start in range(0, ROUNDS * EVENTS, EVENTS):
         ids = {key: put_events(store, range(start, start + EVENTS), key) for key in ANSWERS}
         sleepers = {
