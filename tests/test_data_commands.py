@@ -180,7 +180,7 @@ def test_one_event_is_shown_whole(app: Flask, store: Store) -> None:
         "due         -\n"
         "settled     2025-11-02T09:33:20Z\n"
         "error       HTTP 400 no\n"
-        "history     1970-01-01T00:00:00Z  HTTP 400 no\n"
+        "history     2025-11-02T09:33:20Z  HTTP 400 no\n"
         "\nWhat Drip sent (48 bytes):\n\n"
         '{\n  "event": "subscriber.opened_email",\n  "n": [\n    1,\n    "é"\n  ]\n}\n'
         "\nWhat Segment gets:\n\n"

@@ -537,7 +537,8 @@ def test_a_refused_key_pauses_alone_and_costs_its_events_no_try(
 
 def pauses_of(store: Store) -> list[tuple[str, float, str]]:
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        return [tuple(row) for row in connection.execute(select(pauses))]
+        columns = (pauses.c.account, pauses.c.until, pauses.c.reason)
+        return [row[:] for row in connection.execute(select(*columns))]
 
 
 # --- nothing is reached
