@@ -30,7 +30,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["bridge"] = bridge
     app.register_blueprint(create_webhook(bridge.settings.all_tokens, bridge.outbox))
     app.register_blueprint(
-        create_endpoints(bridge.stats, bridge.outbox.is_kept, bridge.settings.metrics_token)
+        create_endpoints(
+            bridge.stats, bridge.segment, bridge.outbox.is_kept, bridge.settings.metrics_token
+        )
     )
     app.register_blueprint(create_inspector(bridge))
     app.register_error_handler(HTTPException, _in_json)

@@ -16,6 +16,7 @@ from app.delivery.worker import DeliveryWorker
 from app.drip_to_segment.destination import SegmentDestination
 from app.drip_to_segment.translate import translate
 from app.errors import ConfigError
+from app.monitoring import metrics
 from app.monitoring.alert_store import AlertStore
 from app.monitoring.alerts import LOOK_EVERY, Watch
 from app.monitoring.stats import Stats, take_stats
@@ -77,6 +78,7 @@ class Bridge:
 
 def build_bridge(settings: Settings) -> Bridge:
     """Nothing is connected and no thread runs yet: a process may still fork."""
+    metrics.start_at_zero(SegmentDestination.name)
     segment = SegmentDestination(settings.segment_host, settings.write_key, settings.write_keys)
     store = Store(open_database(settings.database_url, OF_THE_REST), segment.name)
     outbox = GroupCommit(Store(_for_webhooks(settings.database_url, store.engine), segment.name))
@@ -95,6 +97,7 @@ def build_bridge(settings: Settings) -> Bridge:
             silence=hours * 3600 if hours else None,
             url=settings.alert_webhook_url,
             is_kept=outbox.is_kept,
+            labels=segment.labels,
         ),
         pruning=Pruning(store.engine, settings.sent_retention_days, settings.failed_retention_days),
         clock=Clock(store.engine),

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, update
 
 from app.database.tables import events
+from app.drip_to_segment.destination import LABELS
 from app.monitoring import alerts as module
 from app.monitoring.alert_store import AlertStore
 from app.monitoring.alerts import Watch
@@ -102,7 +103,7 @@ def watch_over(
     def look() -> Stats:
         return take_stats(engine, "segment", clock.now, lambda _: "key")
 
-    return Watch(AlertStore(engine), look, silence, url, is_kept)
+    return Watch(AlertStore(engine), look, silence, url, is_kept, LABELS)
 
 
 def keep(engine: Engine, clock: Clock, message_id: str = "drip-1") -> None:
@@ -330,7 +331,7 @@ def test_a_database_that_cannot_be_read_is_told(engine: Engine, chat: Chat) -> N
     def look() -> Stats:
         raise StatsUnavailable("The database cannot be read: see whether it runs.")
 
-    watch = Watch(AlertStore(engine), look, None, chat.url, lambda: True)
+    watch = Watch(AlertStore(engine), look, None, chat.url, lambda: True, LABELS)
     for _ in range(2):
         watch.look()
     assert chat.texts == ["Drip-Segment bridge: The database cannot be read: see whether it runs."]

@@ -67,7 +67,12 @@ def figures(client: FlaskClient) -> dict[str, float]:
     assert answer.status_code == 200
     assert answer.content_type == "text/plain; version=0.0.4; charset=utf-8"
     lines = [line.rpartition(" ") for line in answer.text.splitlines() if line[0] != "#"]
-    return {name.removeprefix("bridge_"): float(value) for name, _, value in lines}
+    return {
+        name.removeprefix("bridge_")
+        .replace('destination="segment",', "")
+        .replace('{destination="segment"}', ""): float(value)
+        for name, _, value in lines
+    }
 
 
 def test_a_database_that_can_be_read_and_not_written_is_told_until_a_webhook_is_kept(

@@ -234,7 +234,9 @@ def test_a_full_quarantine_takes_no_more_and_events_go_on(
     assert len(rows_of(app)) == 3
 
     bridge = bridge_of(app)
-    assert "Quarantine has its" in str(failed_checks(bridge.stats.latest(), time.time()))
+    assert "Quarantine has its" in str(
+        failed_checks(bridge.stats.latest(), bridge.segment.labels, time.time())
+    )
     with bridge.store.engine.begin() as connection:
         connection.execute(delete(events).where(events.c.state == "quarantined"))
     bridge.stats._take()  # noqa: SLF001 - as it does by itself, later

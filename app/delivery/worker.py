@@ -182,12 +182,12 @@ class DeliveryWorker:
         try:
             self._destination.send(key, [message.payload for message in lease.messages])
         except SendError as error:
-            metrics.count_batch(type(error).__name__)
+            metrics.count_batch(self._destination.name, type(error).__name__)
             return error
         except Exception as error:  # noqa: BLE001 - may not stick, nor hold up other accounts
-            metrics.count_batch("Fault")
+            metrics.count_batch(self._destination.name, "Fault")
             return RetryableError(f"fault of the bridge: {where(error)}")
-        metrics.count_batch("Sent")
+        metrics.count_batch(self._destination.name, "Sent")
         return None
 
     def _send_parts(self, key: str, parts: Iterable[Lease]) -> None:
@@ -205,7 +205,7 @@ class DeliveryWorker:
         settled = self._store.settle(lease, settlement)
         self.outcomes += settled
         for outcome, count in settled.items():
-            metrics.count_settled(outcome, count)
+            metrics.count_settled(self._destination.name, outcome, count)
         if settled.total() < len(lease.messages):
             _log_overrun(len(lease.messages) - settled.total())
 

@@ -67,7 +67,7 @@ def create_webhook(tokens: Mapping[str, str], outbox: GroupCommit) -> Blueprint:
             answer = Answer("refused", {"error": error.name}, error.code or 400)
         except Exception as error:  # noqa: BLE001 - nothing here ends in a 5xx
             answer = _not_kept(error)
-        _tell(answer, time.perf_counter() - began)
+        _report(answer, outbox.destination, time.perf_counter() - began)
         return answer.to_response()
 
     return blueprint
@@ -114,10 +114,10 @@ def _not_kept(error: Exception) -> Answer:
     return Answer("not kept", said, 429, {"Retry-After": RETRY_AFTER})
 
 
-def _tell(answer: Answer, seconds: float) -> None:
+def _report(answer: Answer, destination: str, seconds: float) -> None:
     """One line and one count for each answer."""
-    metrics.count_webhook(answer.status, answer.collection, seconds)
+    metrics.count_webhook(destination, answer.status, answer.collection, seconds)
     if answer.status == "not kept":
-        return  # told already, with its reason
+        return  # it has a line already, with the reason
     level = logging.WARNING if answer.status == "quarantined" else logging.INFO
     log.log(level, answer.status, **answer.about, duration=round(seconds, 4))

@@ -130,7 +130,7 @@ def look(bridge: Bridge, per: Per, now: float) -> Overview:
     except StatsUnavailable as error:
         return Overview(None, (str(error),), chart)
     hours = bridge.settings.alert_silence_hours
-    troubles = failed_checks(stats, now, hours * 3600 if hours else None)
+    troubles = failed_checks(stats, bridge.segment.labels, now, hours * 3600 if hours else None)
     return Overview(stats, tuple(troubles.values()), chart)
 
 

@@ -16,10 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.clients.failure import what_to_check
 from app.clients.session import DeadlineSession
 from app.database.engine import describe
+from app.destination import Labels
 from app.errors import AlertNotDelivered
 from app.logs import get_logger
 from app.monitoring.alert_store import Alert, AlertStore
-from app.monitoring.checks import UNKEPT, UNWRITTEN, failed_checks
+from app.monitoring.checks import UNWRITTEN, failed_checks, unkept
 from app.monitoring.stats import Stats
 from app.monitoring.stats_cache import StatsUnavailable
 
@@ -46,8 +47,10 @@ class Watch:
         silence: float | None,
         url: str | None,
         is_kept: Callable[[], bool],
+        labels: Labels,
     ) -> None:
         """`is_kept` says whether this process could keep the latest webhook."""
+        self._labels = labels
         self._book = book
         self._take_stats = take_stats
         self._silence = silence
@@ -62,7 +65,7 @@ class Watch:
     def look(self) -> None:
         """Once."""
         now = time.time()
-        wrong = {} if self._is_kept() else {"unkept": UNKEPT}
+        wrong = {} if self._is_kept() else {"unkept": unkept(self._labels)}
         try:
             self._look_at_outbox(now)
         except StatsUnavailable as error:
@@ -74,12 +77,12 @@ class Watch:
 
     def _look_at_outbox(self, now: float) -> None:
         stats = self._take_stats()
-        troubles = failed_checks(stats, now, self._silence)
-        if not troubles and self._book.is_empty():  # as ever: nothing to write down
+        failed = failed_checks(stats, self._labels, now, self._silence)
+        if not failed and self._book.is_empty():  # as ever: nothing to write down
             return
         # where all events have been pruned nobody can tell how long the silence is
         unknown = {"silence"} if stats.last_webhook is None else set()
-        for notice in self._book.note(troubles, unknown, now):
+        for notice in self._book.note(failed, unknown, now):
             _log(notice, now)  # first, whatever the receiver does
         self._tell_all(now)
 

@@ -1,5 +1,6 @@
-"""What is wrong, from the figures: each in a sentence that says what to do. Pure."""
+"""Checks over the stats: what is wrong, each in a sentence that says what to do. Pure."""
 
+from app.destination import Labels
 from app.monitoring.stats import Stats
 from app.outbox.quarantine import MOST_BYTES, is_full
 
@@ -9,58 +10,63 @@ OLDEST = 300.0
 NOT_READY = ("waiting", "held", "paused")
 """Those for which events do not flow; the others have happened, and flow goes on."""
 
-UNKEPT = (
-    "Webhooks cannot be kept, and each is answered 429: see whether the database can be written "
-    "(its disk, its role's rights, whether it is read-only) and what the log says. Drip sends them "
-    "again for 3 days."
-)
 UNWRITTEN = (
     "The database cannot be written: see its disk, its role's rights, whether it is read-only, and "
     "what the log says."
 )
 
 
-def failed_checks(stats: Stats, now: float, silence: float | None = None) -> dict[str, str]:
-    """A name for each → the sentence. `silence` is how many seconds without a webhook are too many;
-    None where nobody minds.
+def unkept(labels: Labels) -> str:
+    """What this process knows by itself: it could not keep the latest webhook."""
+    return (
+        "Webhooks cannot be kept, and each is answered 429: see whether the database can be "
+        "written (its disk, its role's rights, whether it is read-only) and what the log says. "
+        f"{labels.sent_again}"
+    )
+
+
+def failed_checks(
+    stats: Stats, labels: Labels, now: float, silence: float | None = None
+) -> dict[str, str]:
+    """The name of each check that failed → what is wrong and what to do.
+
+    `silence` is how many seconds without a webhook are too many; None if nobody minds.
     """
     return {
-        **_of_flow(stats, now),
-        **_of_the_last_hour(stats),
-        **_of_silence(stats, now, silence),
+        **_of_flow(stats, labels, now),
+        **_of_the_last_hour(stats, labels),
+        **_of_silence(stats, labels, now, silence),
     }
 
 
-def _of_flow(stats: Stats, now: float) -> dict[str, str]:
+def _of_flow(stats: Stats, labels: Labels, now: float) -> dict[str, str]:
     found = {}
     age = 0.0 if stats.oldest_pending is None else now - stats.oldest_pending
     held = stats.states["held"]
     if age > OLDEST and not stats.oldest_is_held:
         found["waiting"] = (
             f"The oldest event has waited for {_span(age)}: see whether a deliverer runs "
-            "(DELIVER_IN_WEB, or flask --app wsgi deliver) and what the log says of Segment."
+            "(DELIVER_IN_WEB, or flask --app wsgi deliver) and what the log says of "
+            f"{labels.destination}."
         )
     if age > OLDEST and held:
         since = f", the oldest for {_span(age)}" if stats.oldest_is_held else ""
-        found["held"] = (
-            f"{_number(held, 'event')} held{since}, because no write key is set for them: set "
-            "SEGMENT_WRITE_KEY, or their account's in SEGMENT_WRITE_KEYS."
-        )
+        found["held"] = f"{_number(held, 'event')} held{since}, because {labels.no_key}."
     if stats.pauses:
         found["paused"] = (
-            f"The events of {_number(len(stats.pauses), 'Drip account')} paused, because Segment "
-            "refused the key or is not reached: check SEGMENT_WRITE_KEY, SEGMENT_WRITE_KEYS, "
-            "SEGMENT_REGION, SEGMENT_HOST, and any proxy or firewall between. The log says which."
+            f"The events of {_number(len(stats.pauses), labels.account)} paused, because "
+            f"{labels.destination} refused the key or is not reached: check {labels.check_key}. "
+            "The log says which."
         )
     return found
 
 
-def _of_the_last_hour(stats: Stats) -> dict[str, str]:
+def _of_the_last_hour(stats: Stats, labels: Labels) -> dict[str, str]:
     found = {}
     if died := stats.died_lately:
         found["dead"] = (
-            f"In the last hour {_count(died, 'event')} died: Segment will not take such, or took "
-            "nothing for 72 hours. Why: flask --app wsgi events --state dead"
+            f"In the last hour {_count(died, 'event')} died: {labels.destination} will not take "
+            "such, or took nothing for 72 hours. Why: flask --app wsgi events --state dead"
         )
     if quarantined := stats.quarantined_lately:
         found["quarantined"] = (
@@ -77,14 +83,11 @@ def _of_the_last_hour(stats: Stats) -> dict[str, str]:
     return found
 
 
-def _of_silence(stats: Stats, now: float, silence: float | None) -> dict[str, str]:
+def _of_silence(stats: Stats, labels: Labels, now: float, silence: float | None) -> dict[str, str]:
     if silence is None or stats.last_webhook is None or now - stats.last_webhook <= silence:
         return {}
     quiet = _span(now - stats.last_webhook)
-    return {
-        "silence": f"No event came for {quiet}: see whether the webhook is still there and on: "
-        "flask --app wsgi drip check"
-    }
+    return {"silence": f"No event came for {quiet}: {labels.check_source}"}
 
 
 def _span(seconds: float) -> str:

@@ -17,7 +17,8 @@ from prometheus_client.registry import Collector
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
-from app.monitoring.checks import NOT_READY, UNKEPT, failed_checks
+from app.destination import Destination, Labels
+from app.monitoring.checks import NOT_READY, failed_checks, unkept
 from app.monitoring.metrics import counted
 from app.monitoring.stats import Stats
 from app.monitoring.stats_cache import StatsCache, StatsUnavailable
@@ -26,7 +27,10 @@ from app.web.auth import is_valid_token, token_from
 
 
 def create_endpoints(
-    stats: StatsCache, is_kept: Callable[[], bool], metrics_token: str | None
+    stats: StatsCache,
+    destination: Destination,
+    is_kept: Callable[[], bool],
+    metrics_token: str | None,
 ) -> Blueprint:
     """The blueprint with the three endpoints. `is_kept` says whether this process could keep the
     latest webhook; `/metrics` asks for the token, if there is one."""
@@ -38,8 +42,8 @@ def create_endpoints(
 
     @blueprint.get("/readyz")
     def ready() -> ResponseReturnValue:
-        unkept = [] if is_kept() else [UNKEPT]
-        if reasons := [*unkept, *_reasons(stats)]:
+        own = [] if is_kept() else [unkept(destination.labels)]
+        if reasons := [*own, *_reasons(stats, destination.labels)]:
             return {"status": "not ready", "reasons": reasons}, 503
         return {"status": "ready"}
 
@@ -49,24 +53,25 @@ def create_endpoints(
             raise Unauthorized(www_authenticate=WWWAuthenticate("basic", {"realm": "bridge"}))
         registry = CollectorRegistry()
         registry.register(counted())
-        registry.register(_OfTheOutbox(stats))
+        registry.register(_OfTheOutbox(stats, destination))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return blueprint
 
 
-def _reasons(cache: StatsCache) -> list[str]:
+def _reasons(cache: StatsCache, labels: Labels) -> list[str]:
     """Why events do not flow as they should, each with what to do."""
     try:
-        troubles = failed_checks(cache.latest(), time.time())
+        failed = failed_checks(cache.latest(), labels, time.time())
     except StatsUnavailable as error:
         return [str(error)]
-    return [sentence for name, sentence in troubles.items() if name in NOT_READY]
+    return [sentence for name, sentence in failed.items() if name in NOT_READY]
 
 
 class _OfTheOutbox(Collector):
-    def __init__(self, cache: StatsCache) -> None:
+    def __init__(self, cache: StatsCache, destination: Destination) -> None:
         self._cache = cache
+        self._destination = destination
 
     def collect(self) -> Iterator[Metric]:
         """Read when it is asked for."""
@@ -75,59 +80,65 @@ class _OfTheOutbox(Collector):
         stats = None
         with suppress(StatsUnavailable):
             stats = self._cache.latest()
-        yield from stats_to_metrics(stats, time.time())
+        yield from stats_to_metrics(stats, self._destination, time.time())
 
 
-def stats_to_metrics(stats: Stats | None, now: float) -> Iterator[Metric]:
-    """Of None, where the database is out of reach, only that it is."""
-    yield _gauge("database_up", "1 where the outbox can be read, 0 where not.", float(bool(stats)))
+def stats_to_metrics(stats: Stats | None, destination: Destination, now: float) -> Iterator[Metric]:
+    """The figures of one destination; if there are none, only that the database is out of reach.
+
+    Since when, not for how long, as Prometheus advises: the time since then is right at any moment,
+    not only at that of the scrape.
+    """
+    reached = float(stats is not None)
+    yield GaugeMetricFamily(
+        "bridge_database_up", "1 if the outbox can be read, 0 if not.", value=reached
+    )
     if stats is None:
         return
+    yield GaugeMetricFamily(
+        "bridge_database_size_bytes",
+        "Tables and indexes; of PostgreSQL the whole database.",
+        value=stats.database_bytes,
+    )
     by_state = GaugeMetricFamily(
         "bridge_events",
-        "Events in the outbox, each in one state: held ones wait for a write key, pending ones do "
-        "not.",
-        labels=["state"],
+        "Events in the outbox, each in one state: held ones wait for a key, pending ones do not.",
+        labels=["destination", "state"],
     )
     for state, count in stats.states.items():
-        by_state.add_metric([state], count)
+        by_state.add_metric([destination.name, state], count)
     yield by_state
     lately = GaugeMetricFamily(
         "bridge_events_last_hour",
         "Events that came to this state within the hour.",
-        labels=["state"],
+        labels=["destination", "state"],
     )
-    lately.add_metric(["dead"], stats.died_lately)
-    lately.add_metric(["quarantined"], stats.quarantined_lately)
+    lately.add_metric([destination.name, "dead"], stats.died_lately)
+    lately.add_metric([destination.name, "quarantined"], stats.quarantined_lately)
     yield lately
     oldest = now if stats.oldest_pending is None else stats.oldest_pending
-    yield _gauge(
-        "oldest_pending_age_seconds",
-        "Since the oldest event came that waits, held or not; 0 where none waits.",
-        max(0.0, now - oldest),
-    )
-    yield _gauge(
-        "last_webhook_timestamp_seconds",
-        "When the latest event came that is still kept; 0 where none is.",
-        stats.last_webhook or 0.0,
-    )
-    yield _gauge(
-        "last_sent_timestamp_seconds",
-        "When Segment last took an event that is still kept; 0 where there is none.",
-        stats.last_sent or 0.0,
-    )
-    yield _gauge(
-        "database_size_bytes",
-        "Tables and indexes; of PostgreSQL the whole database.",
-        stats.database_bytes,
-    )
-    yield _gauge(
-        "paused_accounts",
-        "Drip accounts whose events wait because Segment refused their key, or its address is "
-        "wrong.",
-        len(stats.pauses),
-    )
-
-
-def _gauge(name: str, help_text: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"bridge_{name}", help_text, value=value)
+    for name, help_text, value in (
+        (
+            "oldest_pending_age_seconds",
+            "Since the oldest event came that waits, held or not; 0 if none waits.",
+            max(0.0, now - oldest),
+        ),
+        (
+            "last_webhook_timestamp_seconds",
+            "When the latest event came that is still kept; 0 if none is.",
+            stats.last_webhook or 0.0,
+        ),
+        (
+            "last_sent_timestamp_seconds",
+            "When the destination last took an event that is still kept; 0 if there is none.",
+            stats.last_sent or 0.0,
+        ),
+        (
+            "paused_accounts",
+            "Accounts whose events wait because their key was refused, or the address is wrong.",
+            len(stats.pauses),
+        ),
+    ):
+        gauge = GaugeMetricFamily(f"bridge_{name}", help_text, labels=["destination"])
+        gauge.add_metric([destination.name], value)
+        yield gauge

@@ -22,8 +22,9 @@ ROOM = 4 << 20
 """Bytes that a process may come to count in: in a file that cannot grow, counting would kill it."""
 
 
-def _ensure_folder() -> None:
-    """A folder with room for this process: the one that is set, or else a new one on disk."""
+def ensure_folder() -> None:
+    """A folder with room for this process: the one that is set, or else a new one on disk. Called
+    after a fork too: something that tidies up may have taken the folder."""
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if folder and not _has_room(Path(folder)):
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"bridge-{os.getpid()}-")
@@ -63,7 +64,7 @@ def _reserve(file: int, size: int) -> None:
         os.posix_fallocate(file, 0, size)
 
 
-_ensure_folder()
+ensure_folder()
 
 # several processes together have none: the same figures in either case
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -72,8 +73,9 @@ _own = CollectorRegistry()
 
 _webhooks = Counter(
     "bridge_webhooks",
-    "Webhooks answered, by outcome and by the Segment collection of those that became an event.",
-    ["outcome", "collection"],
+    "Webhooks answered, by where their events go, by outcome, and by the collection of those that "
+    "became an event.",
+    ["destination", "outcome", "collection"],
     registry=_own,
 )
 _accept_seconds = Histogram(
@@ -84,15 +86,15 @@ _accept_seconds = Histogram(
 )
 _batches = Counter(
     "bridge_batches",
-    "Batches posted to Segment, by what its answer meant: sent, later, refused for an event in "
-    "it, key_refused, forbidden for either, unreachable, or fault, which is the bridge's own.",
-    ["result"],
+    "Batches posted to a destination, by what its answer meant: sent, later, refused for an event "
+    "in it, key_refused, forbidden for either, unreachable, or fault, which is the bridge's own.",
+    ["destination", "result"],
     registry=_own,
 )
 _events = Counter(
     "bridge_events_settled",
     "Events of those batches, by what became of them; released ones go back untried.",
-    ["outcome"],
+    ["destination", "outcome"],
     registry=_own,
 )
 
@@ -107,28 +109,21 @@ RESULTS = {
     "Unreachable": "unreachable",
     "Fault": "fault",
 }
-"""What `count_batch` is told → the label."""
+"""What `count_batch` is given → the label."""
 
 
-def _start_at_zero() -> None:
-    """A series that begins with its first event hides this event from `increase()`: what alerts
-    are about has to be there before."""
+def start_at_zero(destination: str) -> None:
+    """Open this process's files, and begin the series that alerts are about.
+
+    A series that begins with its first event hides this event from `increase()`. The files get all
+    their room now: a webhook must not fail because its count cannot be written.
+    """
     for outcome in ("ignored", "quarantined", "refused", "not_kept"):
-        _webhooks.labels(outcome, "")
+        _webhooks.labels(destination, outcome, "")
     for result in RESULTS.values():
-        _batches.labels(result)
+        _batches.labels(destination, result)
     for outcome in ("sent", "later", "dead", "released"):
-        _events.labels(outcome)
-
-
-_start_at_zero()
-
-
-def open_after_fork() -> None:
-    """The process's own files, now, and with all the room that they have: a webhook must not fail
-    because its count cannot be written. Something that tidies up may have taken the folder."""
-    _ensure_folder()
-    _webhooks.labels("refused", "").inc(0)
+        _events.labels(destination, outcome)
     for own in _files(f"*_{os.getpid()}.db"):
         with suppress(OSError), own.open("r+b") as file:
             _reserve(file.fileno(), own.stat().st_size)
@@ -149,23 +144,23 @@ def _or_not(count: Callable[Given, None]) -> Callable[Given, None]:
 
 
 @_or_not
-def count_webhook(outcome: str, collection: str, seconds: float) -> None:
+def count_webhook(destination: str, outcome: str, collection: str, seconds: float) -> None:
     """One answer of the app. No collection, "", where no event came of it."""
-    _webhooks.labels(outcome.replace(" ", "_"), collection).inc()
+    _webhooks.labels(destination, outcome.replace(" ", "_"), collection).inc()
     if outcome in KEPT:
         _accept_seconds.observe(seconds)
 
 
 @_or_not
-def count_batch(result: str) -> None:
+def count_batch(destination: str, result: str) -> None:
     """One answer of the destination: "Sent", "Fault", or the name of a `SendError`."""
-    _batches.labels(RESULTS.get(result, "fault")).inc()
+    _batches.labels(destination, RESULTS.get(result, "fault")).inc()
 
 
 @_or_not
-def count_settled(outcome: str, events: int) -> None:
+def count_settled(destination: str, outcome: str, events: int) -> None:
     """Events: sent, later, dead, released."""
-    _events.labels(outcome).inc(events)
+    _events.labels(destination, outcome).inc(events)
 
 
 def counted() -> Collector:

@@ -75,6 +75,11 @@ class GroupCommit:
         """Why the latest put was not kept; None if it was. Not for strangers."""
         return self._trouble
 
+    @property
+    def destination(self) -> str:
+        """Where the messages go."""
+        return self._store.destination
+
     def is_kept(self) -> bool:
         """Whether the latest put was kept."""
         return self._trouble is None

@@ -58,7 +58,7 @@ def on_starting(settings: Settings) -> Callable[[Any], None]:
 def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
     """In the worker, as its first act."""
     _heed_stop(server)
-    metrics.open_after_fork()
+    metrics.ensure_folder()
 
 
 def _heed_stop(server: Any) -> None:
