@@ -1,5 +1,7 @@
 """The bridge as a Flask app: Drip's email webhooks in, Segment's track calls out."""
 
+from functools import partial
+
 from flask import Flask
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
@@ -13,6 +15,7 @@ from app.drip_to_segment.webhook import create_webhook
 from app.inspector import create_inspector
 from app.logs import configure_logs, get_logger
 from app.monitoring.endpoints import create_endpoints
+from app.web.auth import has_token
 
 log = get_logger(__name__)
 
@@ -31,7 +34,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(create_webhook(bridge.settings.all_tokens, bridge.outbox))
     app.register_blueprint(
         create_endpoints(
-            bridge.stats, bridge.segment, bridge.outbox.is_kept, bridge.settings.metrics_token
+            bridge.stats,
+            bridge.segment,
+            bridge.outbox.is_kept,
+            partial(has_token, token=bridge.settings.metrics_token),
         )
     )
     app.register_blueprint(create_inspector(bridge))

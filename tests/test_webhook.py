@@ -161,7 +161,7 @@ def write_lock_of(app: Flask) -> Iterator[None]:
 
 def assert_logged_without_canary(said: Said, capfd: pytest.CaptureFixture[str]) -> None:
     lines = said.text + "".join(capfd.readouterr())
-    assert "app.drip_to_segment.webhook" in lines
+    assert "app.web.receiver" in lines
     assert "canary" not in lines
 
 

@@ -16,10 +16,10 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from app.bridge import bridge_of, check_database
-from app.drip_to_segment import webhook
 from app.drip_to_segment.translate import translate
 from app.errors import ConfigError
 from app.outbox.messages import Ignored
+from app.web import receiver
 
 STANDARD_INPUT = "-"
 
@@ -93,7 +93,7 @@ def _poster() -> Callable[[bytes], Answer]:
 @contextmanager
 def _quiet_webhook() -> Iterator[None]:
     """Its line an event would break the progress bar, and the closing table tells the same."""
-    log = logging.getLogger(webhook.__name__)
+    log = logging.getLogger(receiver.__name__)
     log.setLevel(logging.ERROR)
     try:
         yield

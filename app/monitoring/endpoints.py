@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Request, Response, request
 from flask.typing import ResponseReturnValue
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
@@ -23,17 +23,16 @@ from app.monitoring.metrics import counted
 from app.monitoring.stats import Stats
 from app.monitoring.stats_cache import StatsCache, StatsUnavailable
 from app.version import VERSION
-from app.web.auth import is_valid_token, token_from
 
 
 def create_endpoints(
     stats: StatsCache,
     destination: Destination,
     is_kept: Callable[[], bool],
-    metrics_token: str | None,
+    may_read_metrics: Callable[[Request], bool],
 ) -> Blueprint:
     """The blueprint with the three endpoints. `is_kept` says whether this process could keep the
-    latest webhook; `/metrics` asks for the token, if there is one."""
+    latest webhook, `may_read_metrics` whether a caller of `/metrics` gets an answer."""
     blueprint = Blueprint("health", __name__)
 
     @blueprint.get("/healthz")
@@ -49,7 +48,7 @@ def create_endpoints(
 
     @blueprint.get("/metrics")
     def metrics() -> Response:
-        if metrics_token and not is_valid_token(token_from(request), [metrics_token]):
+        if not may_read_metrics(request):
             raise Unauthorized(www_authenticate=WWWAuthenticate("basic", {"realm": "bridge"}))
         registry = CollectorRegistry()
         registry.register(counted())

@@ -32,6 +32,11 @@ def is_valid_token(offered: str, tokens: Iterable[str]) -> bool:
     return any(matches)
 
 
+def has_token(request: Request, token: str | None) -> bool:
+    """Whether the request has the token, or there is none to have."""
+    return token is None or is_valid_token(token_from(request), [token])
+
+
 def account_of(offered: str, tokens: Mapping[str, str]) -> str | None:
     """The account whose events the token may post, "" for any account's; None if it is not ours.
 

@@ -1,22 +1,80 @@
-"""A webhook's body: whole or not at all, and never too much of them in memory at once."""
+"""What every webhook's route shares: a whole body or none, and an answer for whatever happens."""
 
+import json
+import logging
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any, NamedTuple
 
+from flask import Response
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
 from app.errors import OutboxUnavailable
+from app.logs import get_logger, where
+from app.monitoring import metrics
+
+log = get_logger(__name__)
 
 LARGEST_BODY = 1 << 20
 """Bytes. Drip's events are a few kB; a track call cannot be over 32 KB."""
 
 SMALL_BODY = 1 << 14
-"""Bytes. So many are always taken: connections are counted already (gunicorn.conf.py)."""
+"""Bytes. These are always taken: connections are limited already (gunicorn.conf.py)."""
 
 MOST_BYTES = 24 << 20
 """Of all larger bodies together. While they are read, each byte is in memory up to three times."""
+
+
+class Answer(NamedTuple):
+    """What the caller gets, and the log."""
+
+    status: str
+    """What became of the webhook, in a word or two."""
+    body: Mapping[str, Any]
+    """What else the answer says."""
+    code: int = HTTPStatus.OK
+    headers: Mapping[str, str] = {}
+    collection: str = ""
+    log_fields: Mapping[str, Any] = {}
+
+    def to_response(self) -> Response:
+        """In JSON."""
+        body = _ENCODER.encode({"status": self.status, **self.body})
+        return Response(f"{body}\n", self.code, self.headers, mimetype="application/json")
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
+def respond(receive: Callable[[], Answer], destination: str, unavailable: Answer) -> Response:
+    """Run a webhook's route: whatever fails in it has an answer, a log line and a count.
+
+    `unavailable` is the answer after which the sender sends the webhook again.
+    """
+    began = time.perf_counter()
+    try:
+        answer = receive()
+    except HTTPException as error:
+        answer = Answer("refused", {"error": error.name}, error.code or HTTPStatus.BAD_REQUEST)
+    except Exception as error:  # noqa: BLE001 - an error of ours must not cost the sender's event
+        is_told = isinstance(error, OutboxUnavailable)
+        reason = str(error) if is_told else f"fault: {where(error)}"
+        log.error("not kept, asking for it again", reason=reason)  # noqa: TRY400
+        answer = unavailable
+    _report(answer, destination, time.perf_counter() - began, is_logged=answer is unavailable)
+    return answer.to_response()
+
+
+def _report(answer: Answer, destination: str, seconds: float, *, is_logged: bool) -> None:
+    """One count for each answer, and one line unless it has one."""
+    metrics.count_webhook(destination, answer.status, answer.collection, seconds)
+    if not is_logged:
+        level = logging.WARNING if answer.status == "quarantined" else logging.INFO
+        log.log(level, answer.status, **answer.log_fields, duration=round(seconds, 4))
 
 
 class Room:
@@ -53,18 +111,18 @@ class Room:
 
 
 def read_body(request: Request) -> bytes:
-    """The whole body or an error: half of one, kept, would stand in quarantine for nothing.
+    """The whole body or an error: half of one, kept, would be in quarantine for nothing.
 
     Raises `RequestEntityTooLarge` and `ClientDisconnected`.
     """
     length = request.content_length
-    if length is None:  # one more than we take: werkzeug ends a body at its limit without a word
+    if length is None:  # one more than we take: werkzeug ends a body at its limit without an error
         request.max_content_length = LARGEST_BODY + 1
     try:
         body = request.get_data(cache=False)
     except HTTPException:
         raise
-    except Exception:  # noqa: BLE001 - how broken framing is told is the server's own affair
+    except Exception:  # noqa: BLE001 - each server has its own errors for a broken framing
         raise ClientDisconnected from None
     if len(body) > LARGEST_BODY:
         raise RequestEntityTooLarge
