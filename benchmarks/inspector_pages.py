@@ -14,14 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from app.database.engine import open_database
 from app.database.schema import upgrade
-from app.database.tables import events
 from app.outbox.search import Page, Search, Wanted
-from app.outbox.store import PUT_BODY
+from tests.whole_rows import put_whole
 
 COLLECTIONS = {
     "Email Delivered": 500,
@@ -55,8 +54,7 @@ def fill(engine: Engine, count: int) -> None:
     for start in range(0, count, STEP):
         rows = [_row(number, chance) for number in range(start, min(start + STEP, count))]
         with engine.begin() as connection:
-            connection.execute(insert(events), [_without_body(row) for row in rows])
-            connection.execute(PUT_BODY, rows)
+            put_whole(connection, rows)
 
 
 def _row(number: int, chance: random.Random) -> dict[str, Any]:
@@ -78,10 +76,6 @@ def _row(number: int, chance: random.Random) -> dict[str, Any]:
         "settled_at": None if state == "pending" else at + 1,
         "tries": 1,
     }
-
-
-def _without_body(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name in events.c}
 
 
 def measure(look: Callable[[], Page]) -> tuple[float, float]:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, bindparam, insert, select
 
 from app.database.tables import bodies, events
-from app.outbox.store import PUT_BODY
 
 
 def put_whole(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -16,5 +15,20 @@ def put_whole(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     connection.execute(
         insert(events), [{name: row[name] for name in columns if name in row} for row in rows]
     )
-    nothing = dict.fromkeys(bodies.c.keys())
-    connection.execute(PUT_BODY, [nothing | row for row in rows])
+    event = (
+        select(events.c.id)
+        .where(events.c.message_id == bindparam("whose"))
+        .where(events.c.destination == bindparam("to"))
+    )
+    connection.execute(
+        insert(bodies).values(event=event.scalar_subquery()),
+        [
+            {
+                "whose": row["message_id"],
+                "to": row["destination"],
+                "payload": row.get("payload"),
+                "raw": row.get("raw"),
+            }
+            for row in rows
+        ],
+    )

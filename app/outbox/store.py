@@ -14,13 +14,10 @@ from uuid import uuid4
 from sqlalchemy import (
     CursorResult,
     Engine,
-    LargeBinary,
-    Text,
     Update,
     bindparam,
     delete,
     func,
-    insert,
     select,
     text,
     update,
@@ -28,8 +25,8 @@ from sqlalchemy import (
 
 from app.database.engine import dialect_of, synced_later
 from app.database.sql import IS_PENDING, WAITING_ACCOUNTS, storable
-from app.database.statements import Prepared, PreparedInsert, among, ids_to_value
-from app.database.tables import bodies, columns_of, events, pauses, whole
+from app.database.statements import InsertMany, Prepared, among, ids_to_value
+from app.database.tables import columns_of, events, pauses, whole
 from app.outbox.messages import (
     Attempt,
     Claimed,
@@ -63,16 +60,13 @@ class Store:
         # a claim or a settlement that is lost with the power is made again, and nothing else is
         self._settling = synced_later(engine)
         self._dialect = dialect_of(engine)
-        put = (
-            self._dialect.insert(events)
-            .inline()
-            .on_conflict_do_nothing(index_elements=[events.c.message_id, events.c.destination])
+        self._put = InsertMany(
+            engine,
+            "events",
+            _COLUMNS,
+            "ON CONFLICT (message_id, destination) DO NOTHING RETURNING id, message_id",
         )
-        self._put_all = PreparedInsert(engine, put, _COLUMNS)
-        self._put_each = put.returning(events.c.message_id)
-        self._put_bodies = PreparedInsert(
-            engine, PUT_BODY, ("message_id", "destination", "payload", "raw")
-        )
+        self._put_bodies = InsertMany(engine, "bodies", ("event", "payload", "raw"))
         self._due = Prepared(engine, _DUE)
         self._take = Prepared(
             engine,
@@ -90,20 +84,17 @@ class Store:
 
     def put(self, messages: Sequence[Message]) -> set[str]:
         """Keep them: on disk on return. Gives the message ids that are new."""
-        rows = [self._to_row(message) for message in messages]
-        by_id = {row["message_id"]: row for row in reversed(rows)}  # of copies the first is kept
+        rows: dict[str, dict[str, Any]] = {}
+        for message in messages:  # of copies the first is kept
+            rows.setdefault(message.message_id, self._to_row(message))
         with self.engine.connect() as connection:
-            if self._put_all.insert(connection, rows) == len(rows):
-                new = set(by_id)
-            else:  # repeats among them: which, is only told the slow way
-                connection.rollback()
-                new = set(connection.scalars(self._put_each, rows))
-            if new:
-                self._put_bodies.insert(connection, [by_id[name] for name in new])
-            came = Counter((by_id[name]["received_at"], by_id[name]["collection"]) for name in new)
+            ids = self._put.run(connection, list(rows.values()))
+            new = {message_id: {**rows[message_id], "event": id_} for id_, message_id in ids}
+            self._put_bodies.run(connection, list(new.values()))
+            came = Counter((row["received_at"], row["collection"]) for row in new.values())
             self._traffic.count(connection, "received", came)
             connection.commit()
-        return new
+        return set(new)
 
     def _to_row(self, message: Message) -> dict[str, Any]:
         is_readable = message.payload is not None
@@ -275,19 +266,4 @@ def _failed(failed: Attempt) -> dict[str, Any]:
 _COLUMNS = (
     *("destination", "message_id", "account", "collection", "email", "state"),
     *("received_at", "due_at", "tries", "error", "settled_at"),
-)
-
-PUT_BODY = (
-    insert(bodies)
-    .inline()
-    .values(
-        event=select(events.c.id)
-        .where(
-            events.c.message_id == bindparam("message_id"),
-            events.c.destination == bindparam("destination"),
-        )
-        .scalar_subquery(),
-        payload=bindparam("payload", type_=Text),
-        raw=bindparam("raw", type_=LargeBinary),
-    )
 )

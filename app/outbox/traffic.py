@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Select, delete, select
 
-from app.database.engine import dialect_of
-from app.database.statements import PreparedInsert
+from app.database.statements import InsertMany
 from app.database.tables import events as kept_events
 from app.database.tables import traffic
 
@@ -34,12 +33,13 @@ class Traffic:
 
     def __init__(self, engine: Engine, destination: str) -> None:
         self._destination = destination
-        insert = dialect_of(engine).insert(traffic)
-        upsert = insert.on_conflict_do_update(
-            index_elements=[*traffic.primary_key],
-            set_={name: traffic.c[name] + insert.excluded[name] for name in ("received", "sent")},
+        self._upsert = InsertMany(
+            engine,
+            "traffic",
+            ("destination", "minute", "collection", "received", "sent"),
+            "ON CONFLICT (destination, minute, collection) DO UPDATE SET "
+            "received = traffic.received + excluded.received, sent = traffic.sent + excluded.sent",
         )
-        self._upsert = PreparedInsert(engine, upsert, [column.name for column in traffic.c])
 
     def count(
         self,
@@ -58,7 +58,7 @@ class Traffic:
             for (minute, collection), count in sorted(counts.items())
         ]
         if rows:
-            self._upsert.insert(connection, rows)
+            self._upsert.run(connection, rows)
 
 
 def read_traffic(engine: Engine, destination: str, since: float) -> list[Minute]:
