@@ -30,7 +30,7 @@ SLACK = 1.0
 def shorten_lease(bridge: BridgeProcess, seconds: float) -> None:
     """For the processes started from here on: nobody wants to wait out the real one each time."""
     (bridge.folder / "short_lease.py").write_text(
-        f"import app.delivery.worker\napp.delivery.LEASE = {seconds}\nfrom wsgi import app\n"
+        f"import app.delivery.worker\napp.delivery.worker.LEASE = {seconds}\nfrom wsgi import app\n"
     )
     bridge.app = "short_lease:app"
 
