@@ -17,7 +17,6 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL, make_url
 from structlog.testing import capture_logs
-from structlog.types import EventDict
 
 from app import create_app
 from app.config.settings import Settings
@@ -25,10 +24,10 @@ from app.database.engine import open_database
 from app.database.schema import upgrade
 from app.logs import OnceAMinute
 from app.outbox.store import Store
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import FakeSegment
-
-TOKEN = "a-token-for-the-tests"
+from tests.support.bridge_process import BridgeProcess
+from tests.support.builders import TOKEN
+from tests.support.fake_segment import FakeSegment
+from tests.support.logged import Logged
 
 
 @pytest.fixture(autouse=True)
@@ -67,25 +66,12 @@ def _nothing_is_said_later() -> Iterator[None]:
             handler.close()
 
 
-class Said:
-    """What one test logged: the own lines of every level, and the warnings of libraries."""
-
-    def __init__(self, own: list[EventDict], others: pytest.LogCaptureFixture) -> None:
-        self._own = own
-        self._others = others
-
-    @property
-    def text(self) -> str:
-        """A line each."""
-        return "\n".join([*map(str, self._own), self._others.text])
-
-
 @pytest.fixture
-def said(caplog: pytest.LogCaptureFixture) -> Iterator[Said]:
-    """What is said meanwhile, and then nowhere else."""
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[Logged]:
+    """What is logged meanwhile, and then nowhere else."""
     add_fields = structlog.get_config()["processors"][1:-1]  # neither the level's nor the end
     with capture_logs(add_fields) as own:
-        yield Said(own, caplog)
+        yield Logged(own, caplog)
 
 
 @pytest.fixture(scope="session")
@@ -117,6 +103,14 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
         return make_url(f"sqlite:///{tmp_path}/bridge.db")
     url: str = request.getfixturevalue("postgres_url")
     return make_url(url).set(drivername="postgresql+psycopg")
+
+
+@pytest.fixture
+def empty(database_url: URL) -> Iterator[Engine]:
+    """An engine over a database that has no table."""
+    engine = open_database(database_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

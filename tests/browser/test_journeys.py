@@ -5,9 +5,9 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.bridge_process import ROOT, BridgeProcess
 from tests.browser.conftest import PASSWORD, log_in
-from tests.fake_segment import OK, FakeSegment, Reply
+from tests.support.bridge_process import ROOT, BridgeProcess
+from tests.support.fake_segment import OK, FakeSegment, Reply
 
 OPENED = (ROOT / "samples" / "opened_email.json").read_bytes()
 CLICKED = (ROOT / "samples" / "clicked_email.json").read_bytes()

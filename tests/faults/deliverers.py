@@ -15,10 +15,10 @@ from app.database.tables import events
 from app.delivery.worker import POLL, DeliveryWorker
 from app.drip_to_segment.destination import SegmentDestination
 from app.outbox.store import Store
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import Batch
 from tests.faults.ledger import event, read
+from tests.support.bridge_process import BridgeProcess
 from tests.support.builders import translated
+from tests.support.fake_segment import Batch
 
 ANOTHER = "key-of-another"
 """Tells the batches of `another_deliverer` from those of a process."""

@@ -12,8 +12,8 @@ from typing import Any
 import requests
 from sqlalchemy import Engine, Row, Select
 
-from tests.bridge_process import ROOT, TOKEN
-from tests.fake_segment import FakeSegment
+from tests.support.bridge_process import ROOT, TOKEN
+from tests.support.fake_segment import FakeSegment
 
 _CLICK = json.loads((ROOT / "samples" / "clicked_email.json").read_text())
 

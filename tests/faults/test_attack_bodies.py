@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import Engine, select
 
 from app.database.tables import whole
-from tests.bridge_process import BridgeProcess
 from tests.faults.attacks import post
 from tests.faults.conftest import scaled
 from tests.faults.ledger import event, read
-from tests.wire import Wire
+from tests.support.bridge_process import BridgeProcess
+from tests.support.wire import Wire
 
 GOOD = event(1)
 DEEP = 100_000

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from tests.bridge_process import TOKEN, BridgeProcess
 from tests.faults.attacks import ValidTraffic
 from tests.faults.conftest import scaled
 from tests.faults.crowd import MB, answers_within, crowd, memory_of_all
-from tests.wire import Wire
+from tests.support.bridge_process import TOKEN, BridgeProcess
+from tests.support.wire import Wire
 
 
 @pytest.fixture

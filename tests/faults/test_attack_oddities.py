@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.bridge_process import TOKEN, BridgeProcess
 from tests.faults.attacks import WEBHOOK, WRONG, post
 from tests.faults.conftest import scaled
-from tests.wire import Answer, Wire
+from tests.support.bridge_process import TOKEN, BridgeProcess
+from tests.support.wire import Answer, Wire
 
 EVIL = b"evil.example"
 HOST = b"Host: example.com\r\n"

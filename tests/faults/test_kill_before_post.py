@@ -8,8 +8,6 @@ import pytest
 from sqlalchemy import Engine
 
 from app.outbox.store import Store
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import FakeSegment
 from tests.faults.conftest import FULL, scaled
 from tests.faults.deliverers import (
     another_deliverer,
@@ -19,6 +17,8 @@ from tests.faults.deliverers import (
     shorten_lease,
     wait_until_sent,
 )
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import FakeSegment
 
 ROUNDS = scaled(1, 6)
 LEASE = 4.2 if FULL else 0.5

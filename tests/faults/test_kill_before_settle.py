@@ -8,8 +8,6 @@ import pytest
 from sqlalchemy import Engine, text
 
 from app.outbox.store import Store
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.faults.conftest import FULL, scaled
 from tests.faults.deliverers import (
     ANOTHER,
@@ -21,6 +19,8 @@ from tests.faults.deliverers import (
     wait_until,
     wait_until_sent,
 )
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
 
 ROUNDS = scaled(1, 6)
 LEASE = 4.2 if FULL else 0.5

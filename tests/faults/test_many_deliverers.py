@@ -9,10 +9,10 @@ from sqlalchemy import Engine, column, func, select, table, text
 from app.delivery.worker import LEASE
 from app.outbox.messages import Message
 from app.outbox.store import Store
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import FakeSegment, Reply
 from tests.faults.conftest import scaled
 from tests.faults.ledger import read
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import FakeSegment, Reply
 
 LARGE_CALL, SMALL_CALL = 5_925, 400
 """Bytes. Batches of the one are full by bytes, of the other by number."""

@@ -8,10 +8,10 @@ from sqlalchemy import Engine, func, select
 
 from app.database.tables import events
 from app.delivery.worker import LEASE
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import OK, FakeSegment, Reply
 from tests.faults.conftest import engines, scaled, seconds
 from tests.faults.ledger import Ledger, event, read
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import OK, FakeSegment, Reply
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n"
 LONG = b'{"success": true, "fill": "' + b"x" * 100 + b'"}'

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Engine, select
 
 from app.database.tables import events
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.faults.conftest import engines, scaled
 from tests.faults.ledger import Ledger, event, read
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
 
 MOST_REQUESTS = 2 * math.ceil(math.log2(100)) + 1
 """To find one among a hundred by halving."""

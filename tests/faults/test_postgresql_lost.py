@@ -17,11 +17,11 @@ from sqlalchemy import Engine, func, make_url, select
 from sqlalchemy.engine import URL
 
 from app.database.tables import events
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import FakeSegment
 from tests.faults.conftest import FULL, scaled
 from tests.faults.ledger import Ledger, Load, event, read
 from tests.faults.proxy import Cut, Proxy
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import FakeSegment
 
 LONGEST_ANSWER = 10.0
 

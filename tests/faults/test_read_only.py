@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import FakeSegment
 from tests.faults.conftest import scaled
 from tests.faults.ledger import Ledger, Load, event
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import FakeSegment
 
 BOUND_BY_MODES = (
     ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()

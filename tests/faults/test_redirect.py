@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from app.database.tables import events
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.faults.conftest import engines, scaled
 from tests.faults.ledger import Ledger, event, read
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
 
 STATUSES = ("301", "302", "303", "307", "308")
 

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
-from tests.bridge_process import ROOT, BridgeProcess
-from tests.fake_segment import FakeSegment
+from tests.support.bridge_process import ROOT, BridgeProcess
+from tests.support.fake_segment import FakeSegment
 
 COMMANDS = {
     "gunicorn": [*BridgeProcess.GUNICORN],

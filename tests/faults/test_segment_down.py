@@ -11,12 +11,12 @@ from sqlalchemy import Engine, select
 
 from app.database.tables import events
 from app.drip_to_segment.destination import SegmentDestination
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.faults.conftest import engines, scaled, seconds
 from tests.faults.deliverers import wait_until
 from tests.faults.ledger import Ledger, Load, read
 from tests.faults.proxy import Proxy
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
 
 KEYS = {"1": "error", "2": "seconds", "3": "date", "4": "garbage"}
 """Account → write key, which says how the fake Segment fails; all at the same time."""

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Engine, text
 
-from tests.bridge_process import ROOT, BridgeProcess
-from tests.fake_segment import FakeSegment
 from tests.faults.conftest import FULL, scaled
 from tests.faults.ledger import Ledger, Load
+from tests.support.bridge_process import ROOT, BridgeProcess
+from tests.support.fake_segment import FakeSegment
 
 HOLD_THE_LOCK = """
 import sys

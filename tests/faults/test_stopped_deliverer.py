@@ -9,8 +9,6 @@ import pytest
 from sqlalchemy import Engine
 
 from app.outbox.store import Store
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.faults.conftest import FULL, scaled
 from tests.faults.deliverers import (
     ANOTHER,
@@ -21,6 +19,8 @@ from tests.faults.deliverers import (
     stop,
     wait_until,
 )
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
 
 ROUNDS = scaled(1, 4)
 LEASE = 4.0 if FULL else 0.5

@@ -1,11 +1,24 @@
 """Messages for tests."""
 
 from collections.abc import Mapping
+from typing import Any
 
+from sqlalchemy import Row, select
+
+from app.database.tables import whole
 from app.drip_to_segment.destination import SegmentDestination
 from app.drip_to_segment.translate import translate
-from app.outbox.messages import Attempt, Failed, Lease, Message, Sent
+from app.outbox.messages import (
+    Attempt,
+    Failed,
+    Lease,
+    Message,
+    Sent,
+)
 from app.outbox.store import Store
+
+TOKEN = "a-token-for-the-tests"
+"""Of the webhook, in the `settings` of the tests."""
 
 
 class PretendDestination:
@@ -49,3 +62,59 @@ def mark_dead(store: Store, lease: Lease, attempt: Attempt) -> int:
 def reschedule(store: Store, lease: Lease, due: Mapping[int, float], attempt: Attempt) -> int:
     """Settle a lease as failed, to be tried again; how many messages were still its own."""
     return store.settle(lease, Failed(attempt, due)).total()
+
+
+ACCOUNT = "4417"
+
+
+PAYLOAD = '{"type":"track"}'
+
+
+NOW = 1_000_000.0
+
+
+LATER = NOW + 30
+
+
+ROOMY = 475_000
+
+
+def arrival(name: str, **kwargs: Any) -> Message:
+    told: dict[str, Any] = {
+        "account": ACCOUNT,
+        "payload": PAYLOAD,
+        "raw": name.encode(),
+        "received_at": NOW,
+    }
+    return Message(name, **{**told, **kwargs})
+
+
+def arrivals(count: int, **kwargs: Any) -> list[Message]:
+    """Received one a second, the last one now."""
+    return [arrival(f"m{n}", received_at=NOW - count + 1 + n, **kwargs) for n in range(count)]
+
+
+def claim(store: Store, account: str = ACCOUNT, now: float = NOW, **limits: int) -> Lease:
+    return store.claim(
+        [account], now, now + 30, limits.get("most_events", 100), limits.get("most_bytes", ROOMY)
+    )
+
+
+def rows(store: Store) -> dict[str, Row[Any]]:
+    """All that is kept, by message id."""
+    with store.engine.begin() as connection:
+        return {row.message_id: row for row in connection.execute(select(whole))}
+
+
+def names(store: Store, lease: Lease) -> list[str]:
+    """The message ids of a claim, in its order."""
+    by_id = {row.id: name for name, row in rows(store).items()}
+    return [by_id[claimed.id] for claimed in lease.messages]
+
+
+def same_but(row: Row[Any], **changes: Any) -> dict[str, Any]:
+    return {**row._mapping, **changes}  # noqa: SLF001 - its public name, underscored for the columns
+
+
+def no_wait(_: float) -> None:
+    """Tests are in a hurry."""
