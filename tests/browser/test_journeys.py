@@ -6,11 +6,10 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PASSWORD, log_in
-from tests.support.bridge_process import ROOT, BridgeProcess
+from tests.support.bridge_process import BridgeProcess
 from tests.support.fake_segment import OK, FakeSegment, Reply
+from tests.support.samples import CLICKED, OPENED
 
-OPENED = (ROOT / "samples" / "opened_email.json").read_bytes()
-CLICKED = (ROOT / "samples" / "clicked_email.json").read_bytes()
 LIVE = 9_000
 """Milliseconds: the page asks every 5 seconds."""
 

@@ -8,11 +8,11 @@ from sqlalchemy import Engine, select
 
 from app.database.tables import events
 from tests.faults.conftest import scaled
-from tests.faults.deliverers import wait_until
 from tests.faults.ledger import Ledger, event, read
 from tests.faults.stepped_clock import SteppedClock
 from tests.support.bridge_process import BridgeProcess
 from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
+from tests.support.waiting import wait_until
 
 HOUR = 3600.0
 ASKED = 3100

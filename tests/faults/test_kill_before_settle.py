@@ -16,11 +16,11 @@ from tests.faults.deliverers import (
     put_events,
     seconds_after,
     shorten_lease,
-    wait_until,
     wait_until_sent,
 )
 from tests.support.bridge_process import BridgeProcess
 from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
+from tests.support.waiting import wait_until
 
 ROUNDS = scaled(1, 6)
 LEASE = 4.2 if FULL else 0.5

@@ -1,6 +1,5 @@
 """Fault 8: what answers in Segment's place sends us on to a page that says 200."""
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -53,7 +52,5 @@ def test_a_page_that_says_200_is_not_segment(
 
 
 def wait_for_log(bridge: BridgeProcess, texts: list[str]) -> None:
-    deadline = time.monotonic() + 20
-    while missing := [text for text in texts if text not in bridge.log.read_text()]:
-        assert time.monotonic() < deadline, missing
-        time.sleep(0.02)
+    for text in texts:
+        bridge.wait_for_log(text)

@@ -17,10 +17,10 @@ from tests.faults.deliverers import (
     shorten_lease,
     states,
     stop,
-    wait_until,
 )
 from tests.support.bridge_process import BridgeProcess
 from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
+from tests.support.waiting import wait_until
 
 ROUNDS = scaled(1, 4)
 LEASE = 4.0 if FULL else 0.5
@@ -82,7 +82,7 @@ def put_to_sleep(
         for account in accounts:  # of both at once, since they share the other's key
             refused = bridge.log.read_text().count(REFUSED)
             sleepers[account].send_signal(signal.SIGCONT)
-            wait_until(lambda: bridge.log.read_text().count(REFUSED) > refused, seconds=5)  # noqa: B023
+            wait_until(lambda: bridge.log.read_text().count(REFUSED) > refused, timeout=5)  # noqa: B023
         return OK
 
     return behave

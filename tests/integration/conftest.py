@@ -13,11 +13,12 @@ from app.config.settings import Settings
 from app.delivery.worker import DeliveryWorker
 from app.drip_to_segment.destination import SegmentDestination
 from app.outbox.store import Store
-from tests.support.delivery import KEY, Clock, delivery_to
+from tests.support.clock import Clock
+from tests.support.delivery import KEY, delivery_to
 from tests.support.drip_account import TOKEN
 from tests.support.fake_drip import ACCOUNT, API_TOKEN, FakeDrip
 from tests.support.fake_segment import FakeSegment
-from tests.support.webhook import app_over
+from tests.support.flask_app import app_over
 
 
 @pytest.fixture

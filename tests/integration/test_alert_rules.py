@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from tests.support.bridge_process import ROOT
 from tests.support.figures import to_figures
-from tests.support.webhook import post
+from tests.support.flask_app import post
 
 SAMPLES = sorted((ROOT / "samples").glob("*.json"))
 

@@ -1,13 +1,13 @@
 """Each condition is told once when it arises and once when it has passed, by one of several."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from app.database.tables import alerts
 from app.monitoring.alert_store import Alert, AlertStore
+from tests.support.waiting import wait_until
 
 NONE: frozenset[str] = frozenset()
 DEAD = {"dead": "3 events died"}
@@ -127,7 +127,8 @@ def test_what_another_notes_at_the_same_moment_is_no_error(engine: Engine) -> No
     with ThreadPoolExecutor(1) as pool, engine.connect() as other:
         other.execute(alerts.insert().values(row))
         noting = pool.submit(AlertStore(engine).note, DEAD, NONE, 100)
-        time.sleep(0.2)
+        waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        wait_until(lambda: other.scalar(waiting))
         other.commit()
         assert noting.result(timeout=5) == []
     assert [notice.text for notice in tell(AlertStore(engine), 100)] == ["x"]

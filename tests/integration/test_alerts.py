@@ -19,6 +19,7 @@ from app.monitoring.stats import Stats, take_stats
 from app.monitoring.stats_cache import StatsUnavailable
 from app.outbox.messages import Message
 from app.outbox.store import Store
+from tests.support.clock import Clock
 from tests.support.logged import Logged
 
 SECRET = "/services/T0/B0/canary"
@@ -76,18 +77,9 @@ def chat() -> Iterator[Chat]:
         chat.shutdown()
 
 
-class Clock:
-    """The watch's."""
-
-    now = 1_800_000_000.0
-
-    def time(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
+    clock = Clock(1_800_000_000.0)
     monkeypatch.setattr(module, "time", clock)
     return clock
 

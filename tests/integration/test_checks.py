@@ -21,10 +21,9 @@ from app.database.schema import upgrade
 from app.monitoring import stats_cache
 from app.outbox.messages import Message
 from app.outbox.store import Store
-from tests.support.bridge_process import ROOT
-from tests.support.builders import TOKEN, mark_sent
+from tests.support.builders import TOKEN, mark_sent, message
+from tests.support.samples import OPENED
 
-OPENED = (ROOT / "samples" / "opened_email.json").read_bytes()
 NOWHERE = URL.create("postgresql+psycopg", "bob", "hunter2", "127.0.0.1", 9, "inner-name")
 MINUTE = 60.0
 
@@ -44,8 +43,8 @@ def ask(settings: Settings, database_url: URL) -> Iterator[Ask]:
         yield build
 
 
-def arrival(number: int, age: float, account: str = "4417") -> Message:
-    return Message(f"drip-{number}", account, "{}", b"{}", time.time() - age)
+def aged(number: int, age: float, account: str = "4417") -> Message:
+    return message(f"drip-{number}", account=account, received_at=time.time() - age)
 
 
 def reasons(client: FlaskClient) -> list[str]:
@@ -104,19 +103,19 @@ def test_it_is_alive_whatever_the_database_does(settings: Settings) -> None:
 
 
 def test_it_is_ready_when_events_flow(ask: Ask, store: Store) -> None:
-    store.put([arrival(1, 4.9 * MINUTE), arrival(2, 0)])
+    store.put([aged(1, 4.9 * MINUTE), aged(2, 0)])
     assert reasons(ask()) == []
 
 
 def test_an_old_event_is_told_with_what_to_do(ask: Ask, store: Store) -> None:
-    store.put([arrival(1, 7 * MINUTE)])
+    store.put([aged(1, 7 * MINUTE)])
     (reason,) = reasons(ask())
     assert "7 minutes" in reason
     assert "flask --app wsgi deliver" in reason
 
 
 def test_held_events_are_told_with_the_setting_that_lacks(ask: Ask, store: Store) -> None:
-    store.put([arrival(1, 3 * 3600), arrival(2, 0), arrival(3, 0, "5150")])
+    store.put([aged(1, 3 * 3600), aged(2, 0), aged(3, 0, "5150")])
     (reason,) = reasons(ask(write_key=None, write_keys={"5150": "key"}))
     assert reason.startswith("2 events are held, the oldest for 3 hours")
     assert "SEGMENT_WRITE_KEY" in reason
@@ -131,7 +130,7 @@ def test_a_paused_account_is_told_by_number_alone(ask: Ask, store: Store) -> Non
 
 
 def test_all_reasons_are_told_at_once(ask: Ask, store: Store) -> None:
-    store.put([arrival(1, 10 * MINUTE), arrival(2, 6 * MINUTE, "5150")])
+    store.put([aged(1, 10 * MINUTE), aged(2, 6 * MINUTE, "5150")])
     store.pause_account("4417", time.time() - 30, "HTTP 401")
     found = reasons(ask(write_key=None, write_keys={"4417": "key"}))
     assert ["oldest" in found[0], "held" in found[1], "paused" in found[2]] == [True] * 3
@@ -210,7 +209,7 @@ def test_a_database_that_does_not_answer_holds_nobody_up(
 
 def test_the_outbox_is_told_in_figures(ask: Ask, store: Store) -> None:
     now = time.time()
-    store.put([arrival(1, 100), arrival(2, 90), arrival(3, 80, "5150")])
+    store.put([aged(1, 100), aged(2, 90), aged(3, 80, "5150")])
     store.put([Message("raw-1", "", None, b"{", now - 70)])
     mark_sent(store, store.claim(["4417"], now, now + 30, 1, 1000), now - 40)
     store.pause_account("4417", now, "HTTP 401")
@@ -254,7 +253,7 @@ def test_strangers_learn_no_more_than_figures(ask: Ask, store: Store) -> None:
         client.post("/webhooks/drip", query_string={"token": TOKEN}, data=posted)
     client.post("/webhooks/drip?token=canary-token", data=body)
     (account,) = store.due_accounts(time.time())
-    store.put([arrival(1, 3600)])
+    store.put([aged(1, 3600)])
     store.pause_account(account, time.time() + 30, "canary-reason")
     for path in ("/healthz", "/readyz", "/metrics"):
         told = client.get(path).text

@@ -1,40 +1,34 @@
 """The commands: replay, deliver, url, db upgrade."""
 
-import io
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import Result
 from flask import Flask
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 from sqlalchemy.engine import URL, make_url
 
 from app import create_app
 from app.config.settings import Settings
 from app.database.schema import upgrade
-from app.database.tables import bodies, events
+from app.database.tables import bodies
 from tests.support.bridge_process import ROOT
 from tests.support.builders import TOKEN
 from tests.support.fake_segment import FakeSegment, Reply
+from tests.support.flask_app import rows_of, run
+from tests.support.samples import OPENED
 
 SAMPLES = ROOT / "samples"
-OPENED = (SAMPLES / "opened_email.json").read_text()
+TEXT = OPENED.decode()
 
 
-def run(app: Flask, *arguments: str, stdin: bytes = b"") -> Result:
-    return app.test_cli_runner().invoke(args=arguments, input=io.BytesIO(stdin))
-
-
-def rows(app: Flask) -> list[str]:
-    engine: Engine = app.extensions["bridge"].store.engine
-    with engine.connect() as connection:
-        return sorted(connection.scalars(select(events.c.state)))
+def states_of(app: Flask) -> list[str]:
+    return sorted(row.state for row in rows_of(app))
 
 
 def opened_at(second: int) -> str:
-    return json.dumps({**json.loads(OPENED), "occurred_at": f"2026-11-02T09:29:{second:02}Z"})
+    return json.dumps({**json.loads(TEXT), "occurred_at": f"2026-11-02T09:29:{second:02}Z"})
 
 
 def test_replay_keeps_the_samples_and_counts_them(app: Flask) -> None:
@@ -50,7 +44,7 @@ def test_replay_keeps_the_samples_and_counts_them(app: Flask) -> None:
         "Email Opened                 1",
         "Email Unsubscribed           2",
     ]
-    assert rows(app) == ["pending"] * 7
+    assert states_of(app) == ["pending"] * 7
 
 
 def test_a_second_replay_finds_duplicates_in_their_collections(app: Flask) -> None:
@@ -58,7 +52,7 @@ def test_a_second_replay_finds_duplicates_in_their_collections(app: Flask) -> No
     result = run(app, "replay", str(SAMPLES / "opened_email.json"))
     assert result.exit_code == 0
     assert result.stderr.split() == ["duplicate", "Email", "Opened", "1"]
-    assert rows(app) == ["pending"]
+    assert states_of(app) == ["pending"]
 
 
 def test_replay_names_file_line_and_reason_of_what_was_quarantined(
@@ -66,7 +60,7 @@ def test_replay_names_file_line_and_reason_of_what_was_quarantined(
 ) -> None:
     lines = tmp_path / "mixed.jsonl"
     lines.write_text(
-        f"{json.dumps(json.loads(OPENED))}\n\nnot json\n" + '{"event": "subscriber.created"}\n'
+        f"{json.dumps(json.loads(TEXT))}\n\nnot json\n" + '{"event": "subscriber.created"}\n'
     )
     result = run(app, "replay", str(lines))
     assert result.exit_code == 1
@@ -79,18 +73,18 @@ def test_replay_names_file_line_and_reason_of_what_was_quarantined(
         "(no collection)         0        1            1",
         "Email Opened            1        0            0",
     ]
-    assert rows(app) == ["pending", "quarantined"]
+    assert states_of(app) == ["pending", "quarantined"]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "lines"),
     [
-        ("one.json", OPENED, []),
+        ("one.json", TEXT, []),
         ("array.json", f"[{opened_at(1)},\n\n{opened_at(2)}, 7]", [3]),
         ("empty.json", "[]", []),
-        ("broken.json", f"[{OPENED}", [1]),
+        ("broken.json", f"[{TEXT}", [1]),
         ("lines.jsonl", f"{opened_at(1)}\n\n[]\n{opened_at(2)}", [3]),
-        ("notes.txt", OPENED, None),
+        ("notes.txt", TEXT, None),
     ],
 )
 def test_replay_reads_each_kind_of_file(
@@ -115,10 +109,10 @@ def test_replay_posts_an_array_s_elements_to_the_byte(app: Flask, tmp_path: Path
         assert connection.scalars(select(bodies.c.raw)).all() == [element.encode()]
 
 
-@pytest.mark.parametrize("content", [OPENED, f"[{OPENED}]", json.dumps(json.loads(OPENED))])
+@pytest.mark.parametrize("content", [TEXT, f"[{TEXT}]", json.dumps(json.loads(TEXT))])
 def test_replay_reads_standard_input(app: Flask, content: str) -> None:
     result = run(app, "replay", "-", stdin=content.encode())
-    assert (result.exit_code, rows(app)) == (0, ["pending"])
+    assert (result.exit_code, states_of(app)) == (0, ["pending"])
 
 
 def test_dry_run_prints_calls_and_keeps_nothing(settings: Settings, tmp_path: Path) -> None:

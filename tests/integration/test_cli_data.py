@@ -8,21 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from flask import Flask
-from sqlalchemy import update
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import Engine, update
+from sqlalchemy.engine import make_url
 
 from app import create_app
 from app.config.settings import Settings
-from app.database.schema import upgrade
 from app.database.tables import events
 from app.outbox.messages import Attempt, Message
 from app.outbox.store import Store
-from tests.support.bridge_process import ROOT
-from tests.support.builders import arrival, claim, mark_dead, rows
+from tests.support.builders import claim, mark_dead, message, rows
+from tests.support.flask_app import run
+from tests.support.samples import OPENED
 
-OPENED = (ROOT / "samples" / "opened_email.json").read_bytes()
 ANA = "ana@example.com"
 CALL = json.dumps({"userId": "u-81", "event": "Email Opened"})
 FIRST = 1_762_076_000.0
@@ -32,11 +30,10 @@ HOSTILE = "\x1b]0;owned\x07\x9b2J\u202egnp.exe"
 
 
 @pytest.fixture
-def app(settings: Settings, database_url: URL) -> Iterator[Flask]:
+def app(settings: Settings, engine: Engine) -> Iterator[Flask]:
     """Over each engine in turn; only account 4417 has a key."""
     keys = {"4417": "a-key"}
-    app = create_app(replace(settings, database_url=database_url, write_key=None, write_keys=keys))
-    upgrade(app.extensions["bridge"].store.engine)
+    app = create_app(replace(settings, database_url=engine.url, write_key=None, write_keys=keys))
     yield app
     app.extensions["bridge"].close()
 
@@ -45,10 +42,6 @@ def app(settings: Settings, database_url: URL) -> Iterator[Flask]:
 def store(app: Flask) -> Store:
     store: Store = app.extensions["bridge"].store
     return store
-
-
-def run(app: Flask, *arguments: str, answer: str = "") -> Result:
-    return app.test_cli_runner().invoke(args=arguments, input=answer)
 
 
 def lines(app: Flask, *arguments: str) -> list[list[str]]:
@@ -66,12 +59,12 @@ def ids(app: Flask, *arguments: str) -> list[str]:
 
 def opened(name: str, **kwargs: Any) -> Message:
     told = {"email": ANA, "collection": "Email Opened", "received_at": FIRST, "payload": CALL}
-    return arrival(name, **{**told, **kwargs})
+    return message(name, **{**told, **kwargs})
 
 
 def put_quarantined(store: Store, name: str, raw: bytes, **kwargs: Any) -> None:
     errors = {"data.subscriber": ["Missing."]}
-    store.put([arrival(name, account="", payload=None, raw=raw, errors=errors, **kwargs)])
+    store.put([message(name, account="", payload=None, raw=raw, errors=errors, **kwargs)])
 
 
 def bury(store: Store, name: str, **kwargs: Any) -> None:
@@ -206,10 +199,10 @@ def test_a_body_that_is_not_json_is_shown_to_the_byte(
 def test_no_event_drives_the_terminal(app: Flask, store: Store) -> None:
     body = json.dumps({"subject": HOSTILE, HOSTILE: 1}, ensure_ascii=False).encode()
     call = json.dumps({"userId": HOSTILE})
-    store.put([arrival(HOSTILE, raw=body, payload=call, collection=HOSTILE, account=HOSTILE)])
+    store.put([message(HOSTILE, raw=body, payload=call, collection=HOSTILE, account=HOSTILE)])
     store.put(
         [
-            arrival(
+            message(
                 "a", raw=HOSTILE.encode(), payload=None, errors={"body": [HOSTILE]}, email=HOSTILE
             )
         ]
@@ -231,12 +224,12 @@ def test_an_unknown_id_is_told(app: Flask) -> None:
 
 def test_requeue_sends_the_dead_again_once_asked(app: Flask, store: Store) -> None:
     bury(store, "a")
-    refused = run(app, "requeue", "--dead", answer="n\n")
+    refused = run(app, "requeue", "--dead", stdin="n\n")
     assert refused.exit_code == 1
     assert "Received more than 24 hours ago: 1 event." in refused.stdout
     assert rows(store)["a"].state == "dead"
 
-    result = run(app, "requeue", "--dead", answer="y\n")
+    result = run(app, "requeue", "--dead", stdin="y\n")
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "1 event: due now.")
     assert rows(store)["a"].state == "pending"
     assert run(app, "requeue", "--dead").stdout == "No event is dead.\n"
@@ -270,7 +263,7 @@ def test_requeue_reads_the_quarantined_again(app: Flask, store: Store) -> None:
 def test_requeue_takes_ids_and_says_what_it_left_alone(app: Flask, store: Store) -> None:
     bury(store, "a")
     store.put([opened("b")])
-    result = run(app, "requeue", "a", "b", "c", answer="y\n")
+    result = run(app, "requeue", "a", "b", "c", stdin="y\n")
     assert result.exit_code == 1
     assert result.stdout.splitlines()[-3:] == [
         "a: due now.",
@@ -288,14 +281,14 @@ def test_erase_asks_and_tells_what_it_erased(app: Flask, store: Store) -> None:
     bury(store, "dead")
     store.put([opened("a"), opened("bo", email="bo@example.com")])
 
-    refused = run(app, "erase", ANA, answer="n\n")
+    refused = run(app, "erase", ANA, stdin="n\n")
     assert refused.exit_code == 1
     assert "To erase: 2 (1 dead, 1 pending).\nNot sent yet, and then never to be sent: 1.\n" in (
         refused.stdout
     )
     assert rows(store)["a"].state == "pending"
 
-    result = run(app, "erase", f" {ANA.upper()} ", answer="y\n")
+    result = run(app, "erase", f" {ANA.upper()} ", stdin="y\n")
     assert result.exit_code == 0
     assert result.stdout.endswith("Erased: 2 (1 dead, 1 pending).\n")
     assert "through every event" in result.stderr
@@ -314,10 +307,10 @@ def test_erase_asks_and_tells_what_it_erased(app: Flask, store: Store) -> None:
 def test_an_address_need_not_be_on_the_command_line(app: Flask, store: Store) -> None:
     """Command lines are in histories, lists of processes and platforms' logs."""
     store.put([opened("a"), opened("bo", email="bo@example.com")])
-    assert "bo" not in run(app, "events", "--email", answer=f"{ANA}\n").stdout
-    result = run(app, "erase", answer=f"{ANA}\ny\n")
+    assert "bo" not in run(app, "events", "--email", stdin=f"{ANA}\n").stdout
+    result = run(app, "erase", stdin=f"{ANA}\ny\n")
     assert result.stdout.endswith("Erased: 1 (1 pending).\n")
-    assert run(app, "erase", "--yes", answer="bo@example.com\n").exit_code == 0
+    assert run(app, "erase", "--yes", stdin="bo@example.com\n").exit_code == 0
     assert {row.state for row in rows(store).values()} == {"erased"}
 
 

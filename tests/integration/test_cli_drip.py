@@ -25,7 +25,7 @@ from tests.support.drip_account import (
     TOKEN,
     UNKNOWN,
     URL_WITH_TOKEN,
-    run,
+    run_drip,
     with_account,
 )
 from tests.support.fake_drip import ACCOUNT, WEBHOOKS, Answer, FakeDrip, Visit
@@ -42,7 +42,7 @@ def settings(settings: Settings) -> Settings:
 def test_connect_creates_the_webhook_for_exactly_the_email_events(
     app: Flask, drip: FakeDrip
 ) -> None:
-    result = run(app, "connect", BASE)
+    result = run_drip(app, "connect", BASE)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == f"Webhook 77001 ({MASKED}) is created: all 7 email events.\n"
     assert [visit.line for visit in drip.visits] == [LIST, CREATE]
@@ -56,13 +56,13 @@ def test_connect_creates_the_webhook_for_exactly_the_email_events(
 def test_connect_uses_the_accounts_own_token(settings: Settings, drip: FakeDrip) -> None:
     own = {"token-of-another-one": "4417", "token-of-the-account": ACCOUNT}
     app = create_app(replace(settings, account_tokens=own))
-    assert run(app, "connect", BASE).exit_code == 0
+    assert run_drip(app, "connect", BASE).exit_code == 0
     assert [token_in(webhook["post_url"]) for webhook in drip.webhooks] == ["token-of-the-account"]
-    assert run(app, "check", BASE).exit_code == 0
+    assert run_drip(app, "check", BASE).exit_code == 0
 
 
 def test_connect_prints_what_flask_url_prints(app: Flask, drip: FakeDrip) -> None:
-    run(app, "connect", f"{BASE}/")
+    run_drip(app, "connect", f"{BASE}/")
     printed = app.test_cli_runner().invoke(args=("url", BASE)).stdout
     assert f"\n  {drip.webhooks[0]['post_url']}\n" in printed
 
@@ -71,9 +71,9 @@ def test_connect_prints_what_flask_url_prints(app: Flask, drip: FakeDrip) -> Non
 def test_connect_run_again_changes_nothing_and_says_so(
     app: Flask, drip: FakeDrip, more: tuple[str, ...]
 ) -> None:
-    run(app, "connect", BASE)
+    run_drip(app, "connect", BASE)
     before = list(drip.webhooks)
-    result = run(app, "connect", BASE, *more)
+    result = run_drip(app, "connect", BASE, *more)
     assert result.exit_code == 0
     assert result.stdout == (
         f"Webhook 77001 ({MASKED}) is there already, and as it should be. It was left alone.\n"
@@ -85,7 +85,7 @@ BASIC = f"https://drip:{quote(TOKEN, safe='')}@{BASE.removeprefix('https://')}/w
 
 
 def test_connect_can_leave_the_query_without_a_token(app: Flask, drip: FakeDrip) -> None:
-    result = run(app, "connect", BASE, "--basic")
+    result = run_drip(app, "connect", BASE, "--basic")
     assert result.exit_code == 0
     assert result.stdout == (
         f"Webhook 77001 ({BASE}/webhooks/drip) is created: all 7 email events.\n"
@@ -95,17 +95,17 @@ def test_connect_can_leave_the_query_without_a_token(app: Flask, drip: FakeDrip)
     assert BASIC in app.test_cli_runner().invoke(args=("url", BASE)).stdout
     # any of these takes it as it is
     for command in (("connect", BASE, "--basic"), ("connect", BASE), ("check",), ("check", BASE)):
-        assert "as it should be" in run(app, *command).stdout
+        assert "as it should be" in run_drip(app, *command).stdout
     assert drip.changes() == [CREATE]
 
 
 def test_connect_moves_the_token_out_of_the_query_when_told_to(app: Flask, drip: FakeDrip) -> None:
-    run(app, "connect", BASE)
-    refused = run(app, "connect", BASE, "--basic")
+    run_drip(app, "connect", BASE)
+    refused = run_drip(app, "connect", BASE, "--basic")
     assert refused.exit_code == 1
     assert "Its token is in the query of its URL, which proxies log." in refused.stderr
     assert f"drip connect {BASE} --basic --replace" in refused.stderr
-    assert run(app, "connect", BASE, "--basic", "--replace").exit_code == 0
+    assert run_drip(app, "connect", BASE, "--basic", "--replace").exit_code == 0
     assert [webhook["post_url"] for webhook in drip.webhooks] == [BASIC]
 
 
@@ -162,7 +162,7 @@ def test_connect_says_what_differs_and_changes_nothing(
     app: Flask, drip: FakeDrip, kwargs: dict[str, Any], said: str
 ) -> None:
     drip.add(**{"post_url": URL_WITH_TOKEN, "events": EVENTS, **kwargs})
-    result = run(app, "connect", BASE)
+    result = run_drip(app, "connect", BASE)
     assert (result.exit_code, result.stdout, drip.changes()) == (1, "", [])
     name, fault, remedy = result.stderr.splitlines()
     assert name.startswith("Webhook 77001 (http")
@@ -175,10 +175,10 @@ def test_replace_creates_the_new_one_first_and_deletes_the_old_one_then(
     app: Flask, drip: FakeDrip, kwargs: dict[str, Any], said: str
 ) -> None:
     old = drip.add(**{"post_url": URL_WITH_TOKEN, "events": EVENTS, **kwargs})
-    result = run(app, "connect", BASE, "--replace")
+    result = run_drip(app, "connect", BASE, "--replace")
     assert (result.exit_code, result.stderr) == (0, ""), said
     assert drip.changes() == [CREATE, f"DELETE {WEBHOOKS}/{old}"]
-    assert run(app, "check", BASE).exit_code == 0
+    assert run_drip(app, "check", BASE).exit_code == 0
     assert [line.rpartition(" is ")[2] for line in result.stdout.splitlines()] == [
         "created: all 7 email events.",
         "deleted.",
@@ -187,7 +187,7 @@ def test_replace_creates_the_new_one_first_and_deletes_the_old_one_then(
 
 def test_all_that_differs_is_told_at_once(app: Flask, drip: FakeDrip) -> None:
     drip.add(f"{BASE}/webhooks/drip/?token={OLDER}", ["subscriber.created"], False)
-    result = run(app, "connect", BASE)
+    result = run_drip(app, "connect", BASE)
     assert len(result.stderr.splitlines()) == 1 + 5 + 1
 
 
@@ -201,18 +201,18 @@ def test_connect_never_touches_the_webhooks_of_others(app: Flask, drip: FakeDrip
         drip.add("https://other.example.com"),
     ]
     drip.webhooks[-1].update(post_url=None, events=None, include_received_email=None)
-    assert run(app, "connect", BASE, "--replace").exit_code == 0
-    assert run(app, "connect", BASE, "--replace").exit_code == 0
+    assert run_drip(app, "connect", BASE, "--replace").exit_code == 0
+    assert run_drip(app, "connect", BASE, "--replace").exit_code == 0
     assert drip.changes() == [CREATE]
-    assert run(app, "check").exit_code == 0
-    assert run(app, "disconnect", "--yes").exit_code == 0
+    assert run_drip(app, "check").exit_code == 0
+    assert run_drip(app, "disconnect", "--yes").exit_code == 0
     assert drip.ids() == others
 
 
 def test_connect_says_that_several_webhooks_lead_to_one_bridge(app: Flask, drip: FakeDrip) -> None:
     drip.add(URL_WITH_TOKEN, EVENTS)
     drip.add(f"{BASE}/webhooks/drip?token={OLDER}", EVENTS)
-    result = run(app, "connect", BASE)
+    result = run_drip(app, "connect", BASE)
     assert (result.exit_code, drip.changes()) == (1, [])
     lines = result.stderr.splitlines()
     assert lines[:3] == [
@@ -227,7 +227,7 @@ def test_replace_leaves_the_one_that_is_as_it_should_be(app: Flask, drip: FakeDr
     drip.add(f"{BASE}/webhooks/drip?token={UNKNOWN}", EVENTS)
     drip.add(URL_WITH_TOKEN, EVENTS)
     drip.add(URL_WITH_TOKEN, EVENTS)
-    assert run(app, "connect", BASE, "--replace").exit_code == 0
+    assert run_drip(app, "connect", BASE, "--replace").exit_code == 0
     assert drip.changes() == [f"DELETE {WEBHOOKS}/77001", f"DELETE {WEBHOOKS}/77003"]
     assert drip.ids() == ["77002"]
 
@@ -235,7 +235,7 @@ def test_replace_leaves_the_one_that_is_as_it_should_be(app: Flask, drip: FakeDr
 def test_replace_puts_one_in_place_of_several(app: Flask, drip: FakeDrip) -> None:
     drip.add(f"{BASE}/webhooks/drip?token={UNKNOWN}", EVENTS)
     drip.add(f"{BASE}/webhooks/drip?token={OLDER}", EVENTS)
-    assert run(app, "connect", BASE, "--replace").exit_code == 0
+    assert run_drip(app, "connect", BASE, "--replace").exit_code == 0
     assert drip.changes() == [
         CREATE,
         f"DELETE {WEBHOOKS}/77001",
@@ -250,7 +250,7 @@ def test_a_failed_delete_says_what_remains_and_the_next_run_does_it(
     drip.add(f"{BASE}/webhooks/drip?token={UNKNOWN}", EVENTS)
     drip.add(f"{BASE}/webhooks/drip?token={OLDER}", EVENTS)
     drip.behave = lambda visit: Answer(503) if visit.line.endswith("/77001") else None
-    result = run(app, "connect", BASE, "--replace")
+    result = run_drip(app, "connect", BASE, "--replace")
     assert result.exit_code == 1
     assert drip.ids() == ["77001", "77003"]
     assert result.stderr == (
@@ -260,7 +260,7 @@ def test_a_failed_delete_says_what_remains_and_the_next_run_does_it(
         f"once, and are kept once. Run again: flask --app wsgi drip connect {BASE} --replace\n"
     )
     drip.behave = lambda _: None
-    assert run(app, "connect", BASE, "--replace").exit_code == 0
+    assert run_drip(app, "connect", BASE, "--replace").exit_code == 0
     assert drip.ids() == ["77003"]
 
 
@@ -269,7 +269,7 @@ def test_nothing_is_deleted_where_the_new_one_could_not_be_created(
 ) -> None:
     drip.add(f"{BASE}/webhooks/drip?token={OLDER}", EVENTS)
     drip.behave = lambda visit: Answer(500) if visit.line == CREATE else None
-    result = run(app, "connect", BASE, "--replace")
+    result = run_drip(app, "connect", BASE, "--replace")
     assert result.exit_code == 1
     assert "Whether the webhook was created is not known. Run the command again" in result.stderr
     assert (drip.ids(), drip.changes()) == (["77001"], [CREATE])
@@ -285,7 +285,7 @@ def test_nothing_is_deleted_where_drip_makes_the_new_one_otherwise(
             visit.body["webhooks"][0]["include_received_email"] = False
 
     drip.behave = forgetful
-    result = run(app, "connect", BASE, "--replace")
+    result = run_drip(app, "connect", BASE, "--replace")
     assert result.exit_code == 1
     assert "Drip made it otherwise than asked. It is without include_received_email" in (
         result.stderr
@@ -301,7 +301,7 @@ def test_a_webhook_that_somebody_deleted_meanwhile_is_deleted(app: Flask, drip: 
             drip.webhooks.pop(0)
 
     drip.behave = other_hand
-    assert run(app, "connect", BASE, "--replace").exit_code == 0
+    assert run_drip(app, "connect", BASE, "--replace").exit_code == 0
     assert drip.ids() == ["77002"]
 
 
@@ -317,14 +317,14 @@ def test_a_webhook_that_somebody_deleted_meanwhile_is_deleted(app: Flask, drip: 
 def test_an_address_that_is_no_base_url_is_refused_before_drip_is_asked(
     app: Flask, drip: FakeDrip, command: str, base: str
 ) -> None:
-    result = run(app, command, base)
+    result = run_drip(app, command, base)
     assert result.exit_code == 2
     assert "must be https:// and a host alone" in result.stderr
     assert drip.visits == []
 
 
 def test_on_loopback_http_will_do_and_drip_s_blindness_is_told(app: Flask, drip: FakeDrip) -> None:
-    result = run(app, "connect", "http://127.0.0.1:8000")
+    result = run_drip(app, "connect", "http://127.0.0.1:8000")
     assert result.exit_code == 0
     assert result.stderr == "Drip cannot reach it: this address is your own machine's.\n"
     assert drip.webhooks[0]["post_url"].startswith("http://127.0.0.1:8000/webhooks/drip?token=")
@@ -338,7 +338,7 @@ def test_check_says_that_all_is_well_and_what_drip_does_not_tell(
 ) -> None:
     drip.add(URL_WITH_TOKEN, EVENTS)
     for arguments in ((), (BASE,)):
-        result = run(app, "check", *arguments)
+        result = run_drip(app, "check", *arguments)
         assert (result.exit_code, result.stderr, drip.changes()) == (0, "", [])
         assert result.stdout.startswith(
             f"Webhook 77001 ({MASKED}) is as it should be: all 7 email events.\n"
@@ -349,7 +349,7 @@ def test_check_says_that_all_is_well_and_what_drip_does_not_tell(
 
 def test_received_email_is_sent_where_the_flag_says_so(app: Flask, drip: FakeDrip) -> None:
     drip.add(URL_WITH_TOKEN, [event for event in EVENTS if event != RECEIVED])
-    assert run(app, "check").exit_code == 0
+    assert run_drip(app, "check").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -375,7 +375,7 @@ def test_whether_it_is_switched_on_is_read_liberally(
     app: Flask, drip: FakeDrip, kwargs: dict[str, Any], is_on: bool | None
 ) -> None:
     drip.add(URL_WITH_TOKEN, EVENTS, **kwargs)
-    result = run(app, "check")
+    result = run_drip(app, "check")
     assert result.exit_code == (1 if is_on is False else 0)
     words = {None: "Drip does not tell", True: "switched on.", False: "switched off."}
     assert words[is_on] in result.output
@@ -383,13 +383,13 @@ def test_whether_it_is_switched_on_is_read_liberally(
 
 def test_check_tells_when_the_last_event_came(app: Flask, drip: FakeDrip) -> None:
     drip.add(URL_WITH_TOKEN, EVENTS)
-    assert "When the last event came is not known. DATABASE_URL: " in run(app, "check").stdout
+    assert "When the last event came is not known. DATABASE_URL: " in run_drip(app, "check").stdout
     store = app.extensions["bridge"].store
     upgrade(store.engine)
-    assert "No event is kept at the moment" in run(app, "check").stdout
+    assert "No event is kept at the moment" in run_drip(app, "check").stdout
     at = datetime(2026, 11, 2, 9, 29, tzinfo=UTC).timestamp()
     store.put([Message("drip-1", ACCOUNT, "{}", b"{}", at)])
-    lines = run(app, "check").stdout.splitlines()
+    lines = run_drip(app, "check").stdout.splitlines()
     assert lines[-1] == "The last event that is kept came at 2026-11-02 09:29 UTC."
 
 
@@ -410,7 +410,7 @@ def test_check_says_that_there_is_none_and_how_to_create_it(
     app: Flask, drip: FakeDrip, arguments: tuple[str, ...]
 ) -> None:
     drip.add(f"https://other.example.com/webhooks/drip?token={UNKNOWN}", EVENTS)
-    result = run(app, "check", *arguments)
+    result = run_drip(app, "check", *arguments)
     base = arguments[0] if arguments else "BASE_URL"
     assert (result.exit_code, result.stdout, drip.changes()) == (1, "", [])
     assert result.stderr.splitlines()[:2] == [
@@ -425,7 +425,7 @@ def test_check_says_what_differs(
     app: Flask, drip: FakeDrip, kwargs: dict[str, Any], said: str
 ) -> None:
     drip.add(**{"post_url": URL_WITH_TOKEN, "events": EVENTS, **kwargs})
-    result = run(app, "check", BASE)
+    result = run_drip(app, "check", BASE)
     assert (result.exit_code, result.stdout, drip.changes()) == (1, "", [])
     assert said in result.stderr
     assert f"flask --app wsgi drip connect {BASE} --replace" in result.stderr
@@ -435,9 +435,9 @@ def test_check_without_an_address_takes_any_host_but_not_any_path(
     app: Flask, drip: FakeDrip
 ) -> None:
     drip.add("https://elsewhere.example.com" + URL_WITH_TOKEN.removeprefix(BASE), EVENTS)
-    assert run(app, "check").exit_code == 0
+    assert run_drip(app, "check").exit_code == 0
     drip.webhooks[0]["post_url"] = f"{BASE}/drip?token={quote(TOKEN, safe='')}"
-    result = run(app, "check")
+    result = run_drip(app, "check")
     assert result.exit_code == 1
     assert "Its path is not /webhooks/drip" in result.stderr
     assert "connect BASE_URL --replace" in result.stderr
@@ -446,7 +446,7 @@ def test_check_without_an_address_takes_any_host_but_not_any_path(
 def test_check_says_that_there_are_several(app: Flask, drip: FakeDrip) -> None:
     drip.add(URL_WITH_TOKEN, EVENTS)
     drip.add(URL_WITH_TOKEN, EVENTS)
-    result = run(app, "check")
+    result = run_drip(app, "check")
     assert result.exit_code == 1
     assert "These are 2 webhooks for one bridge" in result.stderr
 
@@ -458,7 +458,7 @@ def test_disconnect_asks_and_deletes_what_carries_our_tokens(app: Flask, drip: F
     drip.add(URL_WITH_TOKEN, EVENTS)
     other = drip.add(f"{BASE}/webhooks/drip?token={UNKNOWN}", EVENTS)
     drip.add(f"https://ana:{quote(OLDER)}@old.example.com/webhooks/drip", EVENTS)
-    result = run(app, "disconnect", stdin="y\n")
+    result = run_drip(app, "disconnect", stdin="y\n")
     assert result.exit_code == 0
     assert drip.ids() == [other]
     assert f"Webhook 77001 ({MASKED}) is deleted.\n" in result.stdout
@@ -468,7 +468,7 @@ def test_disconnect_asks_and_deletes_what_carries_our_tokens(app: Flask, drip: F
 @pytest.mark.parametrize("answer", ["n\n", "\n", ""])
 def test_disconnect_deletes_nothing_without_a_yes(app: Flask, drip: FakeDrip, answer: str) -> None:
     drip.add(URL_WITH_TOKEN, EVENTS)
-    result = run(app, "disconnect", stdin=answer)
+    result = run_drip(app, "disconnect", stdin=answer)
     assert (result.exit_code, drip.changes()) == (1, [])
     assert f"Webhook 77001 ({MASKED})\n" in result.stdout
 
@@ -478,7 +478,7 @@ def test_disconnect_deletes_what_leads_to_the_address_and_no_more(
 ) -> None:
     drip.add(f"{BASE.upper()}:443/webhooks/drip/?token={UNKNOWN}", EVENTS)
     other = drip.add("https://new.example.com" + URL_WITH_TOKEN.removeprefix(BASE), EVENTS)
-    assert run(app, "disconnect", BASE, "--yes").exit_code == 0
+    assert run_drip(app, "disconnect", BASE, "--yes").exit_code == 0
     assert drip.ids() == [other]
 
 
@@ -486,7 +486,7 @@ def test_disconnect_deletes_what_leads_to_the_address_and_no_more(
 def test_disconnect_with_nothing_there_says_so(
     app: Flask, drip: FakeDrip, arguments: tuple[str, ...]
 ) -> None:
-    result = run(app, "disconnect", *arguments)
+    result = run_drip(app, "disconnect", *arguments)
     assert (result.exit_code, drip.changes()) == (0, [])
     where = f"leads to {BASE}" if arguments else "has a token of this bridge"
     assert result.stdout == f"Nothing to delete: no webhook of account {ACCOUNT} {where}.\n"
@@ -495,7 +495,7 @@ def test_disconnect_with_nothing_there_says_so(
 def test_disconnect_names_what_could_not_be_deleted(app: Flask, drip: FakeDrip) -> None:
     drip.add(URL_WITH_TOKEN, EVENTS)
     drip.behave = lambda visit: Answer(429) if visit.line.startswith("DELETE") else None
-    result = run(app, "disconnect", "--yes")
+    result = run_drip(app, "disconnect", "--yes")
     assert result.exit_code == 1
     assert f"Error: Webhook 77001 ({MASKED}) is not deleted: Drip takes no more" in result.stderr
     assert result.stderr.endswith("\nRun the command again.\n")
@@ -520,7 +520,7 @@ def test_missing_settings_are_told_at_once_with_where_to_find_them(
     missing: dict[str, Any],
     named: list[str],
 ) -> None:
-    result = run(create_app(replace(settings, **missing)), *command)
+    result = run_drip(create_app(replace(settings, **missing)), *command)
     assert (result.exit_code, drip.visits) == (1, [])
     assert [line.split(":")[0].strip() for line in result.stderr.splitlines()[1:]] == named
     assert result.stderr.count("https://www.getdrip.com/") == len(named)
@@ -530,6 +530,6 @@ def test_missing_settings_are_told_at_once_with_where_to_find_them(
 
 
 def test_the_commands_are_found_by_their_names(app: Flask) -> None:
-    result = run(app, "--help")
+    result = run_drip(app, "--help")
     for name in ("connect", "check", "disconnect"):
         assert f"\n  {name} " in result.stdout

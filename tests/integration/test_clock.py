@@ -12,7 +12,7 @@ from app.monitoring.alert_store import AlertStore
 from app.outbox.clock import GAP, HOLD, Clock, bring_back, make_due
 from app.outbox.pruning import DAY
 from app.outbox.store import Store
-from tests.support.builders import ACCOUNT, NOW, arrival, claim, mark_sent, rows
+from tests.support.builders import ACCOUNT, NOW, claim, mark_sent, message, no_wait, rows
 from tests.support.logged import Logged
 
 YEAR = 365 * DAY
@@ -22,10 +22,6 @@ MINUTE = 60.0
 @pytest.fixture
 def clock(engine: Engine) -> Clock:
     return Clock(engine)
-
-
-def no_wait(_: float) -> None:
-    """Tests are in a hurry."""
 
 
 def test_a_clock_that_runs_evenly_is_believed(clock: Clock) -> None:
@@ -44,7 +40,7 @@ def test_a_clock_that_jumps_is_not_believed_until_it_is_right(clock: Clock, jump
 def test_a_process_that_starts_with_a_wrong_clock_does_not_believe_it(
     engine: Engine, store: Store, noted: bool
 ) -> None:
-    store.put([arrival("a", received_at=NOW)])
+    store.put([message("a", received_at=NOW)])
     if noted:
         Clock(engine).is_believed(NOW, 0.0)
     assert not Clock(engine).is_believed(NOW + 40 * DAY, 0.0)
@@ -69,7 +65,7 @@ def test_while_it_is_not_believed_a_jump_begins_the_wait_anew(clock: Clock) -> N
 def test_what_came_by_a_clock_a_year_ahead_is_sent_by_one_that_is_right(
     engine: Engine, store: Store, logged: Logged
 ) -> None:
-    store.put([arrival(f"m{n}", received_at=NOW + YEAR) for n in range(700)])
+    store.put([message(f"m{n}", received_at=NOW + YEAR) for n in range(700)])
     assert store.due_accounts(NOW) == []
 
     assert make_due(engine, ["segment"], NOW, no_wait) == 700
@@ -80,8 +76,8 @@ def test_what_came_by_a_clock_a_year_ahead_is_sent_by_one_that_is_right(
 
 
 def test_what_waits_for_its_next_try_waits_on(engine: Engine, store: Store) -> None:
-    store.put([arrival("next try", received_at=NOW + 4_320)])
-    store.put([arrival("being sent")])
+    store.put([message("next try", received_at=NOW + 4_320)])
+    store.put([message("being sent")])
     claim(store, now=NOW)
     before = rows(store)
 
@@ -106,7 +102,7 @@ def test_alerts_and_pauses_of_a_clock_far_ahead_are_over(engine: Engine, store: 
 def test_what_came_and_ended_by_a_clock_far_ahead_is_not_kept_until_then(
     engine: Engine, store: Store, state: str
 ) -> None:
-    store.put([arrival("ahead", received_at=NOW + YEAR)])
+    store.put([message("ahead", received_at=NOW + YEAR)])
     if state != "pending":
         with engine.begin() as connection:
             connection.execute(update(events).values(state=state, settled_at=NOW + YEAR))
@@ -121,10 +117,10 @@ def test_the_bridge_makes_due_what_was_put_off_and_prunes_nothing_by_a_jump(
     settings: Settings, engine: Engine, store: Store
 ) -> None:
     bridge = build_bridge(replace(settings, database_url=engine.url))
-    store.put([arrival("sent")])
+    store.put([message("sent")])
     mark_sent(store, claim(store), NOW)
     bridge.tidy(NOW, 0.0)
-    store.put([arrival("ahead", received_at=NOW + 40 * DAY)])
+    store.put([message("ahead", received_at=NOW + 40 * DAY)])
 
     bridge.tidy(NOW + 40 * DAY, 1.0)
     assert rows(store).keys() == {"sent", "ahead"}

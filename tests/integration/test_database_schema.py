@@ -23,6 +23,7 @@ from app.outbox.group_commit import GroupCommit
 from app.outbox.messages import Message
 from app.outbox.store import Store
 from tests.support.logged import Logged
+from tests.support.waiting import wait_until
 
 ARRIVAL = Message("drip-1", "4417", "{}", b"{}", received_at=1.0)
 
@@ -186,6 +187,8 @@ def test_an_upgrade_and_those_who_write_meanwhile_do_not_wait_for_one_another(
     bring_to(engine, *BEFORE_BODIES)
     is_over = threading.Event()
 
+    writing: set[int] = set()
+
     def write() -> int:
         turns = 0
         with psycopg.connect(postgres_url) as connection:
@@ -195,11 +198,12 @@ def test_an_upgrade_and_those_who_write_meanwhile_do_not_wait_for_one_another(
                 connection.execute("UPDATE events SET tries = 1")
                 connection.commit()
                 turns += 1
+                writing.add(threading.get_ident())
         return turns
 
     with ThreadPoolExecutor(4) as pool:
         writers = [pool.submit(write) for _ in range(4)]
-        time.sleep(0.2)
+        wait_until(lambda: len(writing) == len(writers))
         try:
             upgrade(engine)
         finally:

@@ -1,32 +1,22 @@
 """Claim → send → settle over both engines: each event sent once, whatever fails in between."""
 
 import json
-from typing import Any
 
 import pytest
-from sqlalchemy import Row, select
 
-from app.database.tables import whole
 from app.delivery import worker as module
 from app.delivery.worker import LEASE, DeliveryWorker
 from app.drip_to_segment.destination import SegmentDestination
 from app.outbox.store import Store
-from tests.support.builders import translated
-from tests.support.delivery import Clock, Recorder, arrival, delivery_to, keep, names, states
+from tests.support.builders import NOW, rows, translated
+from tests.support.clock import Clock
+from tests.support.delivery import Recorder, delivery_to, keep, names, states, tracked
 from tests.support.fake_segment import FakeSegment
 from tests.support.logged import Logged
-
-NOW = 1_700_000_000.0
 
 MOST_EVENTS = SegmentDestination.limits.most_messages
 MOST_BYTES = SegmentDestination.limits.most_bytes
 GIVE_UP_AFTER = SegmentDestination.retry.give_up_after
-
-
-def rows(store: Store) -> dict[str, Row[Any]]:
-    """All events by message id."""
-    with store.engine.connect() as connection:
-        return {row.message_id: row for row in connection.execute(select(whole))}
 
 
 # --- what goes out
@@ -80,7 +70,7 @@ def test_an_event_goes_out_with_the_key_of_its_own_account_or_not_at_all(
     store: Store, segment: FakeSegment, clock: Clock
 ) -> None:
     accounts = {"drip-a": "a", "drip-b": "b", "drip-c": "c", "drip-none": ""}
-    store.put([arrival(message_id, account) for message_id, account in accounts.items()])
+    store.put([tracked(message_id, account) for message_id, account in accounts.items()])
     delivery_to(
         store, SegmentDestination(segment.url, None, {"a": "key-a", "b": "key-b"}), clock
     ).drain()
@@ -95,7 +85,7 @@ def test_an_event_goes_out_with_the_key_of_its_own_account_or_not_at_all(
 def test_accounts_without_a_key_of_their_own_share_the_default(
     store: Store, segment: FakeSegment, clock: Clock
 ) -> None:
-    store.put([arrival(f"drip-{account}", account) for account in ("a", "b", "")])
+    store.put([tracked(f"drip-{account}", account) for account in ("a", "b", "")])
     delivery_to(store, SegmentDestination(segment.url, "default", {"a": "key-a"}), clock).drain()
 
     sent = {call["messageId"]: batch.write_key for batch in segment.batches for call in batch.calls}
@@ -135,8 +125,8 @@ def test_a_body_of_large_events_stays_within_475_000_bytes(
 def test_the_fullest_batch_stays_within_475_000_bytes(
     store: Store, segment: FakeSegment, delivery: DeliveryWorker
 ) -> None:
-    bare = len(str(arrival("drip-000").payload))
-    call = json.loads(str(arrival("drip-000").payload))
+    bare = len(str(tracked("drip-000").payload))
+    call = json.loads(str(tracked("drip-000").payload))
     filling = "x" * (MOST_BYTES // 100 - bare - len(', "filling": ""'))
     for message_id in names(100):
         payload = json.dumps({**call, "messageId": message_id, "filling": filling})

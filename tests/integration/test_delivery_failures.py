@@ -17,9 +17,9 @@ from app.destination import (
 from app.drip_to_segment.destination import SegmentDestination
 from app.outbox.store import Store
 from tests.support.builders import NOW, rows
+from tests.support.clock import Clock
 from tests.support.delivery import (
     KEY,
-    Clock,
     Recorder,
     delivery_to,
     holds,

@@ -1,7 +1,6 @@
 """Leases, crashes, and the loop: each event sent once, whatever fails in between."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -21,20 +20,15 @@ from app.drip_to_segment.destination import SegmentDestination
 from app.logs import configure_logs
 from app.outbox.store import Store
 from tests.support.builders import rows
-from tests.support.delivery import KEY, Clock, Recorder, delivery_to, keep, names, states
+from tests.support.clock import Clock
+from tests.support.delivery import KEY, Recorder, delivery_to, keep, names, states
 from tests.support.fake_segment import FakeSegment, Reply
 from tests.support.logged import Logged
+from tests.support.waiting import wait_until
 
 
 class Crash(BaseException):
     """The process ends here: nothing in the bridge catches it."""
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_a_lease_is_longer_than_two_exchanges_and_a_stop_waits_for_less_than_20_seconds() -> None:

@@ -26,7 +26,7 @@ from tests.support.drip_account import (
     TOKEN,
     URL_WITH_TOKEN,
     error_of,
-    run,
+    run_drip,
     with_account,
 )
 from tests.support.fake_drip import API_TOKEN, WEBHOOKS, Answer, FakeDrip, refusal
@@ -43,7 +43,7 @@ def test_each_request_names_the_app_and_carries_the_api_token_alone(
     (tmp_path / "netrc").write_text("default login bo password of-another-service")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     drip.add(f"{BASE}/webhooks/drip?token={OLDER}", EVENTS)
-    assert run(app, "connect", BASE, "--replace").exit_code == 0
+    assert run_drip(app, "connect", BASE, "--replace").exit_code == 0
     assert len(drip.visits) == 3
     for visit in drip.visits:
         assert visit.headers["Authorization"] == f"Basic {SECRETS[1]}"
@@ -144,7 +144,7 @@ def test_every_answer_that_is_none_ends_in_one_line_that_says_what_to_do(
 ) -> None:
     drip.behave = lambda _: answer
     started = time.monotonic()
-    result = run(app, "check", BASE)
+    result = run_drip(app, "check", BASE)
     assert (result.exit_code, result.stdout) == (1, "")
     [line] = result.stderr.splitlines()
     assert line.startswith("Error: ")
@@ -158,7 +158,7 @@ def test_no_command_changes_anything_where_it_cannot_look_first(
     app: Flask, drip: FakeDrip, command: tuple[str, ...]
 ) -> None:
     drip.behave = lambda _: Answer(503)
-    result = run(app, *command)
+    result = run_drip(app, *command)
     assert (result.exit_code, drip.changes()) == (1, [])
     assert result.stderr == (
         "Error: Drip is out of order (HTTP 503). Run the command again later.\n"
@@ -171,7 +171,7 @@ def test_every_such_answer_to_a_create_ends_so_too(
     app: Flask, drip: FakeDrip, answer: Answer, said: str
 ) -> None:
     drip.behave = lambda visit: answer if visit.line == CREATE else None
-    result = run(app, "connect", BASE)
+    result = run_drip(app, "connect", BASE)
     assert (result.exit_code, result.stdout) == (1, "")
     assert said in result.stderr
     knows = answer.status in (401, 403, 418, 422, 429)
@@ -185,7 +185,7 @@ def test_an_answer_that_names_no_webhook_is_not_taken_for_one(api: Drip, drip: F
 
 @pytest.mark.usefixtures("drip")
 def test_another_account_says_which_setting_to_check(settings: Settings) -> None:
-    result = run(create_app(replace(settings, drip_account_id="1")), "check")
+    result = run_drip(create_app(replace(settings, drip_account_id="1")), "check")
     assert result.exit_code == 1
     assert "Drip finds no account 1 for this API token (HTTP 404" in result.stderr
     assert "DRIP_ACCOUNT_ID" in result.stderr
@@ -195,7 +195,7 @@ def test_another_account_says_which_setting_to_check(settings: Settings) -> None
 def test_no_redirect_is_followed(app: Flask, drip: FakeDrip, status: int) -> None:
     with FakeDrip() as elsewhere:
         drip.behave = lambda _: Answer(status, headers={"Location": f"{elsewhere.url}{WEBHOOKS}"})
-        result = run(app, "check")
+        result = run_drip(app, "check")
         assert result.exit_code == 1
         assert f"A redirect came in place of Drip's answer (HTTP {status})." in result.stderr
         assert (len(drip.visits), elsewhere.visits) == (1, [])
@@ -203,7 +203,7 @@ def test_no_redirect_is_followed(app: Flask, drip: FakeDrip, status: int) -> Non
 
 def test_drip_out_of_reach_says_so(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "API", "http://127.0.0.1:9")
-    result = run(app, "check")
+    result = run_drip(app, "check")
     assert result.exit_code == 1
     assert "No whole answer came from Drip (ConnectionError): check the network" in result.stderr
 
@@ -239,7 +239,7 @@ def test_a_secret_that_drip_quotes_is_not_repeated(
 def test_no_command_repeats_a_secret_that_drip_quotes(app: Flask, drip: FakeDrip) -> None:
     words = f"{' '.join(SECRETS[:-1])} are no good"
     drip.behave = lambda visit: refusal(422, "x", words) if visit.line == CREATE else None
-    result = run(app, "connect", BASE)  # which looks for them all
+    result = run_drip(app, "connect", BASE)  # which looks for them all
     assert "(HTTP 422: … … … … … are no good)" in result.stderr
 
 

@@ -4,6 +4,7 @@ import json
 import random
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from sqlalchemy import select, update
 from sqlalchemy.engine import URL, make_url
 
 from app.database.engine import open_database
-from app.database.schema import upgrade
 from app.database.tables import events, pauses
 from app.monitoring.alert_store import AlertStore
 from app.outbox import erasure as erasing
@@ -24,41 +24,22 @@ from tests.support.builders import (
     ACCOUNT,
     LATER,
     NOW,
-    arrival,
     claim,
     mark_dead,
     mark_sent,
+    message,
     reschedule,
     rows,
     same_but,
 )
+from tests.support.clock import Clock
+from tests.support.databases import put_schema
 from tests.support.whole_rows import put_whole
 
 WHERE_TWO_WRITE_AT_ONCE = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
 ANA = "ana@example.com"
-
-
-class Clock:
-    """Goes on by what is waited, and lets something happen meanwhile."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-        self.happens: list[tuple[float, Any]] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def wait(self, seconds: float) -> None:
-        self.now += seconds
-        while self.happens and self.happens[0][0] <= self.now:
-            self.happens.pop(0)[1]()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def erasure_of(store: Store, clock: Clock, address: str = ANA) -> Erasure:
@@ -89,7 +70,7 @@ TRACES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("trace", TRACES)
 def test_an_event_is_erased_wherever_the_address_is(store: Store, clock: Clock, trace: str) -> None:
-    store.put([arrival("ana", **TRACES[trace]), arrival("hanna", email="hanna@example.com")])
+    store.put([message("ana", **TRACES[trace]), message("hanna", email="hanna@example.com")])
     before = rows(store)
     clock.now = LATER
 
@@ -104,12 +85,12 @@ def test_an_event_is_erased_wherever_the_address_is(store: Store, clock: Clock, 
 
 def test_events_of_every_state_are_erased_and_counted_once(store: Store, clock: Clock) -> None:
     for name in ("sent", "dead"):
-        store.put([arrival(name, email=ANA)])
+        store.put([message(name, email=ANA)])
         lease = claim(store)
         mark_sent(store, lease, NOW) if name == "sent" else mark_dead(
             store, lease, Attempt(NOW, "no", "")
         )
-    store.put([arrival("q", payload=None, email=ANA), arrival("p", email=ANA), arrival("other")])
+    store.put([message("q", payload=None, email=ANA), message("p", email=ANA), message("other")])
 
     assert erase(store, clock) == {"sent": 1, "dead": 1, "quarantined": 1, "pending": 1}
     assert erase(store, clock) == {}
@@ -118,9 +99,9 @@ def test_events_of_every_state_are_erased_and_counted_once(store: Store, clock: 
 
 
 def test_a_re_send_of_what_was_erased_is_a_duplicate(store: Store, clock: Clock) -> None:
-    store.put([arrival("a", email=ANA)])
+    store.put([message("a", email=ANA)])
     erase(store, clock)
-    assert store.put([arrival("a", email=ANA)]) == set()
+    assert store.put([message("a", email=ANA)]) == set()
     assert store.due_accounts(LATER) == []
     assert rows(store)["a"].email is None
 
@@ -128,16 +109,16 @@ def test_a_re_send_of_what_was_erased_is_a_duplicate(store: Store, clock: Clock)
 def test_many_are_erased_over_many_pages_and_those_that_come_meanwhile(
     store: Store, clock: Clock
 ) -> None:
-    store.put([arrival(f"m{n}", email=ANA if n % 2 else None) for n in range(1_000)])
+    store.put([message(f"m{n}", email=ANA if n % 2 else None) for n in range(1_000)])
     erasure = erasure_of(store, clock)
     assert erasure.look() == {"pending": 500}
-    store.put([arrival("since", email=ANA)])
+    store.put([message("since", email=ANA)])
     assert erasure.erase() == {"pending": 501}
     assert Counter(row.state for row in rows(store).values()) == {"pending": 500, "erased": 501}
 
 
 def test_an_event_that_is_being_sent_is_settled_first(store: Store, clock: Clock) -> None:
-    store.put([arrival("a", email=ANA)])
+    store.put([message("a", email=ANA)])
     lease = claim(store)
     settled: list[int] = []
     clock.happens = [(NOW + 5, lambda: settled.append(mark_sent(store, lease, clock())))]
@@ -153,14 +134,14 @@ def test_an_event_that_is_being_sent_is_settled_first(store: Store, clock: Clock
 def test_an_event_whose_deliverer_died_is_erased_at_the_leases_end(
     store: Store, clock: Clock
 ) -> None:
-    store.put([arrival("a", email=ANA)])
+    store.put([message("a", email=ANA)])
     claim(store)
     assert erase(store, clock) == {"pending": 1}
     assert clock.now == NOW + 30
 
 
 def test_a_lease_without_end_is_not_waited_for_without_end(store: Store, clock: Clock) -> None:
-    store.put([arrival("a", email=ANA)])
+    store.put([message("a", email=ANA)])
     lease = store.claim([ACCOUNT], NOW, NOW + 1e6, 100, 10_000)
     assert erase(store, clock) == {"pending": 1}
     assert clock.now == NOW + ROUNDS / 2
@@ -172,8 +153,8 @@ def test_what_segment_said_of_a_person_goes_and_other_peoples_events_are_sent(
     store: Store, clock: Clock
 ) -> None:
     """One answer is kept with each event of its batch."""
-    others = [arrival(f"m{n}", email=f"bo{n}@example.com") for n in range(30)]
-    store.put([arrival("ana", email=ANA), *others])
+    others = [message(f"m{n}", email=f"bo{n}@example.com") for n in range(30)]
+    store.put([message("ana", email=ANA), *others])
     for words in (f"busy, {ANA.upper()}", "busy"):
         lease = claim(store)
         reschedule(
@@ -203,7 +184,7 @@ def test_what_segment_said_of_a_person_goes_and_other_peoples_events_are_sent(
 
 
 def test_what_is_said_while_others_are_sent_goes_too(store: Store, clock: Clock) -> None:
-    store.put([arrival("bo", email="bo@example.com"), arrival("ana", email=ANA)])
+    store.put([message("bo", email="bo@example.com"), message("ana", email=ANA)])
     lease = claim(store)
     due = {e.id: NOW for e in lease.messages}
     said = Attempt(NOW, "HTTP 503", f"busy, {ANA}")
@@ -226,10 +207,10 @@ def test_another_persons_event_that_mentions_the_address_is_kept_without_it(
     hers = json.dumps({**call, "userId": ANA})
     store.put(
         [
-            arrival("bo", **bo, payload=json.dumps(call)),
-            arrival("in the body alone", **bo, payload=json.dumps({**call, "properties": {}})),
-            arrival("of one with two addresses", **bo, payload=hers),
-            arrival("of who knows whom", raw=raw, payload=json.dumps(call)),
+            message("bo", **bo, payload=json.dumps(call)),
+            message("in the body alone", **bo, payload=json.dumps({**call, "properties": {}})),
+            message("of one with two addresses", **bo, payload=hers),
+            message("of who knows whom", raw=raw, payload=json.dumps(call)),
         ]
     )
     erasure = erasure_of(store, clock)
@@ -270,7 +251,7 @@ def test_what_is_noted_of_trouble_is_cleared_of_the_address(store: Store, clock:
 def test_what_another_has_locked_is_left_and_told(
     store: Store, clock: Clock, database_url: URL
 ) -> None:
-    store.put([arrival("a", email=ANA)])
+    store.put([message("a", email=ANA)])
     other = open_database(database_url)
     with other.begin() as connection:
         connection.execute(update(events).values(tries=9))
@@ -290,9 +271,10 @@ def files_with(folder: Path, trace: bytes) -> list[str]:
 
 
 @pytest.fixture
-def sqlite_store(tmp_path: Path) -> Any:
-    engine = open_database(make_url(f"sqlite:///{tmp_path}/bridge.db"))
-    upgrade(engine)
+def sqlite_store(tmp_path: Path) -> Iterator[Store]:
+    url = make_url(f"sqlite:///{tmp_path}/bridge.db")
+    put_schema(url)
+    engine = open_database(url)
     yield Store(engine, "segment")
     engine.dispose()
 
@@ -302,7 +284,7 @@ def live(store: Store) -> None:
     for n in range(400):
         who = ANA if n % 3 == 0 else f"bo{n}@example.com"
         text = who + "!" + "x" * (n * 37 % 9_000)
-        store.put([arrival(f"m{n}", email=who, raw=text.encode(), payload=json.dumps([text]))])
+        store.put([message(f"m{n}", email=who, raw=text.encode(), payload=json.dumps([text]))])
         if n % 5 == 4:
             lease = claim(store, most_events=4)
             first, rest = lease.only(lease.messages[:2]), lease.only(lease.messages[2:])
@@ -362,13 +344,13 @@ def test_writers_wait_while_the_file_is_written_anew_and_none_fails(
     sqlite_store: Store, clock: Clock
 ) -> None:
     for n in range(20):
-        sqlite_store.put([arrival(f"{n}-{m}", raw=b"x" * 5_000) for m in range(200)])
+        sqlite_store.put([message(f"{n}-{m}", raw=b"x" * 5_000) for m in range(200)])
     other, done = open_database(sqlite_store.engine.url), threading.Event()
     puts: list[set[str]] = []
 
     def put_on_and_on() -> None:
         while not done.is_set():
-            puts.append(Store(other, "segment").put([arrival(f"w{len(puts)}")]))
+            puts.append(Store(other, "segment").put([message(f"w{len(puts)}")]))
 
     with ThreadPoolExecutor() as pool:
         putting = pool.submit(put_on_and_on)
@@ -402,7 +384,7 @@ def test_a_file_that_cannot_be_written_anew_is_told_of(
 def test_a_reader_that_holds_on_to_the_log_is_told_of(
     sqlite_store: Store, clock: Clock, tmp_path: Path
 ) -> None:
-    sqlite_store.put([arrival("a", email=ANA)])
+    sqlite_store.put([message("a", email=ANA)])
     other = open_database(sqlite_store.engine.url)
     with other.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("BEGIN")

@@ -21,6 +21,7 @@ from app.outbox.group_commit import GroupCommit
 from app.outbox.messages import Message
 from app.outbox.search import Search, Wanted
 from app.outbox.store import Store
+from tests.support.builders import message, messages
 
 Answer = bool | OutboxUnavailable
 
@@ -36,14 +37,6 @@ def other(database_url: URL) -> Iterator[Engine]:
     engine = open_database(database_url)
     yield engine
     engine.dispose()
-
-
-def arrival(name: str, raw: bytes = b"{}") -> Message:
-    return Message(name, "4417", '{"type":"track"}', raw, received_at=1.0)
-
-
-def arrivals(count: int) -> list[Message]:
-    return [arrival(f"m{n}") for n in range(count)]
 
 
 def put(outbox: GroupCommit, each: Message) -> Answer:
@@ -87,8 +80,8 @@ def count(engine: Engine) -> int:
 
 
 def test_the_first_put_is_new_and_its_repeat_is_not(outbox: GroupCommit) -> None:
-    assert outbox.put(arrival("a")) is True
-    assert outbox.put(arrival("a")) is False
+    assert outbox.put(message("a")) is True
+    assert outbox.put(message("a")) is False
 
 
 def test_no_thread_runs_before_the_first_put(store: Store) -> None:
@@ -101,18 +94,18 @@ def test_no_thread_runs_before_the_first_put(store: Store) -> None:
 
 def test_what_put_returned_for_is_committed(outbox: GroupCommit, other: Engine) -> None:
     for number in range(20):
-        outbox.put(arrival(f"m{number}"))
+        outbox.put(message(f"m{number}"))
         assert count(other) == number + 1
 
 
 def test_puts_that_wait_together_share_a_commit(
     outbox: GroupCommit, engine: Engine, other: Engine
 ) -> None:
-    outbox.put(arrival("the first, which starts the writer"))
+    outbox.put(message("the first, which starts the writer"))
     commits: list[Connection] = []
     event.listen(engine, "commit", commits.append)
 
-    answers = put_together(outbox, arrivals(60), other)
+    answers = put_together(outbox, messages(60), other)
 
     assert answers == [True] * 60
     assert count(other) == 61
@@ -120,9 +113,9 @@ def test_puts_that_wait_together_share_a_commit(
 
 
 def test_of_copies_in_one_group_one_is_new(outbox: GroupCommit, other: Engine) -> None:
-    outbox.put(arrival("the first, which starts the writer"))
+    outbox.put(message("the first, which starts the writer"))
 
-    answers = put_together(outbox, [arrival("the same", b"%d" % n) for n in range(50)], other)
+    answers = put_together(outbox, [message("the same", raw=b"%d" % n) for n in range(50)], other)
 
     assert sorted(map(bool, answers)) == [False] * 49 + [True]
     assert count(other) == 2
@@ -133,13 +126,13 @@ def test_more_than_one_group_holds_are_all_kept(
 ) -> None:
     monkeypatch.setattr(group_commit, "LARGEST_GROUP", 7)
 
-    assert put_together(outbox, arrivals(40), other) == [True] * 40
+    assert put_together(outbox, messages(40), other) == [True] * 40
     assert count(other) == 40
 
 
 def test_a_database_that_fails_fails_all_who_wait(outbox: GroupCommit, other: Engine) -> None:
-    outbox.put(arrival("before"))
-    those = [arrival(f"canary{n}", b"canary") for n in range(20)]
+    outbox.put(message("before"))
+    those = [message(f"canary{n}", raw=b"canary") for n in range(20)]
 
     answers = put_together(outbox, those, other, meanwhile="ALTER TABLE events RENAME TO gone")
 
@@ -149,17 +142,17 @@ def test_a_database_that_fails_fails_all_who_wait(outbox: GroupCommit, other: En
 
 
 def test_what_the_database_refuses_costs_no_neighbour(outbox: GroupCommit, other: Engine) -> None:
-    outbox.put(arrival("the first, which starts the writer"))
-    refused = arrival("canary")._replace(received_at=None)  # type: ignore[arg-type]
+    outbox.put(message("the first, which starts the writer"))
+    refused = message("canary")._replace(received_at=None)  # type: ignore[arg-type]
 
-    answers = put_together(outbox, [*arrivals(30), refused, arrival("m3")], other)
+    answers = put_together(outbox, [*messages(30), refused, message("m3")], other)
 
     assert answers.count(True) == 30
     assert answers[-1] is False or answers[3] is False  # of two copies one is kept
     assert isinstance(answers[30], ContentRejected)
     assert "canary" not in str(answers[30])
     assert count(other) == 31
-    assert outbox.put(arrival("after")) is True
+    assert outbox.put(message("after")) is True
 
 
 @pytest.mark.parametrize("letters", [10_000, 900_000])
@@ -169,30 +162,30 @@ def test_an_address_of_any_length_is_kept_and_found(
     # no letters that PostgreSQL could press together
     long = "".join(map(chr, random.Random(1).choices(range(97, 123), k=letters))) + "@example.com"
 
-    assert outbox.put(arrival("long")._replace(email=long)) is True
+    assert outbox.put(message("long")._replace(email=long)) is True
 
     found = Search(engine, "segment", lambda _: "key").find(Wanted(email=long), limit=2)
     assert [event.message_id for event in found] == ["long"]
 
 
 def test_the_next_put_works_once_the_database_is_back(outbox: GroupCommit, other: Engine) -> None:
-    outbox.put(arrival("before"))
-    put_together(outbox, arrivals(5), other, meanwhile="ALTER TABLE events RENAME TO gone")
+    outbox.put(message("before"))
+    put_together(outbox, messages(5), other, meanwhile="ALTER TABLE events RENAME TO gone")
     with other.begin() as connection:
         connection.execute(text("ALTER TABLE gone RENAME TO events"))
 
-    assert outbox.put(arrival("m0")) is True
+    assert outbox.put(message("m0")) is True
     assert count(other) == 2
 
 
 def test_a_fault_outside_the_database_is_told_too_without_what_was_put(
     outbox: GroupCommit,
 ) -> None:
-    answer = put(outbox, arrival("canary\ud800"))
+    answer = put(outbox, message("canary\ud800"))
 
     assert isinstance(answer, OutboxUnavailable)
     assert "canary" not in str(answer)
-    assert outbox.put(arrival("a")) is True
+    assert outbox.put(message("a")) is True
 
 
 def test_the_wait_is_bounded(
@@ -202,11 +195,11 @@ def test_the_wait_is_bounded(
         patch.setattr(group_commit, "LONGEST_WAIT", 0.1)
         started = time.monotonic()
         with pytest.raises(OutboxUnavailable, match=r"no commit within 0\.1 s"):
-            outbox.put(arrival("a"))
+            outbox.put(message("a"))
         assert time.monotonic() - started < 2
 
     # it was kept after all, so that the sender's next try is a repeat
-    assert outbox.put(arrival("a")) is False
+    assert outbox.put(message("a")) is False
     assert count(other) == 1
 
 
@@ -216,7 +209,7 @@ def test_an_empty_sqlite_file_is_made_ready_by_the_first_put(
     folder = tmp_path_factory.mktemp("empty")
     engine = open_database(make_url(f"sqlite:///{folder}/bridge.db"))
 
-    assert GroupCommit(Store(engine, "segment")).put(arrival("a")) is True
+    assert GroupCommit(Store(engine, "segment")).put(message("a")) is True
     engine.dispose()
 
 
@@ -231,10 +224,10 @@ def test_an_old_schema_on_postgresql_is_told_with_the_command_to_run(postgresql:
     outbox = GroupCommit(Store(postgresql, "segment"))
 
     with pytest.raises(OutboxUnavailable, match="Run: flask --app wsgi db upgrade"):
-        outbox.put(arrival("a"))
+        outbox.put(message("a"))
 
     upgrade(postgresql)
-    assert outbox.put(arrival("a")) is True
+    assert outbox.put(message("a")) is True
 
 
 def test_a_connection_cut_in_the_middle_of_a_commit_is_told_and_mended(
@@ -242,18 +235,18 @@ def test_a_connection_cut_in_the_middle_of_a_commit_is_told_and_mended(
 ) -> None:
     upgrade(postgresql)
     outbox = GroupCommit(Store(postgresql, "segment"))
-    outbox.put(arrival("before"))
+    outbox.put(message("before"))
 
     with (
         ThreadPoolExecutor(1) as pool,
         psycopg.connect(postgres_url, autocommit=True) as admin,
         nobody_else_writes(postgresql),
     ):
-        answer = pool.submit(put, outbox, arrival("a"))
+        answer = pool.submit(put, outbox, message("a"))
         cut_the_one_that_waits(admin)
         assert isinstance(answer.result(), OutboxUnavailable)
 
-    assert outbox.put(arrival("a")) is True
+    assert outbox.put(message("a")) is True
     assert count(postgresql) == 2
 
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
-from sqlalchemy.engine import URL
+from sqlalchemy import Engine, update
 
 from app.config.settings import Settings
 from app.database.tables import bodies, events
@@ -15,15 +14,15 @@ from app.inspector import actions
 from app.inspector import erase as erasing
 from app.outbox.search import Search
 from tests.support.builders import claim
-from tests.support.inspector_app import Visitor, create_inspected, text_of, webhook
+from tests.support.inspector_app import Visitor, create_inspected, inspected_over, text_of, webhook
 
 DAY = 86_400.0
 
 
 @pytest.fixture
-def app(settings: Settings, database_url: URL) -> Iterator[Flask]:
+def app(settings: Settings, engine: Engine) -> Iterator[Flask]:
     """Over each engine in turn."""
-    app = create_inspected(settings, database_url=database_url)
+    app = inspected_over(engine.url, settings)
     yield app
     app.extensions["bridge"].close()
 

@@ -17,11 +17,11 @@ from werkzeug.wrappers import Request
 
 from app import create_app
 from app.config.settings import Settings, load_settings
-from app.database.schema import upgrade
 from app.inspector.auth import Attempts
 from app.inspector.session import caller_of, own_path
 from app.web.login_link import LASTS, make_ticket, session_key
 from tests.support.builders import TOKEN
+from tests.support.databases import put_schema
 
 PASSWORD = "correct horse battery"
 TLS = {"X-Forwarded-Proto": "https"}
@@ -36,8 +36,8 @@ def _closed_at_the_end() -> Iterator[None]:
 
 
 def app_with(settings: Settings, password: str | None = PASSWORD, link: bool = False) -> Flask:
+    put_schema(settings.database_url)
     app = create_app(replace(settings, inspector_password=password, inspector_link=link))
-    upgrade(app.extensions["bridge"].store.engine)
     opened.callback(app.extensions["bridge"].store.engine.dispose)
     return app
 

@@ -12,8 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from flask import Flask
 from markupsafe import escape
-from sqlalchemy import select
-from sqlalchemy.engine import URL
+from sqlalchemy import Engine, select
 
 from app.config.settings import Settings
 from app.database.tables import notes
@@ -22,8 +21,8 @@ from app.inspector import stream as streaming
 from app.inspector.at_once import HEAVY
 from app.inspector.display import printable
 from app.outbox.messages import Attempt
-from tests.support.builders import arrival, claim, mark_dead
-from tests.support.inspector_app import Visitor, create_inspected, text_of, webhook
+from tests.support.builders import claim, mark_dead, message
+from tests.support.inspector_app import Visitor, inspected_over, text_of, webhook
 
 ANA = "ana@example.com"
 
@@ -39,11 +38,10 @@ HOSTILE = (
 
 
 @pytest.fixture
-def app(settings: Settings, database_url: URL) -> Iterator[Flask]:
+def app(settings: Settings, engine: Engine) -> Iterator[Flask]:
     """Over each engine in turn; only account 4417 has a key."""
-    app = create_inspected(
-        settings, database_url=database_url, write_key=None, write_keys={"4417": "a-key"}
-    )
+    keys = {"4417": "a-key"}
+    app = inspected_over(engine.url, settings, write_key=None, write_keys=keys)
     yield app
     app.extensions["bridge"].close()
 
@@ -53,7 +51,7 @@ def visitor(app: Flask) -> Visitor:
     return Visitor(app)
 
 
-def rows(page: str) -> list[str]:
+def shown(page: str) -> list[str]:
     """The subjects of the events that are shown, or else their states."""
     body = page.partition("<tbody>\n")[2] if "data-id" in page else ""
     lines = re.findall(r"<tr data-id.*?</tr>", body, re.DOTALL)
@@ -65,7 +63,7 @@ def test_events_are_listed_newest_first(visitor: Visitor) -> None:
     for subject in ("one", "two"):
         visitor.post_webhook(webhook(subject))
     page = visitor.get("/")
-    assert rows(page) == ["two", "one"]
+    assert shown(page) == ["two", "one"]
     assert "Shown: all events, newest first." in text_of(page)
 
 
@@ -96,9 +94,9 @@ def test_events_are_found_by(visitor: Visitor, query: str, found: list[str], wor
         webhook("Bobs click", "clicked_email", email="bo@example.com", user_id="u-81")
     )
     page = visitor.get(f"/?{query}")
-    assert rows(page) == found
+    assert shown(page) == found
     assert words in text_of(page)
-    assert rows(visitor.get(f"/live?{query}")) == found
+    assert shown(visitor.get(f"/live?{query}")) == found
 
 
 @pytest.mark.parametrize("words", ["ANA@example.com", "hol", "u-81", "¡\u202e"])
@@ -110,14 +108,14 @@ def test_what_is_searched_for_is_in_no_url(visitor: Visitor, app: Flask, words: 
     assert re.fullmatch(r"/\?state=pending&account=4417&q=~[0-9a-f]{32}&per=hour", url)
     page = visitor.follow(answer)
     found = ["Hola"] if words in ("ANA@example.com", "hol") else []
-    assert rows(page) == found
+    assert shown(page) == found
     assert f"with “{printable(words)}”" in text_of(page)
     for link in re.findall(r'(?:href|action|data-live)="([^"]*)"', page):
         assert "@" not in link
         assert "hol" not in link
     assert "q=~" in re.findall(r'data-live="([^"]*)"', page)[0]
     # of a colleague, and in a download
-    assert rows(Visitor(app).get(url)) == found
+    assert shown(Visitor(app).get(url)) == found
     assert len(visitor.get(url.replace("/?", "/events.jsonl?")).splitlines()) == len(found)
     assert visitor.submit("/search", "/", **asked, per="hour").location == url
 
@@ -144,7 +142,7 @@ def test_a_search_is_forgotten_with_the_person(visitor: Visitor) -> None:
 def test_a_message_id_finds_its_event(visitor: Visitor) -> None:
     visitor.post_webhook(webhook("Hola"))
     wanted = visitor.post_webhook(webhook("Adiós"))
-    assert rows(visitor.get(f"/?q={wanted}")) == ["Adiós"]
+    assert shown(visitor.get(f"/?q={wanted}")) == ["Adiós"]
 
 
 def test_a_filter_that_is_wrong_is_told_and_left_out(visitor: Visitor) -> None:
@@ -153,7 +151,7 @@ def test_a_filter_that_is_wrong_is_told_and_left_out(visitor: Visitor) -> None:
     assert "There is no such state." in page
     assert "There is no such collection." in page
     assert "“since” is no time" in page
-    assert rows(page) == ["Hola"]
+    assert shown(page) == ["Hola"]
     assert "Shown: all events, of Drip account 4417, newest first." in text_of(page)
 
 
@@ -166,7 +164,7 @@ def test_older_events_are_pages_away_and_each_has_its_url(
     url, seen = "/?q=mail", []
     while url:
         page = visitor.get(url)
-        seen.append(rows(page))
+        seen.append(shown(page))
         older = re.search(r'id="older" href="([^"]+)"', page)
         url = html.unescape(older[1]) if older else ""
     assert [one for some in seen for one in some] == [f"mail {n}" for n in (4, 3, 2, 1, 0)]
@@ -179,8 +177,8 @@ def test_addresses_are_hidden_until_they_are_asked_for(visitor: Visitor) -> None
     for url in ("/", "/live", "/?state=held"):
         page = visitor.get(url)
         assert "ana@" not in page
-    assert rows(visitor.get("/")) == ["for a•••@e•••.com"]
-    assert rows(visitor.get("/?reveal=1")) == [f"for {ANA}"]
+    assert shown(visitor.get("/")) == ["for a•••@e•••.com"]
+    assert shown(visitor.get("/?reveal=1")) == [f"for {ANA}"]
     assert "ana@" not in visitor.get("/")
 
 
@@ -204,7 +202,7 @@ def test_the_view_can_be_downloaded(visitor: Visitor) -> None:
 
 def test_pages_and_downloads_of_large_bodies_take_little_memory(visitor: Visitor) -> None:
     store = visitor.bridge.store
-    store.put([arrival(f"raw-{n}", payload=None, raw=b"x" * (1 << 20)) for n in range(30)])
+    store.put([message(f"raw-{n}", payload=None, raw=b"x" * (1 << 20)) for n in range(30)])
     peaks = []
     for url in ("/", "/live?state=quarantined", "/events/raw-1", "/events.jsonl"):
         visitor.get("/login", 303)
@@ -239,7 +237,7 @@ def test_what_is_too_long_is_not_looked_for(visitor: Visitor) -> None:
     visitor.post_webhook(webhook("Hola"))
     page = visitor.get(f"/?q={'x' * 3_500}")
     assert "Too long: 254 letters can be looked for at most." in page
-    assert rows(page) == ["Hola"]
+    assert shown(page) == ["Hola"]
 
 
 def test_one_search_is_made_at_a_time_and_others_are_told_to_come_again(
@@ -255,8 +253,8 @@ def test_one_search_is_made_at_a_time_and_others_are_told_to_come_again(
         for url in ("/erase", "/requeue"):
             answer = visitor.submit(url, "/erase", email=ANA, which="dead", sure="1")
             assert answer.status_code == 503
-        assert rows(visitor.get("/")) == rows(visitor.get(f"/?q={ANA}")) == ["Hola"]
-    assert rows(visitor.get("/?q=hol")) == ["Hola"]
+        assert shown(visitor.get("/")) == shown(visitor.get(f"/?q={ANA}")) == ["Hola"]
+    assert shown(visitor.get("/?q=hol")) == ["Hola"]
 
 
 def test_two_downloads_are_made_at_a_time(visitor: Visitor) -> None:

@@ -20,10 +20,11 @@ from app.drip_to_segment.mapping import COLLECTIONS
 from app.monitoring import metrics
 from app.monitoring.metrics import RESULTS
 from tests.support.bridge_process import ROOT
-from tests.support.builders import TOKEN, PretendDestination
+from tests.support.builders import PretendDestination
 from tests.support.figures import figure, to_figures
+from tests.support.flask_app import post
+from tests.support.samples import OPENED
 
-OPENED = (ROOT / "samples" / "opened_email.json").read_bytes()
 SAMPLES = sorted((ROOT / "samples").glob("*.json"))
 
 
@@ -41,10 +42,6 @@ def grown(client: FlaskClient) -> Callable[..., float]:
         return figure(now, name, **labels) - figure(before, name, **labels)
 
     return since
-
-
-def post(client: FlaskClient, body: bytes, token: str = TOKEN) -> None:
-    client.post("/webhooks/drip", query_string={"token": token}, data=body)
 
 
 def test_webhooks_are_counted_by_outcome_and_collection(

@@ -1,25 +1,10 @@
 """What pages note, for all processes and for a while."""
 
-import pytest
 from sqlalchemy import Engine, select
 
 from app.database.tables import notes
 from app.outbox.notes import Notes
-
-
-class Clock:
-    """Stands still."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.support.clock import Clock
 
 
 def test_a_note_is_kept_once_and_known_to_all(engine: Engine, clock: Clock) -> None:

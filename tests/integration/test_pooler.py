@@ -13,9 +13,8 @@ from sqlalchemy.exc import OperationalError
 from app.database.engine import BUSY_SECONDS, open_database
 from app.database.schema import upgrade
 from app.outbox.group_commit import GroupCommit
-from app.outbox.messages import Message
 from app.outbox.store import Store
-from tests.support.builders import mark_sent
+from tests.support.builders import mark_sent, message
 from tests.support.pooler import Pooler
 
 TIMEOUT = f"{BUSY_SECONDS}s"
@@ -49,10 +48,6 @@ def pooled(pooled_url: URL) -> Iterator[Engine]:
     engine = open_database(pooled_url)
     yield engine
     engine.dispose()
-
-
-def arrival(name: str) -> Message:
-    return Message(name, "4417", "{}", b"{}", received_at=1.0)
 
 
 def test_the_pooler_refuses_options_and_mixes_sessions(pooled: Engine, pooled_url: URL) -> None:
@@ -99,7 +94,7 @@ def test_events_are_kept_claimed_and_settled(pooled: Engine) -> None:
     store, outbox = Store(pooled, "segment"), GroupCommit(Store(pooled, "segment"))
 
     with ThreadPoolExecutor(8) as pool:  # each statement often enough to be prepared, were it
-        kept = list(pool.map(lambda number: outbox.put(arrival(f"m{number}")), range(100)))
+        kept = list(pool.map(lambda number: outbox.put(message(f"m{number}")), range(100)))
     assert kept == [True] * 100
     sent = 0
     while store.due_accounts(now=2.0):

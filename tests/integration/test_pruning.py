@@ -16,7 +16,7 @@ from app.outbox.batches import STEP_BYTES
 from app.outbox.erasure import Erasure
 from app.outbox.pruning import DAY, STEP, Pruning
 from app.outbox.store import Store
-from tests.support.builders import ACCOUNT, NOW, arrival, rows
+from tests.support.builders import ACCOUNT, NOW, message, no_wait, rows
 from tests.support.cost import rows_on_postgresql, steps_on_sqlite
 from tests.support.whole_rows import put_whole
 
@@ -46,10 +46,6 @@ def pruning(store: Store) -> Pruning:
     return Pruning(store.engine, SENT_DAYS, FAILED_DAYS)
 
 
-def no_wait(_: float) -> None:
-    """Tests are in a hurry."""
-
-
 @pytest.mark.parametrize(
     ("state", "days"),
     [
@@ -72,7 +68,7 @@ def test_each_state_is_kept_for_its_days_and_no_longer(
 
 
 def test_what_waits_is_never_pruned(store: Store, pruning: Pruning) -> None:
-    store.put([arrival("a", received_at=0.0)])
+    store.put([message("a", received_at=0.0)])
     put_settled(store, 1, "pending", 0.0)  # no such row is ever made
     assert pruning.run(NOW * 1_000, no_wait) == {}
     assert len(rows(store)) == 2
@@ -114,7 +110,7 @@ def test_large_bodies_go_with_little_room_beside_them(tmp_path: Path, erases: bo
     store = Store(engine, "segment")
     body = b"x" * 500_000 + b" ana@example.com"
     for number in range(30):
-        store.put([arrival(f"raw-{number}", payload=None, raw=body, received_at=0.0)])
+        store.put([message(f"raw-{number}", payload=None, raw=body, received_at=0.0)])
 
     if erases:
         gone = Erasure(engine, "ana@example.com", wait=no_wait).erase()
@@ -182,7 +178,7 @@ def test_nobody_waits_for_it_and_the_file_shrinks(
         nonlocal longest, puts
         while not done.is_set():
             began = time.perf_counter()
-            store.put([arrival(f"m{puts}", received_at=NOW)])
+            store.put([message(f"m{puts}", received_at=NOW)])
             longest = max(longest, time.perf_counter() - began)
             puts += 1
             time.sleep(0.002)

@@ -15,6 +15,7 @@ from structlog.types import EventDict
 
 from app import logs as log_lines
 from app.logs import LineHandler, OnceAMinute
+from tests.support.waiting import wait_until
 
 
 def without_traceback(_: object, __: str, line: EventDict) -> EventDict:
@@ -53,10 +54,7 @@ def said() -> Iterator[Said]:
 
 
 def wait_for(said: Said, count: int) -> None:
-    deadline = time.monotonic() + 5
-    while len(said.lines) < count:
-        assert time.monotonic() < deadline, said.lines
-        time.sleep(0.01)
+    wait_until(lambda: len(said.lines) >= count, report=lambda: str(said.lines))
 
 
 def test_the_first_is_said_at_once_and_the_next_are_held_back(said: Said) -> None:
@@ -110,7 +108,7 @@ def test_it_goes_on_once_a_minute_and_begins_anew_after_a_quiet_one(
     said.own("error", "lost")
     assert len(said.lines) == 2
     wait_for(said, 3)
-    time.sleep(0.4)
+    time.sleep(0.4)  # quiet for more than a minute
     said.own("error", "lost")
     assert said.lines[3:] == ["event=lost level=error"]
 
@@ -125,10 +123,7 @@ def test_one_thread_does_for_all_that_is_held_back_and_ends_with_the_last(
             said.own("warning", "events are held", account=account)
     assert threading.active_count() <= before + 1
     wait_for(said, 4_000)
-    deadline = time.monotonic() + 5
-    while threading.active_count() > before:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: threading.active_count() <= before)
     said.own("warning", "lost")
     said.own("warning", "lost")
     wait_for(said, 4_002)
@@ -145,7 +140,7 @@ def test_where_no_thread_can_be_started_the_next_line_tells_the_counts(
     said.own("error", "lost")
     said.own("error", "lost")
     said.library.error("broken %d", 1)
-    time.sleep(0.15)
+    time.sleep(0.15)  # the minute
     said.own("error", "found")
     assert said.lines == [
         "event=lost level=error",

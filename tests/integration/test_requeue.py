@@ -24,10 +24,10 @@ from app.outbox.store import Store
 from tests.support.bridge_process import ROOT
 from tests.support.builders import (
     NOW,
-    arrival,
-    arrivals,
     claim,
     mark_dead,
+    message,
+    messages,
     no_wait,
     rows,
     same_but,
@@ -47,7 +47,7 @@ def body(n: int = 0) -> bytes:
 
 def set_aside(name: str, raw: bytes, received_at: float = NOW) -> Message:
     """As quarantined by a version that could not read it."""
-    return arrival(
+    return message(
         name, account="", payload=None, raw=raw, errors={"body": ["?"]}, received_at=received_at
     )
 
@@ -62,7 +62,7 @@ def read_again(requeue: Requeue) -> Counter[Outcome]:
 
 
 def bury(store: Store, count: int) -> None:
-    store.put(arrivals(count))
+    store.put(messages(count))
     mark_dead(store, claim(store, most_events=count), Attempt(NOW, "HTTP 400 no", ""))
 
 
@@ -87,7 +87,7 @@ def test_one_event_that_is_refused_by_the_database_does_not_stop_the_rest(
 
 def test_dead_events_are_due_again_as_on_the_first_day(store: Store, requeue: Requeue) -> None:
     bury(store, 1)
-    store.put([arrival("other")])
+    store.put([message("other")])
     before = rows(store)
 
     assert requeue.requeue_some_dead(LATER) == 1
@@ -186,7 +186,7 @@ def test_the_time_of_receipt_stands_in_for_one_that_drip_left_out(
 
 def test_each_quarantined_event_ends_where_it_belongs(store: Store, requeue: Requeue) -> None:
     call = translated(body(2), NOW)
-    store.put([arrival(call.message_id)])
+    store.put([message(call.message_id)])
     store.put(
         [
             set_aside("raw-1", body(1)),
@@ -256,7 +256,7 @@ def test_one_that_was_erased_meanwhile_does_not_come_back(store: Store, requeue:
         connection.execute(update(events).values(state="erased"))
     before = rows(store)
 
-    assert requeue.release(kept.id, arrival("drip-1"), LATER) is None
+    assert requeue.release(kept.id, message("drip-1"), LATER) is None
     assert requeue.discard(kept.id) is False
     assert requeue.explain(kept.id, {"body": []}) is False
 
@@ -297,7 +297,7 @@ def test_webhooks_that_bring_the_same_events_meanwhile_make_none_twice(
     def put_them() -> None:
         for start in range(0, count, 10):
             # in the other order than they are requeued in, and with a re-send of the raw body
-            group = [arrival(c.message_id) for c in reversed(calls[start : start + 10])]
+            group = [message(c.message_id) for c in reversed(calls[start : start + 10])]
             again = [set_aside(f"raw-{n}", body(n)) for n in range(start, start + 10)]
             try:
                 new.update(Store(engines[0], "segment").put([*group, *again]))
@@ -324,7 +324,7 @@ def test_webhooks_that_bring_the_same_events_meanwhile_make_none_twice(
 
 def test_a_named_event_is_requeued_whichever_it_is(store: Store, requeue: Requeue) -> None:
     bury(store, 1)
-    store.put([set_aside("raw-1", body()), arrival("waits")])
+    store.put([set_aside("raw-1", body()), message("waits")])
     outcomes = {
         name: requeue.requeue_one(name, LATER) for name in ("m0", "raw-1", "waits", "nobody")
     }

@@ -21,7 +21,7 @@ from app.outbox.search import (
     Wanted,
 )
 from app.outbox.store import Store
-from tests.support.builders import ACCOUNT, NOW, arrival, claim, mark_dead, mark_sent
+from tests.support.builders import ACCOUNT, NOW, claim, mark_dead, mark_sent, message
 from tests.support.cost import rows_on_postgresql, steps_on_sqlite
 from tests.support.whole_rows import put_whole
 
@@ -39,12 +39,12 @@ def found(search: Search, limit: int = 50, **wanted: Any) -> list[str]:
 
 def fill(store: Store) -> None:
     """One event in each state."""
-    store.put([arrival("sent")])
+    store.put([message("sent")])
     mark_sent(store, claim(store), NOW)
-    store.put([arrival("dead")])
+    store.put([message("dead")])
     mark_dead(store, claim(store), Attempt(NOW, "no", ""))
-    store.put([arrival("quarantined", account="", payload=None, errors={"body": []})])
-    store.put([arrival("pending"), arrival("held", account="5150")])
+    store.put([message("quarantined", account="", payload=None, errors={"body": []})])
+    store.put([message("pending"), message("held", account="5150")])
 
 
 @pytest.mark.parametrize("state", ["pending", "held", "sent", "dead", "quarantined"])
@@ -69,10 +69,10 @@ def test_with_a_key_for_all_nothing_is_held(store: Store) -> None:
 
 
 def test_each_wish_narrows(store: Store, search: Search) -> None:
-    store.put([arrival("other")])
+    store.put([message("other")])
     store.put(
         [
-            arrival(
+            message(
                 "a",
                 account="77",
                 collection="Email Opened",
@@ -94,7 +94,7 @@ def test_each_wish_narrows(store: Store, search: Search) -> None:
 
 def test_one_is_found_whole_or_not_at_all(store: Store, search: Search) -> None:
     raw = bytes(range(256))
-    store.put([arrival("a", raw=raw, email="ana@example.com", collection="Email Opened")])
+    store.put([message("a", raw=raw, email="ana@example.com", collection="Email Opened")])
     assert search.one("a") == Event(
         id=1,
         message_id="a",
@@ -122,7 +122,7 @@ def test_an_empty_outbox_has_nothing(search: Search) -> None:
 @pytest.mark.parametrize("state", [None, "pending"])
 def test_pages_follow_one_another(store: Store, search: Search, state: State | None) -> None:
     names = [f"m{n}" for n in range(2 * PAGE + 5)]
-    store.put([arrival(name) for name in names])
+    store.put([message(name) for name in names])
     assert found(search, limit=1_000, state=state) == names[::-1]
 
     first = list(search.find(Wanted(state=state), PAGE + 1))
@@ -178,11 +178,11 @@ def test_no_query_goes_through_more_than_a_window(store: Store, search: Search) 
 
 
 def test_nothing_is_held_open_while_events_are_looked_at(store: Store, search: Search) -> None:
-    store.put([arrival(f"m{n}") for n in range(PAGE + 1)])
+    store.put([message(f"m{n}") for n in range(PAGE + 1)])
     looking = search.find(Wanted(), 100)
     next(looking)
     assert store.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
-    store.put([arrival("later")])
+    store.put([message("later")])
     assert "later" not in [event.message_id for event in looking]
 
 
@@ -226,8 +226,8 @@ SUBJECTS = [
 def test_words_of_a_subject_are_found_in_any_case_and_nowhere_else(
     store: Store, search: Search, words: str, expected: list[int]
 ) -> None:
-    store.put([arrival(str(n), payload=call(subject)) for n, subject in enumerate(SUBJECTS)])
-    store.put([arrival("raw", payload=None)])
+    store.put([message(str(n), payload=call(subject)) for n, subject in enumerate(SUBJECTS)])
+    store.put([message("raw", payload=None)])
     page = search.page(Wanted(subject=words), 50)
     assert sorted(int(event.message_id) for event in page.events) == expected
     assert (page.older, page.searched_back_to) == (None, None)
@@ -235,13 +235,13 @@ def test_words_of_a_subject_are_found_in_any_case_and_nowhere_else(
 
 def test_a_user_id_is_found_whole(store: Store, search: Search) -> None:
     for name, user_id in {"a": "u-1", "b": "u-12", "c": None, "d": "ü_%"}.items():
-        store.put([arrival(name, payload=call("u-1", user_id))])
+        store.put([message(name, payload=call("u-1", user_id))])
     assert found(search, user_id="u-1") == ["a"]
     assert found(search, user_id="ü_%") == ["d"]
 
 
 def test_pages_follow_one_another_without_gap_or_repeat(store: Store, search: Search) -> None:
-    store.put([arrival(str(n)) for n in range(107)])
+    store.put([message(str(n)) for n in range(107)])
     seen, before = [], None
     while True:
         page = search.page(Wanted(), 25, before)
@@ -260,7 +260,7 @@ def test_a_page_gives_up_on_what_is_rare_and_says_how_far_it_looked(
     monkeypatch.setattr("app.outbox.search.PATIENCE", 30)
     for n in range(100):
         collection = "Email Bounced" if n in (2, 95) else "Email Opened"
-        store.put([arrival(str(n), received_at=NOW + n, collection=collection)])
+        store.put([message(str(n), received_at=NOW + n, collection=collection)])
     wanted = Wanted(collection="Email Bounced")
     first = search.page(wanted, 50)
     assert [event.message_id for event in first.events] == ["95"]
@@ -277,7 +277,7 @@ def test_a_page_gives_up_after_some_seconds_and_goes_on_from_there(
 ) -> None:
     monkeypatch.setattr("app.outbox.search.WORDS_WINDOW", 10)
     monkeypatch.setattr("app.outbox.search.LONGEST", 0.0)
-    store.put([arrival(str(n), payload=call(f"mail {n}")) for n in range(30)])
+    store.put([message(str(n), payload=call(f"mail {n}")) for n in range(30)])
     wanted, before = Wanted(subject="mail 3"), None
     pages: list[Page] = []
     while not pages or before is not None:
@@ -310,14 +310,14 @@ def test_the_longest_words_over_the_longest_calls_take_not_long(
     store: Store, search: Search
 ) -> None:
     """The worst that both engines' LIKE can meet: words that nearly fit everywhere."""
-    store.put([arrival(str(n), payload=call("a" * 32_000)) for n in range(3 * WORDS_WINDOW)])
+    store.put([message(str(n), payload=call("a" * 32_000)) for n in range(3 * WORDS_WINDOW)])
     began = time.perf_counter()
     search.page(Wanted(subject="a" * (MOST_WORDS - 1) + "b"), 50)
     assert time.perf_counter() - began < 30
 
 
 def test_a_list_reads_no_bodies(store: Store, search: Search) -> None:
-    store.put([arrival(str(n), raw=b"x" * (1 << 20)) for n in range(PAGE + 5)])
+    store.put([message(str(n), raw=b"x" * (1 << 20)) for n in range(PAGE + 5)])
     seen: list[str] = []
     event.listen(store.engine, "before_cursor_execute", lambda *found: seen.append(found[2]))
     assert len(search.page(Wanted(), 50).events) == PAGE + 5
@@ -333,12 +333,12 @@ def test_a_list_reads_no_bodies(store: Store, search: Search) -> None:
 
 
 def test_events_until_a_time_are_found(store: Store, search: Search) -> None:
-    store.put([arrival(str(n), received_at=NOW + n) for n in range(4)])
+    store.put([message(str(n), received_at=NOW + n) for n in range(4)])
     assert found(search, since=NOW + 1, until=NOW + 3) == ["2", "1"]
 
 
 def test_what_no_database_takes_is_not_found_and_no_fault(store: Store, search: Search) -> None:
-    store.put([arrival("a")])
+    store.put([message("a")])
     for odd in ("\0", "\ud800"):
         assert search.one(odd) is None
         assert found(search, email=odd) == found(search, account=odd) == []

@@ -28,7 +28,9 @@ def session() -> Iterator[DeadlineSession]:
         yield session
 
 
-def post(session: DeadlineSession, url: str, body: bytes | io.BytesIO = b'{"batch": []}') -> None:
+def exchange(
+    session: DeadlineSession, url: str, body: bytes | io.BytesIO = b'{"batch": []}'
+) -> None:
     session.post(f"{url}/v1/batch", data=body, headers=BASIC, timeout=5).raise_for_status()
 
 
@@ -52,7 +54,7 @@ def without_certificates(side: int) -> ssl.SSLContext:
 def test_an_answer_that_drips_is_cut(session: DeadlineSession, segment: FakeSegment) -> None:
     segment.behave = lambda _: DRIPPING
     with ended_early(), session.deadline(0.2):
-        post(session, segment.url)
+        exchange(session, segment.url)
 
 
 def test_an_answer_that_drips_through_tls_is_cut(session: DeadlineSession) -> None:
@@ -60,10 +62,10 @@ def test_an_answer_that_drips_through_tls_is_cut(session: DeadlineSession) -> No
     pools.connection_pool_kw["ssl_context"] = without_certificates(ssl.PROTOCOL_TLS_CLIENT)
 
     with FakeSegment(without_certificates(ssl.PROTOCOL_TLS_SERVER)) as segment:
-        post(session, segment.url)
+        exchange(session, segment.url)
         segment.behave = lambda _: DRIPPING
         with ended_early(), session.deadline(0.2):
-            post(session, segment.url)
+            exchange(session, segment.url)
 
 
 def test_an_answer_that_drips_through_a_proxy_is_cut(
@@ -75,7 +77,7 @@ def test_an_answer_that_drips_through_a_proxy_is_cut(
     segment.behave = lambda _: DRIPPING
 
     with ended_early(), session.deadline(0.2):
-        post(session, "http://segment.example.com")
+        exchange(session, "http://segment.example.com")
     assert segment.visits == ["POST http://segment.example.com/v1/batch"]
 
 
@@ -89,7 +91,7 @@ def test_an_answer_that_begins_after_the_deadline_is_cut(
 
     segment.behave = lambda _: DRIPPING
     with ended_early(), session.deadline(0.1):
-        post(session, segment.url, SlowUpload(b'{"batch": []}'))
+        exchange(session, segment.url, SlowUpload(b'{"batch": []}'))
 
 
 def test_a_proxy_that_drips_before_it_lets_us_through_is_cut(
@@ -109,7 +111,7 @@ def test_a_proxy_that_drips_before_it_lets_us_through_is_cut(
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
         with ended_early(), session.deadline(0.2):
-            post(session, "https://segment.example.com")
+            exchange(session, "https://segment.example.com")
 
 
 def test_the_watcher_rests_between_exchanges_and_wakes_for_the_next(
@@ -117,22 +119,22 @@ def test_the_watcher_rests_between_exchanges_and_wakes_for_the_next(
 ) -> None:
     monkeypatch.setattr(module, "REST_AFTER", 0.05)
     with session.deadline(0.2):
-        post(session, segment.url)
+        exchange(session, segment.url)
     time.sleep(0.3)
     segment.behave = lambda _: DRIPPING
     with ended_early(), session.deadline(0.2):
-        post(session, segment.url)
+        exchange(session, segment.url)
 
 
 def test_a_deadline_that_was_met_does_not_cut_the_next_exchange(
     session: DeadlineSession, segment: FakeSegment
 ) -> None:
     with session.deadline(0.2):
-        post(session, segment.url)
+        exchange(session, segment.url)
 
     segment.behave = lambda _: Reply(hang=0.4)
     with session.deadline(5):
-        post(session, segment.url)
+        exchange(session, segment.url)
 
 
 def test_a_deadline_that_was_missed_does_not_cut_the_next_exchange(
@@ -140,16 +142,16 @@ def test_a_deadline_that_was_missed_does_not_cut_the_next_exchange(
 ) -> None:
     segment.behave = lambda _: DRIPPING
     with ended_early(), session.deadline(0.1):
-        post(session, segment.url)
+        exchange(session, segment.url)
 
     segment.behave = lambda _: Reply(hang=0.2)
     with session.deadline(5):
-        post(session, segment.url)
+        exchange(session, segment.url)
 
 
 def test_no_redirect_is_followed(session: DeadlineSession, segment: FakeSegment) -> None:
     segment.behave = lambda _: Reply(302, headers={"Location": f"{segment.url}/welcome"})
-    post(session, segment.url)
+    exchange(session, segment.url)
     assert segment.visits == ["POST /v1/batch"]
 
 

@@ -20,11 +20,11 @@ from tests.support.builders import (
     NOW,
     PAYLOAD,
     ROOMY,
-    arrival,
-    arrivals,
     claim,
     mark_dead,
     mark_sent,
+    message,
+    messages,
     names,
     reschedule,
     rows,
@@ -35,7 +35,7 @@ from tests.support.cost import Settle, rows_on_postgresql, statements_of, steps_
 
 def test_a_claim_takes_account_by_account_as_many_as_fit(store: Store) -> None:
     for account in ("a", "b", "c"):
-        store.put([arrival(f"{account}{n}", account=account) for n in range(3)])
+        store.put([message(f"{account}{n}", account=account) for n in range(3)])
     lease = store.claim(["b", "none", "a", "c"], NOW, NOW + 30, 5, ROOMY)
     assert [event.message_id for event in lease.messages] == ["b0", "b1", "b2", "a0", "a1"]
     assert lease.accounts == ["b", "a"]
@@ -47,14 +47,14 @@ def test_a_claim_takes_account_by_account_as_many_as_fit(store: Store) -> None:
 
 
 def test_putting_gives_the_ids_that_are_new(store: Store) -> None:
-    assert store.put([arrival("a"), arrival("b")]) == {"a", "b"}
-    assert store.put([arrival("b"), arrival("c")]) == {"c"}
-    assert store.put([arrival("c")]) == set()
+    assert store.put([message("a"), message("b")]) == {"a", "b"}
+    assert store.put([message("b"), message("c")]) == {"c"}
+    assert store.put([message("c")]) == set()
 
 
 def test_what_is_put_is_kept_to_the_byte(store: Store) -> None:
     raw = bytes(range(256))
-    store.put([arrival("a", raw=raw, payload='{"x":"\\u0000\\u00e9"}', received_at=NOW + 0.123456)])
+    store.put([message("a", raw=raw, payload='{"x":"\\u0000\\u00e9"}', received_at=NOW + 0.123456)])
 
     row = rows(store)["a"]
 
@@ -65,24 +65,24 @@ def test_what_is_put_is_kept_to_the_byte(store: Store) -> None:
 
 
 def test_a_repeat_stores_nothing_and_keeps_the_first_row(store: Store) -> None:
-    store.put([arrival("a")])
+    store.put([message("a")])
     before = rows(store)
 
-    store.put([arrival("a", account="other", payload="{}", raw=b"other", received_at=NOW + 9)])
+    store.put([message("a", account="other", payload="{}", raw=b"other", received_at=NOW + 9)])
 
     assert rows(store) == before
 
 
 def test_a_repeat_of_what_was_sent_does_not_send_it_again(store: Store) -> None:
-    store.put([arrival("a")])
+    store.put([message("a")])
     mark_sent(store, claim(store), NOW)
 
-    assert store.put([arrival("a")]) == set()
+    assert store.put([message("a")]) == set()
     assert store.due_accounts(LATER) == []
 
 
 def test_copies_within_one_put_are_one_event(store: Store) -> None:
-    assert store.put([arrival("a", raw=b"first"), arrival("a", raw=b"second")]) == {"a"}
+    assert store.put([message("a", raw=b"first"), message("a", raw=b"second")]) == {"a"}
     assert [row.raw for row in rows(store).values()] == [b"first"]
 
 
@@ -91,9 +91,9 @@ def test_a_thousand_at_once_are_put_each_with_its_own_body(
     store: Store, known: tuple[int, ...]
 ) -> None:
     before = {f"m{n}" for n in known}
-    store.put([arrival(name, raw=b"the first") for name in before])
+    store.put([message(name, raw=b"the first") for name in before])
 
-    new = store.put(arrivals(1000))
+    new = store.put(messages(1000))
 
     assert new == {f"m{n}" for n in range(1000)} - before
     kept = {name: row.raw for name, row in rows(store).items()}
@@ -101,7 +101,7 @@ def test_a_thousand_at_once_are_put_each_with_its_own_body(
 
 
 def test_what_is_quarantined_is_never_claimed(store: Store) -> None:
-    store.put([arrival("a", payload=None, errors={"body": ["not JSON"]})])
+    store.put([message("a", payload=None, errors={"body": ["not JSON"]})])
 
     assert rows(store)["a"].state == "quarantined"
     assert rows(store)["a"].error == '{"body": ["not JSON"]}'
@@ -113,7 +113,7 @@ def test_what_is_quarantined_is_never_claimed(store: Store) -> None:
 
 
 def test_a_claim_tells_what_is_needed_to_send(store: Store) -> None:
-    store.put([arrival("a", received_at=NOW - 5)])
+    store.put([message("a", received_at=NOW - 5)])
 
     (claimed,) = claim(store).messages
 
@@ -123,7 +123,7 @@ def test_a_claim_tells_what_is_needed_to_send(store: Store) -> None:
 
 def test_a_claim_takes_the_oldest_due_first(store: Store) -> None:
     ages = {"a": 1, "b": 4, "c": 2, "d": 3}
-    store.put([arrival(name, received_at=NOW - age) for name, age in ages.items()])
+    store.put([message(name, received_at=NOW - age) for name, age in ages.items()])
 
     taken = [names(store, claim(store, most_events=1))[0] for _ in range(4)]
 
@@ -131,20 +131,20 @@ def test_a_claim_takes_the_oldest_due_first(store: Store) -> None:
 
 
 def test_of_those_due_together_the_first_put_comes_first(store: Store) -> None:
-    store.put([arrival(name) for name in "abc"])
+    store.put([message(name) for name in "abc"])
 
     assert names(store, claim(store, most_events=2)) == ["a", "b"]
 
 
 def test_only_what_is_due_is_claimed(store: Store) -> None:
-    store.put([arrival("now"), arrival("later", received_at=NOW + 0.001)])
+    store.put([message("now"), message("later", received_at=NOW + 0.001)])
 
     assert names(store, claim(store)) == ["now"]
     assert names(store, claim(store, now=NOW + 0.001)) == ["later"]
 
 
 def test_only_the_accounts_own_events_are_claimed(store: Store) -> None:
-    store.put([arrival("a"), arrival("b", account="5150"), arrival("c", account="")])
+    store.put([message("a"), message("b", account="5150"), message("c", account="")])
 
     assert names(store, claim(store, "5150")) == ["b"]
     assert names(store, claim(store, "")) == ["c"]
@@ -152,7 +152,7 @@ def test_only_the_accounts_own_events_are_claimed(store: Store) -> None:
 
 
 def test_a_claim_is_limited_by_events(store: Store) -> None:
-    store.put(arrivals(5))
+    store.put(messages(5))
 
     assert names(store, claim(store, most_events=3)) == ["m0", "m1", "m2"]
     assert names(store, claim(store, most_events=3)) == ["m3", "m4"]
@@ -160,7 +160,7 @@ def test_a_claim_is_limited_by_events(store: Store) -> None:
 
 @pytest.mark.parametrize(("most_bytes", "fit"), [(99, 0), (100, 1), (299, 2), (300, 3), (301, 3)])
 def test_a_claim_is_limited_by_bytes_to_the_byte(store: Store, most_bytes: int, fit: int) -> None:
-    store.put(arrivals(5, payload="x" * 100))
+    store.put(messages(5, payload="x" * 100))
 
     lease = claim(store, most_bytes=most_bytes)
 
@@ -170,14 +170,14 @@ def test_a_claim_is_limited_by_bytes_to_the_byte(store: Store, most_bytes: int, 
 
 def test_one_that_does_not_fit_holds_back_the_smaller_ones_behind_it(store: Store) -> None:
     sizes = {"a": 60, "b": 50, "c": 10}
-    store.put([arrival(name, payload="x" * size) for name, size in sizes.items()])
+    store.put([message(name, payload="x" * size) for name, size in sizes.items()])
 
     assert names(store, claim(store, most_bytes=100)) == ["a"]
     assert names(store, claim(store, most_bytes=100)) == ["b", "c"]
 
 
 def test_what_did_not_fit_is_not_claimed(store: Store) -> None:
-    store.put(arrivals(2, payload="x" * 100))
+    store.put(messages(2, payload="x" * 100))
     claim(store, most_bytes=100)
 
     left = rows(store)["m1"]
@@ -186,7 +186,7 @@ def test_what_did_not_fit_is_not_claimed(store: Store) -> None:
 
 
 def test_what_is_claimed_is_nobody_elses_until_its_lease_ends(store: Store) -> None:
-    store.put([arrival("a")])
+    store.put([message("a")])
     first = claim(store)
 
     assert claim(store, now=LATER - 0.001).messages == ()
@@ -198,7 +198,7 @@ def test_what_is_claimed_is_nobody_elses_until_its_lease_ends(store: Store) -> N
 
 
 def test_parts_of_a_claim_share_its_token_and_its_events(store: Store) -> None:
-    store.put(arrivals(5))
+    store.put(messages(5))
     lease = claim(store)
 
     first, second = lease.only(lease.messages[:2]), lease.only(lease.messages[2:])
@@ -212,15 +212,15 @@ def test_parts_of_a_claim_share_its_token_and_its_events(store: Store) -> None:
 
 
 def test_each_account_with_something_due_is_named_once(store: Store) -> None:
-    store.put([arrival(f"{n}-{copy}", account=f"{n:03}") for n in range(300) for copy in range(3)])
+    store.put([message(f"{n}-{copy}", account=f"{n:03}") for n in range(300) for copy in range(3)])
 
     assert store.due_accounts(NOW) == [f"{n:03}" for n in range(300)]
 
 
 def test_an_account_with_nothing_due_is_not_named(store: Store) -> None:
-    store.put([arrival(account, account=account) for account in ("", "a", "b", "c", "d")])
-    store.put([arrival("e", account="e", received_at=NOW + 1)])
-    store.put([arrival("f", account="f", payload=None)])
+    store.put([message(account, account=account) for account in ("", "a", "b", "c", "d")])
+    store.put([message("e", account="e", received_at=NOW + 1)])
+    store.put([message("f", account="f", payload=None)])
     claim(store, "a")
     mark_sent(store, claim(store, "b"), NOW)
     mark_dead(store, claim(store, "c"), Attempt(NOW, "no", ""))
@@ -296,7 +296,7 @@ def settle_failed(store: Store, lease: Lease) -> object:
 def test_an_act_changes_what_it_says_and_nothing_else(
     store: Store, act: Settle, answer: object, changes: dict[str, Any]
 ) -> None:
-    store.put([arrival("ours"), arrival("anothers")])
+    store.put([message("ours"), message("anothers")])
     lease = claim(store, most_events=1)
     claim(store)
     before = rows(store)
@@ -310,7 +310,7 @@ def test_an_act_changes_what_it_says_and_nothing_else(
 
 @pytest.mark.parametrize("act", [renew, settle_sent, settle_dead, settle_released, settle_failed])
 def test_a_stale_act_is_refused(store: Store, act: Settle) -> None:
-    store.put([arrival("a")])
+    store.put([message("a")])
     stale = claim(store)
     claim(store, now=LATER)
     before = rows(store)
@@ -322,7 +322,7 @@ def test_a_stale_act_is_refused(store: Store, act: Settle) -> None:
 
 @pytest.mark.parametrize("end", [settle_sent, settle_dead, settle_released, settle_failed])
 def test_what_was_settled_is_not_settled_again(store: Store, end: Settle) -> None:
-    store.put([arrival("a")])
+    store.put([message("a")])
     lease = claim(store)
     end(store, lease)
     before = rows(store)
@@ -334,7 +334,7 @@ def test_what_was_settled_is_not_settled_again(store: Store, end: Settle) -> Non
 
 @pytest.mark.parametrize("act", [renew, settle_sent, settle_dead, settle_released, settle_failed])
 def test_only_what_is_still_ours_is_settled(store: Store, act: Settle) -> None:
-    store.put(arrivals(3))
+    store.put(messages(3))
     lease = claim(store)
     first = replace(lease, messages=lease.messages[:1])
     mark_sent(store, first, NOW)
@@ -346,7 +346,7 @@ def test_only_what_is_still_ours_is_settled(store: Store, act: Settle) -> None:
 
 
 def test_each_event_is_postponed_to_a_time_of_its_own(store: Store) -> None:
-    store.put(arrivals(3))
+    store.put(messages(3))
     lease = claim(store)
 
     reschedule(
@@ -361,7 +361,7 @@ def test_each_event_is_postponed_to_a_time_of_its_own(store: Store) -> None:
 
 
 def test_tries_are_counted_over_claims(store: Store) -> None:
-    store.put([arrival("a")])
+    store.put([message("a")])
     for _ in range(3):
         settle_failed(store, claim(store, now=LATER * 2))
 
@@ -370,7 +370,7 @@ def test_tries_are_counted_over_claims(store: Store) -> None:
 
 @pytest.mark.parametrize("act", [renew, settle_sent, settle_dead, settle_released, settle_failed])
 def test_a_full_claim_is_settled_whole(store: Store, act: Settle) -> None:
-    store.put(arrivals(100))
+    store.put(messages(100))
 
     assert act(store, claim(store)) == (True if act is renew else 100)
 
@@ -379,7 +379,7 @@ def test_a_full_claim_is_settled_whole(store: Store, act: Settle) -> None:
 
 
 def test_eight_that_claim_at_once_never_get_the_same_event(store: Store, database_url: URL) -> None:
-    store.put(arrivals(2_000))
+    store.put(messages(2_000))
     stores = [Store(open_database(database_url), "segment") for _ in range(8)]
 
     with ThreadPoolExecutor(8) as pool:
@@ -403,7 +403,7 @@ def test_eight_that_put_the_same_events_at_once_keep_each_once(
     stores = [Store(open_database(database_url), "segment") for _ in range(8)]
 
     with ThreadPoolExecutor(8) as pool:
-        fresh = [name for new in pool.map(lambda s: s.put(arrivals(50)), stores) for name in new]
+        fresh = [name for new in pool.map(lambda s: s.put(messages(50)), stores) for name in new]
     for each in stores:
         each.engine.dispose()
 
@@ -426,7 +426,7 @@ def test_a_put_is_on_disk_on_return_and_only_what_is_done_again_need_not_be(stor
 
     for number, act in enumerate((renew, settle_failed, settle_released, settle_dead, settle_sent)):
         seen.clear()
-        store.put([arrival(f"m{number}")])
+        store.put([message(f"m{number}")])
         act(store, claim(store))  # over the same connection
         assert seen == [synced, later, later], act
 
@@ -455,10 +455,10 @@ STEPS_A_ROW = 100
 
 
 def test_no_statement_goes_through_more_rows_than_it_is_about(store: Store) -> None:
-    store.put([arrival(f"done{n}") for n in range(DONE)])
+    store.put([message(f"done{n}") for n in range(DONE)])
     with store.engine.begin() as connection:
         connection.execute(update(events).values(state="sent"))
-    store.put([arrival(f"m{n}", account=f"a{n % ACCOUNTS}") for n in range(WAITING)])
+    store.put([message(f"m{n}", account=f"a{n % ACCOUNTS}") for n in range(WAITING)])
     sqlite = store.engine.dialect.name == "sqlite"
 
     for number, (act, most_rows) in enumerate(MOST_ROWS.items()):
@@ -473,7 +473,7 @@ def test_no_statement_goes_through_more_rows_than_it_is_about(store: Store) -> N
 
 
 def test_the_history_tells_every_failure_and_every_requeue_in_order(store: Store) -> None:
-    store.put([arrival("a")])
+    store.put([message("a")])
     first = claim(store)
     reschedule(store, first, {first.messages[0].id: NOW + 1}, Attempt(NOW, "HTTP 503", "busy\nnow"))
     mark_dead(store, claim(store, now=LATER), Attempt(NOW + 2, "HTTP 400", "no"))

@@ -1,7 +1,6 @@
 """The supervisor tries again when the deliverer cannot be started."""
 
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from app.delivery import supervisor as module
 from app.delivery.supervisor import Supervisor
 from tests.support.logged import Logged
+from tests.support.waiting import wait_until
 
 
 def test_one_that_cannot_be_started_is_tried_again(
@@ -19,14 +19,10 @@ def test_one_that_cannot_be_started_is_tried_again(
     deliverer = Supervisor("wsgi:app")
     deliverer.start()
     try:
-        deadline = time.monotonic() + 10
-        while logged.text.count("deliverer cannot be started, trying again") < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        again = "deliverer cannot be started, trying again"
+        wait_until(lambda: logged.text.count(again) >= 2)
         (tmp_path / "python").symlink_to("/bin/true")
-        while "deliverer ended" not in logged.text:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: "deliverer ended" in logged.text)
     finally:
         deliverer.stop()
         deliverer.join(timeout=10)

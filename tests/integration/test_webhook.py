@@ -14,7 +14,8 @@ from flask.testing import FlaskClient
 
 from app.config.settings import Settings
 from tests.support.builders import TOKEN, payload_of, translated
-from tests.support.webhook import CLICKED, NOBODY, OPENED, app_over, changed, post, rows_of
+from tests.support.flask_app import app_over, post, rows_of
+from tests.support.samples import CLICKED, NOBODY, OPENED, changed
 
 MIB = 1024 * 1024
 
@@ -211,14 +212,6 @@ def test_the_token_may_come_as_the_basic_password(user: str, client: FlaskClient
     headers = {"Authorization": f"Basic {credentials}"}
     response = post(client, OPENED, query_string="", headers=headers)
     assert response.get_json()["status"] == "accepted"
-
-
-def test_while_a_token_is_rotated_out_both_are_known(settings: Settings) -> None:
-    tokens = ("the-token-to-come-in", "the-token-to-go-out")
-    with app_over(replace(settings, webhook_tokens=tokens)) as app:
-        client = app.test_client()
-        statuses = [post(client, OPENED, token).status_code for token in (*tokens, TOKEN)]
-    assert statuses == [200, 200, 401]
 
 
 OF_4417, OF_5150 = "the-token-of-account-4417", "the-token-of-account-5150"

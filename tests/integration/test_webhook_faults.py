@@ -22,8 +22,9 @@ from app.database.engine import BUSY_SECONDS
 from app.database.schema import upgrade
 from app.database.tables import events
 from app.monitoring.checks import failed_checks
+from tests.support.flask_app import app_over, post, rows_of
 from tests.support.logged import Logged
-from tests.support.webhook import CLICKED, NOBODY, OPENED, app_over, changed, post, rows_of
+from tests.support.samples import CLICKED, NOBODY, OPENED, changed
 
 CANARY = b"canary"
 

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +13,8 @@ from typing import Any
 
 import requests
 from sqlalchemy.engine import URL
+
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 TOKEN = "a-token-for-the-process"
@@ -114,10 +115,7 @@ class BridgeProcess:
 
     def wait_for_log(self, text: str) -> None:
         """Until a line with the text is there; fails where it does not come."""
-        deadline = time.monotonic() + 15
-        while text not in self.log.read_text():
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.05)
+        wait_until(lambda: text in self.log.read_text(), report=self.log.read_text)
 
     def pids(self) -> list[int]:
         """Of the processes that run; a gunicorn's workers are its children."""
@@ -144,15 +142,15 @@ class BridgeProcess:
 
     def wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
         """Fails where it does not in time."""
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and process.poll() is None:
-            try:
-                requests.get(self.base, timeout=5)
-            except requests.ConnectionError:
-                time.sleep(0.05)
-            else:
-                return
-        raise AssertionError(f"the bridge did not start:\n{self.log.read_text()}")
+        wait_until(lambda: process.poll() is not None or self._answers(), report=self.log.read_text)
+        assert process.poll() is None, f"the bridge did not start:\n{self.log.read_text()}"
+
+    def _answers(self) -> bool:
+        try:
+            requests.get(self.base, timeout=5)
+        except requests.ConnectionError:
+            return False
+        return True
 
 
 def assert_no_secret(text: str) -> None:

@@ -9,23 +9,14 @@ from sqlalchemy import select
 
 from app.database.tables import pauses
 from app.delivery.worker import DeliveryWorker
-from app.destination import (
-    Destination,
-)
+from app.destination import Destination
 from app.outbox.messages import Message
 from app.outbox.store import Store
-from tests.support.builders import NOW, PretendDestination, rows
+from tests.support.builders import PretendDestination, message, rows
+from tests.support.clock import Clock
 from tests.support.fake_segment import OK, Batch, Reply
 
 KEY = "wk-7Jx0Qm"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Recorder(PretendDestination):
@@ -47,7 +38,8 @@ def delivery_to(store: Store, destination: Destination, clock: Clock) -> Deliver
     return DeliveryWorker(store, destination, clock, chance=lambda: 0.0)
 
 
-def arrival(message_id: str, account: str = "4417", **changes: Any) -> Message:
+def tracked(message_id: str, account: str = "4417", **changes: Any) -> Message:
+    """A message whose payload is a call of its own."""
     call = {
         "type": "track",
         "event": "Email Opened",
@@ -55,12 +47,11 @@ def arrival(message_id: str, account: str = "4417", **changes: Any) -> Message:
         "anonymousId": "ana@example.com",
         "properties": {"account_id": account},
     }
-    fields = {"payload": json.dumps(call), "raw": b"{}", "received_at": NOW, **changes}
-    return Message(message_id, account, **fields)
+    return message(message_id, account=account, **{"payload": json.dumps(call), **changes})
 
 
 def keep(store: Store, *message_ids: str, account: str = "4417", **changes: Any) -> None:
-    store.put([arrival(message_id, account, **changes) for message_id in message_ids])
+    store.put([tracked(message_id, account, **changes) for message_id in message_ids])
 
 
 def names(count: int) -> list[str]:

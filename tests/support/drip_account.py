@@ -13,6 +13,7 @@ from app.clients.drip import DripError
 from app.config.settings import Settings
 from app.drip_to_segment.mapping import COLLECTIONS
 from tests.support.fake_drip import ACCOUNT, API_TOKEN, WEBHOOKS
+from tests.support.flask_app import run
 
 BASE = "https://my-bridge.example.com"
 
@@ -54,9 +55,9 @@ def with_account(settings: Settings) -> Settings:
     )
 
 
-def run(app: Flask, *arguments: str, stdin: str = "") -> Result:
-    """No secret shows, and what failed ended in words, not in a traceback."""
-    result = app.test_cli_runner().invoke(args=("drip", *arguments), input=stdin)
+def run_drip(app: Flask, *arguments: str, stdin: str = "") -> Result:
+    """A command `drip`: no secret shows, and what failed ended in words, not in a traceback."""
+    result = run(app, "drip", *arguments, stdin=stdin)
     for secret in SECRETS:
         assert secret not in result.output
     assert isinstance(result.exception, SystemExit | None), result.exception

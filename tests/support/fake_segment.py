@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, ClassVar
 
+from tests.support.waiting import wait_until
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -91,13 +93,11 @@ class FakeSegment:
 
     def wait_for(self, count: int, seconds: float = 20.0) -> list[dict[str, Any]]:
         """The calls taken, once there are so many; fails where they do not come in time."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            with self._lock:
-                if len(self.calls) >= count:
-                    return list(self.calls)
-            time.sleep(0.02)
-        raise AssertionError(f"{len(self.calls)} of {count} calls after {seconds} s")
+        wait_until(
+            lambda: len(self.calls) >= count, seconds, lambda: f"{len(self.calls)} of {count} calls"
+        )
+        with self._lock:
+            return list(self.calls)
 
     def receive(self, batch: Batch) -> Reply:
         """Record a batch and say how to answer it."""

@@ -8,23 +8,30 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.engine import URL
 from werkzeug.test import TestResponse
 
 from app import create_app
 from app.bridge import Bridge
 from app.config.settings import Settings
-from app.database.schema import upgrade
 from app.outbox.messages import Attempt
 from tests.support.builders import TOKEN, claim, mark_dead
+from tests.support.databases import put_schema
 
 PASSWORD = "a-password-for-the-tests"
 
 
 def create_inspected(settings: Settings, **kwargs: Any) -> Flask:
-    """The app with its inspector on, over an empty outbox."""
-    app = create_app(replace(settings, inspector_password=PASSWORD, **kwargs))
-    upgrade(app.extensions["bridge"].store.engine)
-    return app
+    """The app with its inspector on, over the empty outbox of an SQLite file."""
+    put_schema(settings.database_url)
+    return inspected_over(settings.database_url, settings, **kwargs)
+
+
+def inspected_over(database_url: URL, settings: Settings, **kwargs: Any) -> Flask:
+    """The app with its inspector on, over a database that has the schema."""
+    return create_app(
+        replace(settings, inspector_password=PASSWORD, database_url=database_url, **kwargs)
+    )
 
 
 class Visitor:

@@ -7,10 +7,9 @@ from pathlib import Path
 import requests
 from sqlalchemy.engine import make_url
 
-from tests.support.bridge_process import ROOT, TOKEN, BridgeProcess
+from tests.support.bridge_process import TOKEN, BridgeProcess
 from tests.support.fake_segment import FakeSegment
-
-OPENED = (ROOT / "samples" / "opened_email.json").read_bytes()
+from tests.support.samples import OPENED
 
 
 def test_flask_run_says_that_it_sends_nothing_and_logs_no_secret(

@@ -15,9 +15,9 @@ from app.config.settings import load_settings
 from app.errors import ConfigError
 from tests.support.bridge_process import ROOT, BridgeProcess
 from tests.support.fake_segment import FakeSegment
+from tests.support.samples import OPENED
 
 TOKEN = "a-token-for-the-tests"
-OPENED = (ROOT / "samples" / "opened_email.json").read_bytes()
 
 TOLD = """
 import json, os

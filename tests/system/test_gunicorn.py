@@ -12,8 +12,8 @@ from sqlalchemy.engine import URL, make_url
 
 from tests.support.bridge_process import ROOT, TOKEN, BridgeProcess
 from tests.support.fake_segment import FakeSegment
+from tests.support.samples import OPENED
 
-OPENED = (ROOT / "samples" / "opened_email.json").read_bytes()
 MIB = 1 << 20
 
 

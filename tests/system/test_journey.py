@@ -11,6 +11,7 @@ from segment.analytics.version import VERSION as SDK_VERSION
 from app.version import VERSION
 from tests.support.bridge_process import ROOT, BridgeProcess
 from tests.support.fake_segment import Batch, FakeSegment, Reply
+from tests.support.waiting import wait_until
 
 SAMPLES = sorted((ROOT / "samples").glob("*.json"))
 EXPECTED = json.loads(
@@ -81,8 +82,7 @@ def test_sigterm_lets_the_batch_in_hand_be_settled(
     web = bridge.start_web(DELIVER_IN_WEB="true" if command == "web" else "false")
     process = web if command == "web" else bridge.start_deliverer()
     bridge.post(SAMPLES[0].read_bytes())
-    while not segment.batches:
-        time.sleep(0.02)
+    wait_until(lambda: segment.batches)
     started = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=20) == 0

@@ -9,10 +9,10 @@ import socket
 import psutil
 import pytest
 
-from tests.support.bridge_process import ROOT, TOKEN, BridgeProcess, assert_no_secret
+from tests.support.bridge_process import TOKEN, BridgeProcess, assert_no_secret
 from tests.support.fake_segment import FakeSegment, Reply
+from tests.support.samples import CLICKED
 
-CLICKED = (ROOT / "samples" / "clicked_email.json").read_bytes()
 TARGET = f"/webhooks/drip?token={TOKEN}"
 
 

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from sqlalchemy.engine import make_url
 from app.log_output import PIPE_BYTES, unblock_stderr
 from tests.support.bridge_process import ROOT, BridgeProcess
 from tests.support.fake_segment import FakeSegment
+from tests.support.waiting import wait_until
 
 LOST = "log lines lost: nobody read them"
 
@@ -121,8 +121,7 @@ def test_what_nobody_reads_holds_up_nobody_and_the_loss_is_told_once_it_is_read(
     assert os.get_blocking(end.written)  # it is the parent's too
 
     reading = end.read_on()
-    while len(end.seen) < 1000:
-        time.sleep(0.01)
+    wait_until(lambda: len(end.seen) >= 1000)
     process.stdin.write("\n")
     process.stdin.flush()
     assert process.stdout.readline() == "done\n"

@@ -14,11 +14,11 @@ import requests
 
 from app.monitoring import metrics
 from app.monitoring.metrics import RESULTS
-from tests.support.bridge_process import ROOT, BridgeProcess
+from tests.support.bridge_process import BridgeProcess
 from tests.support.fake_segment import FakeSegment
 from tests.support.figures import Figures, figure, to_figures
-
-OPENED = (ROOT / "samples" / "opened_email.json").read_bytes()
+from tests.support.samples import OPENED
+from tests.support.waiting import wait_until
 
 
 def scrape(bridge: BridgeProcess) -> Figures:
@@ -37,11 +37,8 @@ def post_new(bridge: BridgeProcess, *numbers: int) -> None:
 
 
 def workers_of(master: psutil.Process, count: int) -> list[psutil.Process]:
-    deadline = time.monotonic() + 10
-    while len(found := master.children()) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
+    wait_until(lambda: len(master.children()) >= count)
+    return master.children()
 
 
 def counts_folder(worker: psutil.Process) -> Path:

@@ -23,10 +23,11 @@ from sqlalchemy.engine import make_url
 
 from app.database.engine import open_database
 from app.database.schema import upgrade
-from tests.faults.deliverers import wait_until, wait_until_sent
+from tests.faults.deliverers import wait_until_sent
 from tests.faults.ledger import Ledger, event
 from tests.support.bridge_process import ROOT, TOKEN, WRITE_KEY, assert_no_secret
 from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
+from tests.support.waiting import wait_until
 
 SLUG = ("Procfile", "gunicorn.conf.py", "wsgi.py", "app")
 """What is run. The other files of this folder, such as a developer's .env, are no part of it."""
@@ -283,7 +284,7 @@ def answers(port: int) -> bool:
         connection.close()
 
 
-def post(port: int, number: int) -> str:
+def post_to(port: int, number: int) -> str:
     """The message id of the event, which is accepted."""
     connection = HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request("POST", f"/webhooks/drip?token={TOKEN}", event(number))
@@ -329,7 +330,7 @@ def test_the_processes_start_after_the_release_and_refuse_to_before(
     heroku.release()
     dynos = heroku.start("web", "worker")
     dynos.wait_until_they_answer()
-    assert_each_arrives_once(segment, outbox, [post(dynos.ports[0], 1)])
+    assert_each_arrives_once(segment, outbox, [post_to(dynos.ports[0], 1)])
     assert {batch.write_key for batch in segment.batches} == {WRITE_KEY}
 
 
@@ -340,9 +341,9 @@ def test_what_was_accepted_before_a_restart_is_sent_after_it(
     dynos = heroku.start("web", "worker", WEB_CONCURRENCY="2")
     dynos.wait_until_they_answer()
     segment.behave = gate = Gate()
-    in_hand = post(dynos.ports[0], 0)
+    in_hand = post_to(dynos.ports[0], 0)
     wait_until(lambda: len(segment.batches) == 1)
-    waiting = [post(dynos.ports[0], number) for number in range(1, 6)]
+    waiting = [post_to(dynos.ports[0], number) for number in range(1, 6)]
     dynos.tell_to_stop()
     wait_until(lambda: "Handling signal: term" in dynos.log)
     time.sleep(0.5)  # the worker, told at the same time, knows by now
@@ -364,7 +365,7 @@ def test_two_webs_and_two_workers_send_each_event_once(
     segment.behave = gate = Gate()
     promised = set()
     for number, port in enumerate(dynos.ports):
-        promised.add(post(port, number))
+        promised.add(post_to(port, number))
         # a worker has one batch in hand at a time: the second is the other worker's
         wait_until(lambda: len(segment.batches) == number + 1)  # noqa: B023
     gate.open.set()

@@ -6,21 +6,23 @@ import time
 
 import psutil
 
-from tests.support.bridge_process import ROOT, BridgeProcess
+from tests.support.bridge_process import BridgeProcess
 from tests.support.fake_segment import FakeSegment
-
-CLICK = (ROOT / "samples" / "clicked_email.json").read_bytes()
+from tests.support.samples import CLICKED
+from tests.support.waiting import wait_until
 
 
 def deliverer_of(master: int) -> psutil.Process:
     """The one below the web worker, once it is there."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        for process in psutil.Process(master).children(recursive=True):
-            if "deliver" in process.cmdline():
-                return process
-        time.sleep(0.02)
-    raise AssertionError("no deliverer")
+    found: list[psutil.Process] = []
+
+    def look() -> bool:
+        children = psutil.Process(master).children(recursive=True)
+        found.extend(process for process in children if "deliver" in process.cmdline())
+        return bool(found)
+
+    wait_until(look)
+    return found[0]
 
 
 def test_one_that_died_is_started_again_and_sends(
@@ -32,7 +34,7 @@ def test_one_that_died_is_started_again_and_sends(
     bridge.wait_for_log("deliverer ended, starting it again")
 
     assert deliverer_of(master).pid != first.pid
-    assert bridge.post(CLICK).json()["status"] == "accepted"
+    assert bridge.post(CLICKED).json()["status"] == "accepted"
     assert len(segment.wait_for(1)) == 1
 
 
@@ -63,6 +65,6 @@ def test_it_ends_with_the_web_process(bridge: BridgeProcess) -> None:
 
 def test_with_deliver_in_web_off_there_is_none(bridge: BridgeProcess) -> None:
     web = bridge.start_web(DELIVER_IN_WEB="false")
-    time.sleep(0.5)
+    time.sleep(0.5)  # in which one would have been started
     [worker] = psutil.Process(web.pid).children()
     assert worker.children() == []

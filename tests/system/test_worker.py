@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from tests.support.bridge_process import ROOT
+from tests.support.waiting import wait_until
 from tests.support.wire import Wire
 
 LARGE_ANSWER = 32 << 20
@@ -132,9 +133,8 @@ def start(folder: Path) -> Iterator[Server]:
             stderr=file,
             start_new_session=True,
         )
-    while b"Booting worker" not in log.read_bytes():
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.02)
+    wait_until(lambda: process.poll() is not None or b"Booting worker" in log.read_bytes())
+    assert process.poll() is None, log.read_text()
     with ExitStack() as opened:
         yield Server(process, port, log, opened)
     if process.poll() is None:
@@ -317,7 +317,7 @@ def test_pages_hold_up_no_webhook(server: Server) -> None:
     wires = server.wires(4)
     for wire in wires:
         wire.send(get(b"/page"))
-    time.sleep(0.1)
+    time.sleep(0.1)  # in which they arrive
     assert server.answers_at_once()
     assert [wire.answer().body for wire in wires] == [b"made"] * 4
 
@@ -365,9 +365,10 @@ def test_a_worker_told_to_stop_does_not_wait_for_an_unfinished_request(own_serve
 def test_a_worker_told_to_stop_still_answers_what_becomes_whole(own_server: Server) -> None:
     with own_server.wire() as wire:
         wire.send(request(b"one")[:-1])
-        time.sleep(0.1)
+        time.sleep(0.1)  # in which all that was sent arrives
         own_server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
+        wait_until(lambda: b"Handling signal: term" in own_server.log.read_bytes())
+        time.sleep(0.2)  # and the worker, too, has been told
         wire.send(b"e")
         assert wire.answer().body == b"one"
 
@@ -389,7 +390,7 @@ def test_many_wait_at_once_and_nobody_waits_for_them(server: Server) -> None:
 def test_a_client_that_leaves_while_its_request_waits_harms_nobody(server: Server) -> None:
     with server.wire() as wire:
         wire.send(WAITING)
-    time.sleep(0.6)
+    time.sleep(0.6)  # in which it would have been answered
     assert server.answers_at_once()
     assert server.log.read_text().count("Booting worker") == 1
 
@@ -409,7 +410,7 @@ def test_who_reads_no_answers_is_cut_off_and_holds_nobody_up(server: Server) -> 
     with server.wire() as wire:
         wire.send(get(b"/webhooks/large"))
         assert server.answers_at_once()
-        time.sleep(2)
+        time.sleep(2)  # in which it reads nothing
         assert wire.ends_within(5)  # by then the client reads, and gets what was underway
 
 
@@ -425,7 +426,7 @@ def test_a_fault_of_the_app_is_told_by_its_kind_alone(server: Server, path: byte
 def test_a_worker_told_to_stop_still_answers_who_waits(own_server: Server) -> None:
     with own_server.wire() as wire:
         wire.send(WAITING)
-        time.sleep(0.1)
+        time.sleep(0.1)  # in which the request arrives
         own_server.process.send_signal(signal.SIGTERM)
         assert wire.answer().status == 200
     assert own_server.process.wait(timeout=6) == 0

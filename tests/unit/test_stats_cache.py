@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -12,6 +13,7 @@ from app.errors import ConfigError
 from app.monitoring import stats_cache
 from app.monitoring.stats import Stats
 from app.monitoring.stats_cache import StatsCache, StatsUnavailable
+from tests.support.waiting import wait_until
 
 SOME = Stats({}, None, False, None, None, 0, 0, 0, (), 0)
 
@@ -112,5 +114,10 @@ def test_of_a_database_that_hangs_all_are_told_when_the_first_is(
             cache.latest()
     assert 0.25 < time.monotonic() - began < 0.6
     answered.set()
-    time.sleep(0.05)
-    assert cache.latest() == SOME
+
+    def answers() -> bool:
+        with suppress(StatsUnavailable):
+            return cache.latest() == SOME
+        return False
+
+    wait_until(answers)
