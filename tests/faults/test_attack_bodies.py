@@ -86,7 +86,7 @@ CASES = [
 
 
 @pytest.mark.fault(18, "bodies made to break what reads them")
-def test_a_hostile_body_is_judged_by_the_rules_and_kept_as_it_came(
+def test_a_hostile_body_is_judged_and_kept_as_it_came(
     bridge: BridgeProcess, engine: Engine, seen: Callable[[str], None]
 ) -> None:
     bridge.start_web(DELIVER_IN_WEB="false")

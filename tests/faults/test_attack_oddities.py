@@ -121,7 +121,7 @@ def ask(bridge: BridgeProcess, request: bytes) -> Answer:
 
 
 @pytest.mark.fault(19, "oddities of headers, targets and hosts")
-def test_an_oddity_is_answered_by_the_rules_without_a_trace_of_the_inside(
+def test_an_oddity_is_answered_by_the_rules(
     attacked: BridgeProcess, seen: Callable[[str], None]
 ) -> None:
     found: Counter[int] = Counter()

@@ -70,7 +70,7 @@ def due_times(engine: Engine, account: str) -> dict[str, float]:
 
 
 @pytest.mark.fault(14, "clock of all processes stepped back and forth by an hour")
-def test_a_step_of_the_clock_holds_up_nothing_new_and_sends_nothing_earlier_than_itself(
+def test_a_step_of_the_clock_holds_up_nothing_new(
     bridge: BridgeProcess,
     engine: Engine,
     segment: FakeSegment,

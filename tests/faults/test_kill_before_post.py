@@ -27,7 +27,7 @@ EVENTS = 20
 
 
 @pytest.mark.fault(2, "SIGKILL of a deliverer after its claim, before its POST")
-def test_a_batch_whose_deliverer_died_before_posting_is_sent_when_its_lease_ends(
+def test_a_batch_is_sent_after_a_death_before_posting(
     bridge: BridgeProcess, engine: Engine, segment: FakeSegment, seen: Callable[[str], None]
 ) -> None:
     shorten_lease(bridge, LEASE)

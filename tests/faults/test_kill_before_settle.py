@@ -29,7 +29,7 @@ EVENTS = 20
 
 
 @pytest.mark.fault(3, "SIGKILL of a deliverer after Segment's 200, before it settles")
-def test_a_batch_whose_deliverer_died_before_settling_is_sent_again_with_the_same_ids(
+def test_a_batch_is_sent_again_after_a_death_before_settling(
     bridge: BridgeProcess, engine: Engine, segment: FakeSegment, seen: Callable[[str], None]
 ) -> None:
     shorten_lease(bridge, LEASE)

@@ -56,7 +56,7 @@ def start_all(bridge: BridgeProcess, store: Store, segment: FakeSegment, count: 
 
 
 @pytest.mark.fault(12, "8 deliverers (small scale: 2) over one outbox")
-def test_no_event_is_in_two_live_leases_and_no_batch_over_the_limits(
+def test_no_event_is_in_two_live_leases(
     bridge: BridgeProcess, engine: Engine, segment: FakeSegment, seen: Callable[[str], None]
 ) -> None:
     deliverers, rows = scaled(2, 8), scaled(2_000, 100_000)

@@ -31,7 +31,7 @@ FAULTS = {
 
 @engines("sqlite")
 @pytest.mark.fault(9, "Segment hangs, drips, resets and cuts its answers short")
-def test_what_got_no_whole_answer_in_time_is_sent_again_with_the_same_id(
+def test_a_batch_without_a_whole_answer_is_sent_again(
     scaled_bridge: BridgeProcess,
     engine: Engine,
     segment: FakeSegment,

@@ -182,7 +182,7 @@ def test_connections_that_are_cut_cost_no_event(
 
 @on_postgresql
 @pytest.mark.fault(10, "the connection cut exactly at COMMIT, before and after it got through")
-def test_an_event_whose_commit_was_cut_is_asked_for_again_and_is_one_row(
+def test_an_event_with_a_cut_commit_is_one_row_in_the_end(
     scaled_bridge: BridgeProcess,
     own_postgres: Postgres,
     database_url: URL,
@@ -225,7 +225,7 @@ def test_an_event_whose_commit_was_cut_is_asked_for_again_and_is_one_row(
 
 @on_postgresql
 @pytest.mark.fault(10, "the deliverer's connection cut at COMMIT of a claim and of a settlement")
-def test_a_deliverer_whose_commits_are_cut_sends_again_with_the_same_ids(
+def test_a_deliverer_with_cut_commits_sends_the_same_ids_again(
     scaled_bridge: BridgeProcess,
     own_postgres: Postgres,
     database_url: URL,

@@ -16,7 +16,7 @@ STATUSES = ("301", "302", "303", "307", "308")
 
 @engines("sqlite")
 @pytest.mark.fault(8, "301, 302, 303, 307, 308 to a page that answers 200")
-def test_a_page_that_says_200_is_not_segment(
+def test_a_page_with_status_200_is_not_segment(
     scaled_bridge: BridgeProcess,
     engine: Engine,
     segment: FakeSegment,

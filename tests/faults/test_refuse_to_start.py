@@ -54,7 +54,7 @@ def refusals(bridge: BridgeProcess, **environ: str) -> str:
 
 
 @pytest.mark.fault(15, "an SQLite library with the WAL-reset bug")
-def test_an_sqlite_that_can_corrupt_its_file_is_refused_and_the_file_not_touched(
+def test_an_sqlite_that_can_corrupt_its_file_is_refused(
     bridge: BridgeProcess, seen: Callable[[str], None]
 ) -> None:
     (bridge.folder / "pysqlite3.py").write_text(NO_BUNDLED_SQLITE)

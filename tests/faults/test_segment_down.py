@@ -59,7 +59,7 @@ def proxy(segment: FakeSegment) -> Iterator[Proxy]:
 
 @engines("postgresql")
 @pytest.mark.fault(6, "Segment refuses connections, then answers 500 and 429, then is back")
-def test_a_backlog_waits_without_a_hail_of_requests_and_then_drains(
+def test_a_backlog_waits_without_a_hail_of_requests(
     scaled_bridge: BridgeProcess,
     engine: Engine,
     segment: FakeSegment,

@@ -34,7 +34,7 @@ REFUSED = f'event="events were no longer ours: lease overrun" events={EVENTS}'
 
 
 @pytest.mark.fault(5, "SIGSTOP of a deliverer past its lease, then SIGCONT")
-def test_who_slept_past_its_lease_cannot_settle_what_another_has_in_hand(
+def test_a_sleeper_cannot_settle_what_another_has_in_hand(
     bridge: BridgeProcess, engine: Engine, segment: FakeSegment, seen: Callable[[str], None]
 ) -> None:
     shorten_lease(bridge, LEASE)

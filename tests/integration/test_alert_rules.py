@@ -61,7 +61,7 @@ def test_rules_and_panels_ask_for_what_is_served(client: FlaskClient, expression
         assert expression.count(opening) == expression.count(closing)
 
 
-def test_each_rule_says_what_to_do() -> None:
+def test_each_rule_has_what_to_do() -> None:
     assert len({rule["alert"] for rule in rules()}) == len(rules()) >= 9
     for rule in rules():
         assert rule.keys() - {"for"} == {"alert", "expr", "labels", "annotations"}

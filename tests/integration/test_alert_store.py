@@ -26,7 +26,7 @@ def tell(book: AlertStore, now: float) -> list[Alert]:
     return notices
 
 
-def test_a_condition_is_told_once_while_it_lasts_and_once_when_it_has_passed(
+def test_a_condition_is_reported_once_and_its_end_once(
     book: AlertStore,
 ) -> None:
     book.note(DEAD, NONE, 100)
@@ -40,7 +40,7 @@ def test_a_condition_is_told_once_while_it_lasts_and_once_when_it_has_passed(
     assert tell(book, 200) == [Alert("dead", "3 events died", 200, is_cleared=False)]
 
 
-def test_what_could_not_be_told_is_told_again_when_the_claim_has_ended(book: AlertStore) -> None:
+def test_a_failed_report_is_repeated_after_its_claim(book: AlertStore) -> None:
     book.note(DEAD, NONE, 100)
     assert book.claim(100, 160)
     assert book.claim(159, 219) is None
@@ -50,13 +50,13 @@ def test_what_could_not_be_told_is_told_again_when_the_claim_has_ended(book: Ale
     assert [notice.is_cleared for notice in tell(book, 260)] == [True]
 
 
-def test_what_passes_before_anyone_was_told_is_not_told(book: AlertStore) -> None:
+def test_a_condition_that_passed_unreported_stays_unreported(book: AlertStore) -> None:
     book.note(DEAD, NONE, 100)
     book.note({}, NONE, 130)
     assert tell(book, 130) == []
 
 
-def test_what_is_back_before_its_end_was_told_goes_on(book: AlertStore) -> None:
+def test_a_condition_back_before_its_end_was_reported_goes_on(book: AlertStore) -> None:
     book.note(DEAD, NONE, 100)
     tell(book, 100)
     book.note({}, NONE, 130)
@@ -82,7 +82,7 @@ def test_conditions_do_not_disturb_each_other(book: AlertStore) -> None:
     assert [notice.name for notice in tell(book, 130)] == ["dead"]
 
 
-def test_whoever_notes_a_change_is_given_it_once_whether_it_was_told_or_not(
+def test_a_change_is_returned_once_to_whoever_notes_it(
     book: AlertStore,
 ) -> None:
     arose, passed = (Alert("dead", "3 events died", 100, end) for end in (False, True))
@@ -98,16 +98,14 @@ def test_whoever_notes_a_change_is_given_it_once_whether_it_was_told_or_not(
     assert book.note(DEAD, NONE, 220) == []
 
 
-def test_those_that_have_waited_for_longest_are_told_first(book: AlertStore) -> None:
+def test_those_that_have_waited_longest_are_reported_first(book: AlertStore) -> None:
     book.note({"b": "1"}, NONE, 100)
     book.note({"a": "2", "b": "1"}, NONE, 130)
     assert [notice.name for notice in tell(book, 130)] == ["b", "a"]
 
 
 @pytest.mark.parametrize("current", [DEAD, {}])
-def test_of_many_at_once_one_is_given_it_and_one_tells(
-    engine: Engine, current: dict[str, str]
-) -> None:
+def test_one_of_many_at_once_reports_a_change(engine: Engine, current: dict[str, str]) -> None:
     AlertStore(engine).note({} if current else DEAD, NONE, 50)
     tell(AlertStore(engine), 50)
 

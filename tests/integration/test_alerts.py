@@ -106,7 +106,7 @@ def settle(engine: Engine, clock: Clock, state: str) -> None:
         connection.execute(update(events).values(state=state, settled_at=clock.now))
 
 
-def test_an_event_that_waits_is_told_of_once_and_again_when_it_is_sent(
+def test_an_event_that_waits_is_reported_once_and_its_end_once(
     engine: Engine, chat: Chat, clock: Clock
 ) -> None:
     watch = watch_over(engine, clock, chat.url)
@@ -135,7 +135,7 @@ def test_an_event_that_waits_is_told_of_once_and_again_when_it_is_sent(
         ("quarantined", "In the last hour 1 webhook could not be read"),
     ],
 )
-def test_what_died_or_was_set_aside_is_told_and_is_over_after_an_hour(
+def test_deaths_and_quarantine_are_reported_for_an_hour(
     engine: Engine, chat: Chat, clock: Clock, state: str, words: str
 ) -> None:
     watch = watch_over(engine, clock, chat.url)
@@ -148,7 +148,9 @@ def test_what_died_or_was_set_aside_is_told_and_is_over_after_an_hour(
     assert "over after 60 min" in chat.texts[1]
 
 
-def test_a_refused_key_is_told_until_it_is_good(engine: Engine, chat: Chat, clock: Clock) -> None:
+def test_a_refused_key_is_reported_until_it_is_good(
+    engine: Engine, chat: Chat, clock: Clock
+) -> None:
     watch, store = watch_over(engine, clock, chat.url), Store(engine, "segment")
     for _ in range(5):  # the key is tried, and paused anew, each minute
         store.pause_account("4417", clock.now + 60, "HTTP 401: check SEGMENT_WRITE_KEY")
@@ -163,7 +165,7 @@ def test_a_refused_key_is_told_until_it_is_good(engine: Engine, chat: Chat, cloc
     assert len(chat.texts) == 2
 
 
-def test_silence_is_told_where_somebody_minds(engine: Engine, chat: Chat, clock: Clock) -> None:
+def test_silence_is_reported_if_somebody_minds(engine: Engine, chat: Chat, clock: Clock) -> None:
     watch, heedless = (watch_over(engine, clock, chat.url, silence) for silence in (7200, None))
     watch.look()
     keep(engine, clock)
@@ -183,7 +185,7 @@ def test_silence_is_told_where_somebody_minds(engine: Engine, chat: Chat, clock:
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])
-def test_an_alert_that_was_not_taken_is_told_again_in_a_minute(
+def test_an_alert_that_was_not_taken_is_repeated_in_a_minute(
     engine: Engine, chat: Chat, clock: Clock, status: int, logged: Logged
 ) -> None:
     watch = watch_over(engine, clock, chat.url)
@@ -203,7 +205,7 @@ def test_an_alert_that_was_not_taken_is_told_again_in_a_minute(
     assert logged.text.count("1 event died") == 1  # with the first look, and not again
 
 
-def test_a_receiver_that_takes_no_end_holds_up_neither_the_log_nor_delivery(
+def test_a_slow_receiver_holds_up_neither_log_nor_delivery(
     engine: Engine, chat: Chat, clock: Clock, logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "WHOLE_EXCHANGE", 0.3)
@@ -255,9 +257,7 @@ def test_a_password_of_netrc_is_not_sent_to_the_receiver(
     assert chat.authorizations == [None]
 
 
-def test_without_a_url_the_log_is_where_it_is_told(
-    engine: Engine, clock: Clock, logged: Logged
-) -> None:
+def test_alerts_without_a_url_are_logged(engine: Engine, clock: Clock, logged: Logged) -> None:
     watch = watch_over(engine, clock, None)
     keep(engine, clock)
     settle(engine, clock, "dead")
@@ -280,7 +280,7 @@ def over(text: str) -> str:
     return text.replace("bridge: ", "bridge, over after 1 min: ", 1)
 
 
-def test_a_webhook_that_cannot_be_kept_is_told_although_nothing_can_be_written(
+def test_a_webhook_not_kept_is_reported_without_a_database(
     engine: Engine, chat: Chat, clock: Clock
 ) -> None:
     kept = [False]
@@ -297,7 +297,7 @@ def test_a_webhook_that_cannot_be_kept_is_told_although_nothing_can_be_written(
     assert chat.texts == [text, over(text)]
 
 
-def test_what_cannot_be_written_down_is_told_as_that(
+def test_what_cannot_be_written_down_is_reported_as_that(
     engine: Engine, chat: Chat, clock: Clock
 ) -> None:
     watch = watch_over(engine, clock, chat.url)
@@ -318,7 +318,7 @@ def test_what_cannot_be_written_down_is_told_as_that(
     assert "The oldest event" in chat.texts[1]
 
 
-def test_a_database_that_cannot_be_read_is_told(engine: Engine, chat: Chat) -> None:
+def test_a_database_that_cannot_be_read_is_reported(engine: Engine, chat: Chat) -> None:
     def look() -> Stats:
         raise StatsUnavailable("The database cannot be read: see whether it runs.")
 

@@ -68,9 +68,7 @@ def figures(client: FlaskClient) -> dict[str, float]:
     return {name.removeprefix("bridge_"): float(value) for name, _, value in lines}
 
 
-def test_a_database_that_can_be_read_and_not_written_is_told_until_a_webhook_is_kept(
-    ask: Ask, engine: Engine
-) -> None:
+def test_a_read_only_database_is_reported_until_one_is_kept(ask: Ask, engine: Engine) -> None:
     client = ask()
     url = f"/webhooks/drip?token={TOKEN}"
     assert client.post(url, data=OPENED).status_code == 200
@@ -107,21 +105,21 @@ def test_it_is_ready_when_events_flow(ask: Ask, store: Store) -> None:
     assert reasons(ask()) == []
 
 
-def test_an_old_event_is_told_with_what_to_do(ask: Ask, store: Store) -> None:
+def test_an_old_event_is_reported_with_what_to_do(ask: Ask, store: Store) -> None:
     store.put([aged(1, 7 * MINUTE)])
     (reason,) = reasons(ask())
     assert "7 minutes" in reason
     assert "flask --app wsgi deliver" in reason
 
 
-def test_held_events_are_told_with_the_setting_that_lacks(ask: Ask, store: Store) -> None:
+def test_held_events_are_reported_with_the_missing_setting(ask: Ask, store: Store) -> None:
     store.put([aged(1, 3 * 3600), aged(2, 0), aged(3, 0, "5150")])
     (reason,) = reasons(ask(write_key=None, write_keys={"5150": "key"}))
     assert reason.startswith("2 events are held, the oldest for 3 hours")
     assert "SEGMENT_WRITE_KEY" in reason
 
 
-def test_a_paused_account_is_told_by_number_alone(ask: Ask, store: Store) -> None:
+def test_a_paused_account_is_reported_by_number_alone(ask: Ask, store: Store) -> None:
     store.pause_account("441700", time.time() + 30, "HTTP 401")
     (reason,) = reasons(ask())
     assert "1 Drip account" in reason
@@ -129,14 +127,14 @@ def test_a_paused_account_is_told_by_number_alone(ask: Ask, store: Store) -> Non
     assert "441700" not in reason
 
 
-def test_all_reasons_are_told_at_once(ask: Ask, store: Store) -> None:
+def test_all_reasons_are_reported_at_once(ask: Ask, store: Store) -> None:
     store.put([aged(1, 10 * MINUTE), aged(2, 6 * MINUTE, "5150")])
     store.pause_account("4417", time.time() - 30, "HTTP 401")
     found = reasons(ask(write_key=None, write_keys={"4417": "key"}))
     assert ["oldest" in found[0], "held" in found[1], "paused" in found[2]] == [True] * 3
 
 
-def test_a_schema_that_is_not_there_is_told_and_left_as_it_is(ask: Ask, database_url: URL) -> None:
+def test_a_missing_schema_is_reported_and_left_as_it_is(ask: Ask, database_url: URL) -> None:
     client = ask()
     for _ in range(2):
         (reason,) = reasons(client)
@@ -147,7 +145,7 @@ def test_a_schema_that_is_not_there_is_told_and_left_as_it_is(ask: Ask, database
     assert reasons(client) == []
 
 
-def test_a_newer_schema_is_told(ask: Ask, engine: Engine) -> None:
+def test_a_newer_schema_is_reported(ask: Ask, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     client = ask()
@@ -155,7 +153,7 @@ def test_a_newer_schema_is_told(ask: Ask, engine: Engine) -> None:
     assert figures(client)["database_up"] == 0
 
 
-def test_a_database_out_of_reach_is_told_without_its_name(ask: Ask) -> None:
+def test_a_database_out_of_reach_is_reported_without_its_name(ask: Ask) -> None:
     client = ask(database_url=NOWHERE)
     (reason,) = reasons(client)
     assert "DATABASE_URL" in reason
@@ -207,7 +205,7 @@ def test_a_database_that_does_not_answer_holds_nobody_up(
 # metrics
 
 
-def test_the_outbox_is_told_in_figures(ask: Ask, store: Store) -> None:
+def test_the_outbox_is_served_in_figures(ask: Ask, store: Store) -> None:
     now = time.time()
     store.put([aged(1, 100), aged(2, 90), aged(3, 80, "5150")])
     store.put([Message("raw-1", "", None, b"{", now - 70)])
@@ -229,7 +227,7 @@ def test_the_outbox_is_told_in_figures(ask: Ask, store: Store) -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_where_nothing_waits_or_came_the_figures_are_0(ask: Ask) -> None:
+def test_figures_are_0_if_nothing_waits_or_came(ask: Ask) -> None:
     found = figures(ask())
     for name in ("oldest_pending_age", "last_webhook_timestamp", "last_sent_timestamp"):
         assert found[f"{name}_seconds"] == 0

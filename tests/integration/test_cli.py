@@ -55,9 +55,7 @@ def test_a_second_replay_finds_duplicates_in_their_collections(app: Flask) -> No
     assert states_of(app) == ["pending"]
 
 
-def test_replay_names_file_line_and_reason_of_what_was_quarantined(
-    app: Flask, tmp_path: Path
-) -> None:
+def test_replay_reports_file_line_and_reason_of_quarantined(app: Flask, tmp_path: Path) -> None:
     lines = tmp_path / "mixed.jsonl"
     lines.write_text(
         f"{json.dumps(json.loads(TEXT))}\n\nnot json\n" + '{"event": "subscriber.created"}\n'
@@ -125,7 +123,7 @@ def test_dry_run_prints_calls_and_keeps_nothing(settings: Settings, tmp_path: Pa
     assert not (tmp_path / "bridge.db").exists()
 
 
-def test_dry_run_tells_what_would_be_quarantined(app: Flask) -> None:
+def test_dry_run_reports_what_would_be_quarantined(app: Flask) -> None:
     result = run(app, "replay", "--dry-run", "-", stdin=b"[1]")
     assert result.exit_code == 1
     assert "-:1: quarantined: body: Not a JSON object." in result.stderr
@@ -151,7 +149,7 @@ def test_deliver_once_sends_what_is_due(
     app.extensions["bridge"].close()
 
 
-def test_deliver_once_says_when_not_all_were_taken(
+def test_deliver_once_reports_if_not_all_were_taken(
     settings: Settings, segment: FakeSegment
 ) -> None:
     segment.behave = lambda _: Reply(status=503)
@@ -173,7 +171,7 @@ def test_commands_refuse_a_schema_that_is_not_theirs(settings: Settings, postgre
     app.extensions["bridge"].close()
 
 
-def test_commands_say_that_the_database_is_out_of_reach(settings: Settings) -> None:
+def test_commands_report_a_database_out_of_reach(settings: Settings) -> None:
     url = make_url("postgresql+psycopg://ana:a-password@127.0.0.1:9/bridge")
     app = create_app(replace(settings, database_url=url))
     for command in (("deliver", "--once"), ("db", "upgrade")):
@@ -199,7 +197,7 @@ def test_url_without_an_address_is_where_gunicorn_listens(
     assert f"\n  http://127.0.0.1:9000/webhooks/drip?token={TOKEN}\n" in run(app, "url").stdout
 
 
-def test_url_says_that_events_are_held_without_a_key(settings: Settings) -> None:
+def test_url_reports_that_events_are_held_without_a_key(settings: Settings) -> None:
     app = create_app(replace(settings, write_key=None))
     assert "events are kept and held" in run(app, "url").stdout
 

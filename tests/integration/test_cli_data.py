@@ -213,7 +213,7 @@ def test_no_event_drives_the_terminal(app: Flask, store: Store) -> None:
         assert all(c.isprintable() for c in shown.replace("\n", "")), arguments
 
 
-def test_an_unknown_id_is_told(app: Flask) -> None:
+def test_an_unknown_id_is_reported(app: Flask) -> None:
     result = run(app, "events", "drip-0")
     assert result.exit_code == 1
     assert "No event has this message id." in result.stderr
@@ -260,7 +260,7 @@ def test_requeue_reads_the_quarantined_again(app: Flask, store: Store) -> None:
     assert "1 event: still cannot be read and stays in quarantine." in result.stdout
 
 
-def test_requeue_takes_ids_and_says_what_it_left_alone(app: Flask, store: Store) -> None:
+def test_requeue_takes_ids_and_reports_what_it_left_alone(app: Flask, store: Store) -> None:
     bury(store, "a")
     store.put([opened("b")])
     result = run(app, "requeue", "a", "b", "c", stdin="y\n")
@@ -277,7 +277,7 @@ def test_requeue_takes_ids_and_says_what_it_left_alone(app: Flask, store: Store)
 # erase
 
 
-def test_erase_asks_and_tells_what_it_erased(app: Flask, store: Store) -> None:
+def test_erase_asks_and_reports_what_it_erased(app: Flask, store: Store) -> None:
     bury(store, "dead")
     store.put([opened("a"), opened("bo", email="bo@example.com")])
 
@@ -317,7 +317,7 @@ def test_an_address_need_not_be_on_the_command_line(app: Flask, store: Store) ->
 # prune
 
 
-def test_prune_removes_what_the_settings_say(app: Flask, store: Store) -> None:
+def test_prune_removes_by_the_settings(app: Flask, store: Store) -> None:
     for name in ("old", "new"):
         bury(store, name)
     put_quarantined(store, "raw", b"")
@@ -352,7 +352,7 @@ FULL_DISK = {
 }
 
 
-def test_on_a_full_disk_prune_says_what_to_do(app: Flask, store: Store) -> None:
+def test_prune_on_a_full_disk_reports_what_to_do(app: Flask, store: Store) -> None:
     put_quarantined(store, "raw", b"")
     with store.engine.begin() as connection:
         for statement in FULL_DISK[store.engine.dialect.name]:
@@ -374,7 +374,7 @@ COMMANDS = (
 )
 
 
-def test_a_database_at_fault_is_told_in_a_sentence(
+def test_a_database_at_fault_is_reported_in_a_sentence(
     settings: Settings, postgres_url: str, tmp_path: Path
 ) -> None:
     (tmp_path / "bridge.db").write_text("this is no database, and long enough to be read as one")

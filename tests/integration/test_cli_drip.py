@@ -39,9 +39,7 @@ def settings(settings: Settings) -> Settings:
 # connect
 
 
-def test_connect_creates_the_webhook_for_exactly_the_email_events(
-    app: Flask, drip: FakeDrip
-) -> None:
+def test_connect_creates_a_webhook_for_the_email_events_alone(app: Flask, drip: FakeDrip) -> None:
     result = run_drip(app, "connect", BASE)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == f"Webhook 77001 ({MASKED}) is created: all 7 email events.\n"
@@ -68,7 +66,7 @@ def test_connect_prints_what_flask_url_prints(app: Flask, drip: FakeDrip) -> Non
 
 
 @pytest.mark.parametrize("more", [(), ("--replace",)])
-def test_connect_run_again_changes_nothing_and_says_so(
+def test_connect_run_again_changes_nothing_and_reports_it(
     app: Flask, drip: FakeDrip, more: tuple[str, ...]
 ) -> None:
     run_drip(app, "connect", BASE)
@@ -99,7 +97,7 @@ def test_connect_can_leave_the_query_without_a_token(app: Flask, drip: FakeDrip)
     assert drip.changes() == [CREATE]
 
 
-def test_connect_moves_the_token_out_of_the_query_when_told_to(app: Flask, drip: FakeDrip) -> None:
+def test_connect_moves_the_token_out_of_the_query_if_asked(app: Flask, drip: FakeDrip) -> None:
     run_drip(app, "connect", BASE)
     refused = run_drip(app, "connect", BASE, "--basic")
     assert refused.exit_code == 1
@@ -158,7 +156,7 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(("kwargs", "said"), DIFFERENT)
-def test_connect_says_what_differs_and_changes_nothing(
+def test_connect_reports_what_differs_and_changes_nothing(
     app: Flask, drip: FakeDrip, kwargs: dict[str, Any], said: str
 ) -> None:
     drip.add(**{"post_url": URL_WITH_TOKEN, "events": EVENTS, **kwargs})
@@ -171,7 +169,7 @@ def test_connect_says_what_differs_and_changes_nothing(
 
 
 @pytest.mark.parametrize(("kwargs", "said"), DIFFERENT)
-def test_replace_creates_the_new_one_first_and_deletes_the_old_one_then(
+def test_replace_creates_the_new_one_before_it_deletes(
     app: Flask, drip: FakeDrip, kwargs: dict[str, Any], said: str
 ) -> None:
     old = drip.add(**{"post_url": URL_WITH_TOKEN, "events": EVENTS, **kwargs})
@@ -185,7 +183,7 @@ def test_replace_creates_the_new_one_first_and_deletes_the_old_one_then(
     ]
 
 
-def test_all_that_differs_is_told_at_once(app: Flask, drip: FakeDrip) -> None:
+def test_all_that_differs_is_reported_at_once(app: Flask, drip: FakeDrip) -> None:
     drip.add(f"{BASE}/webhooks/drip/?token={OLDER}", ["subscriber.created"], False)
     result = run_drip(app, "connect", BASE)
     assert len(result.stderr.splitlines()) == 1 + 5 + 1
@@ -209,7 +207,7 @@ def test_connect_never_touches_the_webhooks_of_others(app: Flask, drip: FakeDrip
     assert drip.ids() == others
 
 
-def test_connect_says_that_several_webhooks_lead_to_one_bridge(app: Flask, drip: FakeDrip) -> None:
+def test_connect_reports_several_webhooks_of_one_bridge(app: Flask, drip: FakeDrip) -> None:
     drip.add(URL_WITH_TOKEN, EVENTS)
     drip.add(f"{BASE}/webhooks/drip?token={OLDER}", EVENTS)
     result = run_drip(app, "connect", BASE)
@@ -244,9 +242,7 @@ def test_replace_puts_one_in_place_of_several(app: Flask, drip: FakeDrip) -> Non
     assert drip.ids() == ["77003"]
 
 
-def test_a_failed_delete_says_what_remains_and_the_next_run_does_it(
-    app: Flask, drip: FakeDrip
-) -> None:
+def test_a_failed_delete_is_reported_and_done_by_the_next_run(app: Flask, drip: FakeDrip) -> None:
     drip.add(f"{BASE}/webhooks/drip?token={UNKNOWN}", EVENTS)
     drip.add(f"{BASE}/webhooks/drip?token={OLDER}", EVENTS)
     drip.behave = lambda visit: Answer(503) if visit.line.endswith("/77001") else None
@@ -264,9 +260,7 @@ def test_a_failed_delete_says_what_remains_and_the_next_run_does_it(
     assert drip.ids() == ["77003"]
 
 
-def test_nothing_is_deleted_where_the_new_one_could_not_be_created(
-    app: Flask, drip: FakeDrip
-) -> None:
+def test_nothing_is_deleted_if_the_new_one_is_not_created(app: Flask, drip: FakeDrip) -> None:
     drip.add(f"{BASE}/webhooks/drip?token={OLDER}", EVENTS)
     drip.behave = lambda visit: Answer(500) if visit.line == CREATE else None
     result = run_drip(app, "connect", BASE, "--replace")
@@ -275,9 +269,7 @@ def test_nothing_is_deleted_where_the_new_one_could_not_be_created(
     assert (drip.ids(), drip.changes()) == (["77001"], [CREATE])
 
 
-def test_nothing_is_deleted_where_drip_makes_the_new_one_otherwise(
-    app: Flask, drip: FakeDrip
-) -> None:
+def test_nothing_is_deleted_if_drip_creates_another_one(app: Flask, drip: FakeDrip) -> None:
     drip.add(f"{BASE}/webhooks/drip?token={OLDER}", EVENTS)
 
     def forgetful(visit: Visit) -> None:
@@ -314,7 +306,7 @@ def test_a_webhook_that_somebody_deleted_meanwhile_is_deleted(app: Flask, drip: 
     ],
 )
 @pytest.mark.parametrize("command", ["connect", "check", "disconnect"])
-def test_an_address_that_is_no_base_url_is_refused_before_drip_is_asked(
+def test_an_address_that_is_no_base_url_is_refused(
     app: Flask, drip: FakeDrip, command: str, base: str
 ) -> None:
     result = run_drip(app, command, base)
@@ -323,7 +315,7 @@ def test_an_address_that_is_no_base_url_is_refused_before_drip_is_asked(
     assert drip.visits == []
 
 
-def test_on_loopback_http_will_do_and_drip_s_blindness_is_told(app: Flask, drip: FakeDrip) -> None:
+def test_http_on_loopback_is_allowed_with_a_warning(app: Flask, drip: FakeDrip) -> None:
     result = run_drip(app, "connect", "http://127.0.0.1:8000")
     assert result.exit_code == 0
     assert result.stderr == "Drip cannot reach it: this address is your own machine's.\n"
@@ -333,9 +325,7 @@ def test_on_loopback_http_will_do_and_drip_s_blindness_is_told(app: Flask, drip:
 # check
 
 
-def test_check_says_that_all_is_well_and_what_drip_does_not_tell(
-    app: Flask, drip: FakeDrip
-) -> None:
+def test_check_reports_that_all_is_well_and_what_is_unknown(app: Flask, drip: FakeDrip) -> None:
     drip.add(URL_WITH_TOKEN, EVENTS)
     for arguments in ((), (BASE,)):
         result = run_drip(app, "check", *arguments)
@@ -347,7 +337,7 @@ def test_check_says_that_all_is_well_and_what_drip_does_not_tell(
         )
 
 
-def test_received_email_is_sent_where_the_flag_says_so(app: Flask, drip: FakeDrip) -> None:
+def test_received_email_is_sent_if_the_flag_is_set(app: Flask, drip: FakeDrip) -> None:
     drip.add(URL_WITH_TOKEN, [event for event in EVENTS if event != RECEIVED])
     assert run_drip(app, "check").exit_code == 0
 
@@ -381,7 +371,7 @@ def test_whether_it_is_switched_on_is_read_liberally(
     assert words[is_on] in result.output
 
 
-def test_check_tells_when_the_last_event_came(app: Flask, drip: FakeDrip) -> None:
+def test_check_reports_when_the_last_event_came(app: Flask, drip: FakeDrip) -> None:
     drip.add(URL_WITH_TOKEN, EVENTS)
     assert "When the last event came is not known. DATABASE_URL: " in run_drip(app, "check").stdout
     store = app.extensions["bridge"].store
@@ -406,7 +396,7 @@ def test_the_last_event_is_the_newest_on_both_engines(
 
 
 @pytest.mark.parametrize("arguments", [(), (BASE,)])
-def test_check_says_that_there_is_none_and_how_to_create_it(
+def test_check_reports_that_there_is_none(
     app: Flask, drip: FakeDrip, arguments: tuple[str, ...]
 ) -> None:
     drip.add(f"https://other.example.com/webhooks/drip?token={UNKNOWN}", EVENTS)
@@ -421,7 +411,7 @@ def test_check_says_that_there_is_none_and_how_to_create_it(
 
 
 @pytest.mark.parametrize(("kwargs", "said"), DIFFERENT)
-def test_check_says_what_differs(
+def test_check_reports_what_differs(
     app: Flask, drip: FakeDrip, kwargs: dict[str, Any], said: str
 ) -> None:
     drip.add(**{"post_url": URL_WITH_TOKEN, "events": EVENTS, **kwargs})
@@ -431,9 +421,7 @@ def test_check_says_what_differs(
     assert f"flask --app wsgi drip connect {BASE} --replace" in result.stderr
 
 
-def test_check_without_an_address_takes_any_host_but_not_any_path(
-    app: Flask, drip: FakeDrip
-) -> None:
+def test_check_without_an_address_takes_any_host_not_any_path(app: Flask, drip: FakeDrip) -> None:
     drip.add("https://elsewhere.example.com" + URL_WITH_TOKEN.removeprefix(BASE), EVENTS)
     assert run_drip(app, "check").exit_code == 0
     drip.webhooks[0]["post_url"] = f"{BASE}/drip?token={quote(TOKEN, safe='')}"
@@ -443,7 +431,7 @@ def test_check_without_an_address_takes_any_host_but_not_any_path(
     assert "connect BASE_URL --replace" in result.stderr
 
 
-def test_check_says_that_there_are_several(app: Flask, drip: FakeDrip) -> None:
+def test_check_reports_that_there_are_several(app: Flask, drip: FakeDrip) -> None:
     drip.add(URL_WITH_TOKEN, EVENTS)
     drip.add(URL_WITH_TOKEN, EVENTS)
     result = run_drip(app, "check")
@@ -473,9 +461,7 @@ def test_disconnect_deletes_nothing_without_a_yes(app: Flask, drip: FakeDrip, an
     assert f"Webhook 77001 ({MASKED})\n" in result.stdout
 
 
-def test_disconnect_deletes_what_leads_to_the_address_and_no_more(
-    app: Flask, drip: FakeDrip
-) -> None:
+def test_disconnect_deletes_only_what_leads_to_the_address(app: Flask, drip: FakeDrip) -> None:
     drip.add(f"{BASE.upper()}:443/webhooks/drip/?token={UNKNOWN}", EVENTS)
     other = drip.add("https://new.example.com" + URL_WITH_TOKEN.removeprefix(BASE), EVENTS)
     assert run_drip(app, "disconnect", BASE, "--yes").exit_code == 0
@@ -483,7 +469,7 @@ def test_disconnect_deletes_what_leads_to_the_address_and_no_more(
 
 
 @pytest.mark.parametrize("arguments", [(), (BASE,)])
-def test_disconnect_with_nothing_there_says_so(
+def test_disconnect_reports_that_there_is_nothing(
     app: Flask, drip: FakeDrip, arguments: tuple[str, ...]
 ) -> None:
     result = run_drip(app, "disconnect", *arguments)
@@ -513,7 +499,7 @@ def test_disconnect_names_what_could_not_be_deleted(app: Flask, drip: FakeDrip) 
     ],
 )
 @pytest.mark.parametrize("command", [("connect", BASE), ("check",), ("disconnect", "--yes")])
-def test_missing_settings_are_told_at_once_with_where_to_find_them(
+def test_missing_settings_are_reported_together(
     settings: Settings,
     drip: FakeDrip,
     command: tuple[str, ...],

@@ -37,18 +37,14 @@ def test_a_clock_that_jumps_is_not_believed_until_it_is_right(clock: Clock, jump
 
 
 @pytest.mark.parametrize("noted", [True, False])
-def test_a_process_that_starts_with_a_wrong_clock_does_not_believe_it(
-    engine: Engine, store: Store, noted: bool
-) -> None:
+def test_a_wrong_clock_at_start_is_not_believed(engine: Engine, store: Store, noted: bool) -> None:
     store.put([message("a", received_at=NOW)])
     if noted:
         Clock(engine).is_believed(NOW, 0.0)
     assert not Clock(engine).is_believed(NOW + 40 * DAY, 0.0)
 
 
-def test_after_a_long_rest_a_clock_is_believed_that_runs_evenly_for_hours(
-    clock: Clock, engine: Engine
-) -> None:
+def test_a_clock_is_believed_after_a_rest_if_it_runs_evenly(clock: Clock, engine: Engine) -> None:
     Clock(engine).believe(NOW)
     later = NOW + GAP + 1
     turns = [clock.is_believed(later + at, at) for at in (0.0, HOLD / 2, HOLD - 1, HOLD, HOLD + 1)]
@@ -62,7 +58,7 @@ def test_while_it_is_not_believed_a_jump_begins_the_wait_anew(clock: Clock) -> N
     assert clock.is_believed(NOW + 2 * HOLD + 2 * DAY, 2 * HOLD)
 
 
-def test_what_came_by_a_clock_a_year_ahead_is_sent_by_one_that_is_right(
+def test_events_of_a_clock_a_year_ahead_are_sent(
     engine: Engine, store: Store, logged: Logged
 ) -> None:
     store.put([message(f"m{n}", received_at=NOW + YEAR) for n in range(700)])
@@ -99,7 +95,7 @@ def test_alerts_and_pauses_of_a_clock_far_ahead_are_over(engine: Engine, store: 
 
 
 @pytest.mark.parametrize("state", ["pending", "sent", "dead", "quarantined", "erased"])
-def test_what_came_and_ended_by_a_clock_far_ahead_is_not_kept_until_then(
+def test_times_of_a_clock_far_ahead_are_brought_back(
     engine: Engine, store: Store, state: str
 ) -> None:
     store.put([message("ahead", received_at=NOW + YEAR)])
@@ -113,7 +109,7 @@ def test_what_came_and_ended_by_a_clock_far_ahead_is_not_kept_until_then(
     assert (row.received_at if state == "pending" else row.settled_at) == NOW
 
 
-def test_the_bridge_makes_due_what_was_put_off_and_prunes_nothing_by_a_jump(
+def test_a_jump_of_the_clock_prunes_nothing_and_delays_nothing(
     settings: Settings, engine: Engine, store: Store
 ) -> None:
     bridge = build_bridge(replace(settings, database_url=engine.url))

@@ -32,7 +32,7 @@ def is_sqlite(engine: Engine) -> bool:
     return engine.dialect.name == "sqlite"
 
 
-def test_an_empty_sqlite_file_is_made_ready_and_an_empty_postgresql_is_not(empty: Engine) -> None:
+def test_an_empty_sqlite_is_made_ready_a_postgresql_is_not(empty: Engine) -> None:
     if is_sqlite(empty):
         make_ready(empty)
     else:
@@ -87,13 +87,13 @@ def test_looking_at_the_schema_needs_no_write_lock(engine: Engine) -> None:
     other.dispose()
 
 
-def test_the_migrations_give_the_tables_that_the_code_works_with(engine: Engine) -> None:
+def test_the_migrations_give_the_tables_of_the_code(engine: Engine) -> None:
     with engine.begin() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
 
 
-def test_the_migrations_give_the_same_constraints_and_indexes_to_the_letter(
+def test_the_migrations_give_the_same_constraints_and_indexes(
     engine: Engine,
 ) -> None:
     migrated = definitions(engine)
@@ -132,7 +132,7 @@ def definitions(engine: Engine) -> set[str]:
     return {" ".join(sql.split()).lower() for sql in found}
 
 
-def test_an_upgrade_waits_for_another_that_takes_longer_than_a_statement_may(
+def test_an_upgrade_waits_for_another_that_takes_long(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.database.engine.BUSY_SECONDS", 1)
@@ -179,7 +179,7 @@ def bring_to(engine: Engine, *revisions: str) -> None:
 BEFORE_BODIES = ("0001_events", "0002_living_with_the_data", "0003_history_and_traffic")
 
 
-def test_an_upgrade_and_those_who_write_meanwhile_do_not_wait_for_one_another(
+def test_an_upgrade_and_writers_do_not_wait_for_one_another(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schema, "LOCK_SECONDS", 0.2)
@@ -213,7 +213,7 @@ def test_an_upgrade_and_those_who_write_meanwhile_do_not_wait_for_one_another(
     engine.dispose()
 
 
-def test_an_upgrade_lets_others_write_while_one_holds_a_table_for_long(
+def test_an_upgrade_lets_others_write_if_a_table_is_held(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schema, "LOCK_SECONDS", 0.2)
@@ -237,7 +237,7 @@ def test_an_upgrade_lets_others_write_while_one_holds_a_table_for_long(
     engine.dispose()
 
 
-def test_an_upgrade_is_told_with_how_much_there_is_to_do(empty: Engine, logged: Logged) -> None:
+def test_an_upgrade_is_logged_with_how_much_there_is_to_do(empty: Engine, logged: Logged) -> None:
     bring_to(empty, *BEFORE_BODIES)
 
     upgrade(empty)
@@ -248,7 +248,7 @@ def test_an_upgrade_is_told_with_how_much_there_is_to_do(empty: Engine, logged: 
     assert logged.text.count("the database has this version's schema") == 1
 
 
-def test_a_file_of_an_older_version_is_left_to_who_may_upgrade_it(tmp_path: Path) -> None:
+def test_an_older_file_is_left_to_whoever_may_upgrade_it(tmp_path: Path) -> None:
     engine = open_database(make_url(f"sqlite:///{tmp_path}/bridge.db"))
     bring_to(engine, *BEFORE_BODIES)
 
@@ -298,7 +298,7 @@ BEFORE_DESTINATIONS = (
 )
 
 
-def test_what_was_kept_before_there_were_destinations_goes_to_segment(empty: Engine) -> None:
+def test_events_of_before_destinations_go_to_segment(empty: Engine) -> None:
     bring_to(empty, *BEFORE_DESTINATIONS)
     with empty.begin() as connection:
         for number, state in enumerate(("pending", "sent", "quarantined")):

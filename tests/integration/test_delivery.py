@@ -44,7 +44,7 @@ def test_a_sent_event_is_not_sent_again(
     assert segment.message_ids() == ["drip-1"]
 
 
-def test_without_a_key_events_are_held_and_go_out_once_there_is_one(
+def test_events_are_held_without_a_key_and_sent_with_one(
     store: Store,
     segment: FakeSegment,
     delivery: DeliveryWorker,
@@ -66,7 +66,7 @@ def test_without_a_key_events_are_held_and_go_out_once_there_is_one(
     assert segment.message_ids() == ["drip-1"]
 
 
-def test_an_event_goes_out_with_the_key_of_its_own_account_or_not_at_all(
+def test_an_event_goes_out_with_its_own_accounts_key_or_not(
     store: Store, segment: FakeSegment, clock: Clock
 ) -> None:
     accounts = {"drip-a": "a", "drip-b": "b", "drip-c": "c", "drip-none": ""}
@@ -161,7 +161,7 @@ def test_a_backlog_lets_another_key_take_its_turn(
     assert [len(batch) for batch in destination.batches] == sizes
 
 
-def test_accounts_with_one_key_share_batches_and_have_their_turns(
+def test_accounts_with_one_key_share_batches_and_take_turns(
     store: Store, segment: FakeSegment, delivery: DeliveryWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TURN", 0)  # a batch, then who else waits is asked anew

@@ -36,7 +36,7 @@ GIVE_UP_AFTER = SegmentDestination.retry.give_up_after
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-def test_one_bad_event_among_100_is_dead_with_segments_words_and_the_others_are_sent_once(
+def test_one_bad_event_among_100_dies_and_the_others_are_sent(
     store: Store, segment: FakeSegment, delivery: DeliveryWorker, status: int
 ) -> None:
     keep(store, *names(100))
@@ -80,9 +80,7 @@ def test_while_a_batch_is_halved_the_part_in_hand_stays_ours(store: Store, clock
     assert states(store) == {"sent": 8}
 
 
-def test_a_stop_while_a_batch_is_halved_gives_the_rest_back_untried(
-    store: Store, clock: Clock
-) -> None:
+def test_a_stop_gives_the_rest_of_a_halved_batch_back_untried(store: Store, clock: Clock) -> None:
     def refuse_then_stop(_: str) -> None:
         if len(destination.batches) == 1:
             raise BatchRejected("HTTP 413")
@@ -101,7 +99,7 @@ def test_a_stop_while_a_batch_is_halved_gives_the_rest_back_untried(
 
 
 @pytest.mark.parametrize("error", [RetryableError("HTTP 503"), InvalidKey("HTTP 401")])
-def test_a_key_that_comes_to_rest_while_a_batch_is_halved_gets_no_more_of_it(
+def test_a_paused_key_gets_no_more_of_a_halved_batch(
     store: Store, clock: Clock, error: SendError
 ) -> None:
     def refuse_then_fail(_: str) -> None:
@@ -139,7 +137,7 @@ def test_a_failure_postpones_each_event_by_its_own_tries(
     assert states(store) == {"sent": 2}
 
 
-def test_after_a_failure_the_key_rests_so_that_waiting_events_cost_no_tries(
+def test_a_failure_pauses_the_key_and_costs_no_other_tries(
     store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock
 ) -> None:
     segment.behave = lambda _: Reply(503)
@@ -157,7 +155,7 @@ def test_after_a_failure_the_key_rests_so_that_waiting_events_cost_no_tries(
 
 
 @pytest.mark.parametrize("header", ["Retry-After", "X-RateLimit-Reset"])
-def test_the_wait_that_segment_asks_for_is_kept_for_every_event_of_the_key(
+def test_the_wait_that_segment_asks_for_is_kept_by_the_key(
     store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock, header: str
 ) -> None:
     keep(store, "drip-1", account="a")
@@ -175,7 +173,7 @@ def test_the_wait_that_segment_asks_for_is_kept_for_every_event_of_the_key(
     assert sorted(segment.message_ids()) == ["drip-1", "drip-2"]
 
 
-def test_of_accounts_with_one_key_all_are_told_that_it_is_refused(
+def test_all_accounts_of_a_refused_key_are_paused(
     store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock
 ) -> None:
     for account in ("a", "b"):
@@ -226,7 +224,7 @@ def test_an_event_that_is_never_taken_is_dead_in_the_end(
     assert row.error == "HTTP 503 still busy"
 
 
-def test_of_one_failed_batch_only_the_events_whose_time_is_over_are_dead(
+def test_only_events_whose_time_is_over_die_of_a_failed_batch(
     store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock
 ) -> None:
     segment.behave = lambda _: Reply(503)
@@ -282,9 +280,7 @@ def test_a_refused_key_pauses_alone_and_costs_its_events_no_try(
     assert set(segment.visits) == {"POST /v1/batch"}
 
 
-def test_a_destination_that_is_not_reached_costs_no_try_and_is_tried_again_soon_then_each_minute(
-    store: Store, clock: Clock
-) -> None:
+def test_an_unreachable_destination_costs_no_try(store: Store, clock: Clock) -> None:
     def fail(_: str) -> None:
         tried.append(clock.now)
         raise Unreachable("no such host: check SEGMENT_HOST")
@@ -324,7 +320,7 @@ def forbid(*culprits: str) -> Callable[[Batch], Reply]:
     return refuse_if(lambda batch: any(holds(name)(batch) for name in culprits), 403)
 
 
-def test_an_event_that_a_firewall_minds_stands_alone_and_is_told_with_its_words(
+def test_an_event_that_a_firewall_minds_is_found_alone(
     store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock
 ) -> None:
     keep(store, "drip-before")
@@ -355,7 +351,7 @@ def test_an_event_that_a_firewall_minds_stands_alone_and_is_told_with_its_words(
     assert states(store)["pending"] == 0
 
 
-def test_after_a_start_one_event_alone_tells_whether_the_key_is_good(
+def test_one_event_alone_proves_the_key_after_a_start(
     store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock
 ) -> None:
     keep(store, *names(100))
@@ -374,7 +370,7 @@ def test_after_a_start_one_event_alone_tells_whether_the_key_is_good(
     assert pauses_of(store) == []
 
 
-def test_a_key_that_is_refused_with_403_rests_once_three_events_were_refused_alone(
+def test_a_key_pauses_after_three_events_were_403_alone(
     store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock
 ) -> None:
     keep(store, "drip-before")
@@ -402,7 +398,7 @@ def test_a_key_that_is_refused_with_403_rests_once_three_events_were_refused_alo
     assert states(store) == {"sent": 101}
 
 
-def test_a_refused_key_is_noted_for_others_to_see_until_it_is_good(
+def test_a_refused_key_has_a_pause_in_the_database_until_good(
     store: Store, segment: FakeSegment, clock: Clock
 ) -> None:
     segment.behave = lambda _: Reply(401)

@@ -31,7 +31,7 @@ class Crash(BaseException):
     """The process ends here: nothing in the bridge catches it."""
 
 
-def test_a_lease_is_longer_than_two_exchanges_and_a_stop_waits_for_less_than_20_seconds() -> None:
+def test_a_lease_outlasts_two_exchanges() -> None:
     assert LEASE > 2 * segment_module.WHOLE_EXCHANGE
     assert segment_module.READ_TIMEOUT < segment_module.WHOLE_EXCHANGE < 15
 
@@ -52,7 +52,7 @@ def refuse(error: SendError | None) -> None:
     ],
 )
 @pytest.mark.parametrize("other", [None, RetryableError("HTTP 503")])
-def test_who_overslept_its_lease_does_not_undo_what_another_did_meanwhile(
+def test_a_worker_that_overslept_undoes_nothing(
     store: Store,
     clock: Clock,
     logged: Logged,
@@ -78,9 +78,7 @@ def test_who_overslept_its_lease_does_not_undo_what_another_did_meanwhile(
     assert "no longer ours" in logged.text or (count == 2 and isinstance(late, BatchRejected))
 
 
-def test_a_lease_that_ended_while_nobody_else_came_still_settles(
-    store: Store, clock: Clock
-) -> None:
+def test_an_ended_lease_that_nobody_took_still_settles(store: Store, clock: Clock) -> None:
     def oversleep(_: str) -> None:
         clock.now += 2 * LEASE
 
@@ -90,7 +88,7 @@ def test_a_lease_that_ended_while_nobody_else_came_still_settles(
 
 
 @pytest.mark.parametrize("taken", [False, True], ids=["before sending", "before settling"])
-def test_after_a_crash_the_same_message_goes_out_again_when_the_lease_has_ended(
+def test_a_message_goes_out_again_after_a_crash(
     store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock, taken: bool
 ) -> None:
     class Crashing(SegmentDestination):
@@ -113,9 +111,7 @@ def test_after_a_crash_the_same_message_goes_out_again_when_the_lease_has_ended(
     assert states(store) == {"sent": 2}
 
 
-def test_a_stop_lets_the_batch_in_hand_finish_and_claims_no_other(
-    store: Store, clock: Clock
-) -> None:
+def test_a_stop_lets_the_batch_in_hand_finish(store: Store, clock: Clock) -> None:
     destination = Recorder(lambda _: stopped.stop())
     stopped = delivery_to(store, destination, clock)
     keep(store, *names(150), account="a")
@@ -171,7 +167,7 @@ def test_the_loop_sends_what_comes_in_while_it_runs(
     assert destination.batches == [["drip-1"], ["drip-2"]]
 
 
-def test_the_loop_survives_a_fault_of_its_own_and_does_not_tell_whom_it_met(
+def test_the_loop_survives_a_fault_and_logs_no_person(
     store: Store,
     running: tuple[DeliveryWorker, Recorder],
     clock: Clock,
@@ -195,7 +191,7 @@ def test_the_loop_survives_a_fault_of_its_own_and_does_not_tell_whom_it_met(
     assert "example.com" not in logged.text
 
 
-def test_a_fault_with_one_accounts_events_does_not_hold_up_another_account(
+def test_a_fault_of_one_account_does_not_hold_up_another(
     store: Store, running: tuple[DeliveryWorker, Recorder], clock: Clock
 ) -> None:
     def fail(key: str) -> None:
@@ -231,7 +227,7 @@ def test_the_loop_survives_a_database_error(
     assert destination.batches == [["drip-1"], ["drip-2"]]
 
 
-def test_no_log_line_holds_a_key_or_what_an_event_says(
+def test_no_log_line_has_a_key_or_an_events_contents(
     store: Store, segment: FakeSegment, clock: Clock, logged: Logged
 ) -> None:
     configure_logs("debug", "logfmt")  # which keeps the SDK quiet

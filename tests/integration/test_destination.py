@@ -135,7 +135,7 @@ def test_2xx_is_sent(destination: SegmentDestination, segment: FakeSegment, stat
         (Forbidden, (402, 403, 405, 406, 409, 410, 418, 451)),
     ],
 )
-def test_every_other_status_says_what_to_do(
+def test_every_other_status_shows_what_to_do(
     destination: SegmentDestination,
     segment: FakeSegment,
     kind: type[SendError],
@@ -151,7 +151,7 @@ def test_every_other_status_says_what_to_do(
 @pytest.mark.parametrize(
     ("status", "setting"), [(401, "SEGMENT_WRITE_KEY"), (403, "SEGMENT_WRITE_KEY")]
 )
-def test_a_refused_key_says_which_setting_to_check(
+def test_a_refused_key_is_reported_with_the_setting_to_check(
     destination: SegmentDestination, segment: FakeSegment, status: int, setting: str
 ) -> None:
     segment.behave = lambda _: Reply(status)
@@ -266,7 +266,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     ],
 )
 @pytest.mark.usefixtures("impatient")
-def test_without_a_whole_answer_the_batch_is_tried_again_and_the_next_goes_through(
+def test_an_answer_that_is_not_whole_is_retryable(
     destination: SegmentDestination, segment: FakeSegment, reply: Reply
 ) -> None:
     segment.behave = lambda _: reply
@@ -280,7 +280,7 @@ def test_without_a_whole_answer_the_batch_is_tried_again_and_the_next_goes_throu
     assert segment.message_ids() == ["drip-0", "drip-1"]
 
 
-def test_a_silent_answer_is_not_waited_for_to_the_end_of_the_exchange(
+def test_a_silent_answer_ends_before_the_whole_exchange(
     destination: SegmentDestination, segment: FakeSegment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "READ_TIMEOUT", 0.1)

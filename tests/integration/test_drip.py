@@ -37,7 +37,7 @@ def settings(settings: Settings) -> Settings:
     return with_account(settings)
 
 
-def test_each_request_names_the_app_and_carries_the_api_token_alone(
+def test_each_request_has_the_apps_name_and_the_token_alone(
     app: Flask, drip: FakeDrip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "netrc").write_text("default login bo password of-another-service")
@@ -50,7 +50,7 @@ def test_each_request_names_the_app_and_carries_the_api_token_alone(
         assert visit.headers["User-Agent"] == f"drip-segment-bridge/{VERSION}"
 
 
-def test_the_client_asks_the_real_drip_unless_told_otherwise() -> None:
+def test_the_client_asks_the_real_drip_by_default() -> None:
     assert client.API == "https://api.getdrip.com"
     assert vars(commands)["API"] is client.API
 
@@ -139,7 +139,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("answer", "said"), ANSWERS)
 @pytest.mark.usefixtures("impatient")
-def test_every_answer_that_is_none_ends_in_one_line_that_says_what_to_do(
+def test_every_bad_answer_ends_in_one_line_with_what_to_do(
     app: Flask, drip: FakeDrip, answer: Answer, said: str
 ) -> None:
     drip.behave = lambda _: answer
@@ -154,7 +154,7 @@ def test_every_answer_that_is_none_ends_in_one_line_that_says_what_to_do(
 
 
 @pytest.mark.parametrize("command", [("connect", BASE, "--replace"), ("disconnect", "--yes")])
-def test_no_command_changes_anything_where_it_cannot_look_first(
+def test_no_command_changes_anything_if_it_cannot_look_first(
     app: Flask, drip: FakeDrip, command: tuple[str, ...]
 ) -> None:
     drip.behave = lambda _: Answer(503)
@@ -184,7 +184,7 @@ def test_an_answer_that_names_no_webhook_is_not_taken_for_one(api: Drip, drip: F
 
 
 @pytest.mark.usefixtures("drip")
-def test_another_account_says_which_setting_to_check(settings: Settings) -> None:
+def test_another_account_is_reported_with_the_setting_to_check(settings: Settings) -> None:
     result = run_drip(create_app(replace(settings, drip_account_id="1")), "check")
     assert result.exit_code == 1
     assert "Drip finds no account 1 for this API token (HTTP 404" in result.stderr
@@ -201,7 +201,7 @@ def test_no_redirect_is_followed(app: Flask, drip: FakeDrip, status: int) -> Non
         assert (len(drip.visits), elsewhere.visits) == (1, [])
 
 
-def test_drip_out_of_reach_says_so(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drip_out_of_reach_is_reported(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "API", "http://127.0.0.1:9")
     result = run_drip(app, "check")
     assert result.exit_code == 1

@@ -140,7 +140,7 @@ def test_a_writer_waits_for_anothers_write_lock(sqlite: Engine) -> None:
         assert connection.execute(text("SELECT count(*) FROM events")).scalar_one() == 1
 
 
-def test_a_writer_gets_its_turn_beside_one_that_commits_all_the_time(sqlite: Engine) -> None:
+def test_a_writer_gets_its_turn_beside_a_busy_one(sqlite: Engine) -> None:
     holds, stop = threading.Event(), threading.Event()
 
     def keep_committing() -> None:
@@ -173,7 +173,7 @@ def test_connecting_waits_for_another_that_is_making_the_file(no_file_yet: Engin
     make_ready(no_file_yet)
 
 
-def test_a_writer_waits_no_longer_than_it_is_told(
+def test_a_writer_waits_no_longer_than_it_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.database.engine.BUSY_SECONDS", 0.1)
@@ -185,7 +185,7 @@ def test_a_writer_waits_no_longer_than_it_is_told(
     engine.dispose()
 
 
-def test_a_transaction_that_reads_before_it_writes_has_the_lock_from_the_start(
+def test_a_reading_transaction_has_the_lock_from_the_start(
     sqlite: Engine,
 ) -> None:
     with sqlite.begin() as connection:
@@ -195,7 +195,7 @@ def test_a_transaction_that_reads_before_it_writes_has_the_lock_from_the_start(
     assert not has_write_lock(sqlite)
 
 
-def test_a_connection_that_has_read_before_still_takes_the_lock_to_write(sqlite: Engine) -> None:
+def test_a_connection_that_has_read_still_takes_the_write_lock(sqlite: Engine) -> None:
     Store(sqlite, "segment").due_accounts(now=0.0)
 
     with sqlite.begin():
@@ -213,7 +213,7 @@ def test_reading_neither_takes_the_write_lock_nor_waits_for_it(sqlite: Engine) -
         assert store.due_accounts(now=0.0) == []
 
 
-def test_postgresql_syncs_each_commit_and_ends_a_statement_that_hangs(postgresql: Engine) -> None:
+def test_postgresql_syncs_commits_and_ends_hanging_statements(postgresql: Engine) -> None:
     with postgresql.connect() as connection:
         assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "on"
         limit = connection.execute(text("SHOW statement_timeout")).scalar_one()
@@ -323,7 +323,7 @@ def test_a_connection_stays_when_only_a_value_was_wrong(postgresql: Engine) -> N
         assert connection.scalar(own) == before
 
 
-def test_no_connection_is_used_for_longer_than_a_fail_over_may_go_unnoticed(
+def test_no_connection_outlives_an_unnoticed_fail_over(
     postgresql: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = text("SELECT pg_backend_pid()")
@@ -336,7 +336,7 @@ def test_no_connection_is_used_for_longer_than_a_fail_over_may_go_unnoticed(
         assert connection.scalar(own) != before
 
 
-def test_what_the_url_says_counts(postgres_url: str) -> None:
+def test_the_url_counts(postgres_url: str) -> None:
     url = make_url(postgres_url).set(drivername="postgresql+psycopg")
     engine = open_database(
         url.update_query_dict({"options": "-c search_path=other", "application_name": "ours"})
@@ -350,7 +350,7 @@ def test_what_the_url_says_counts(postgres_url: str) -> None:
 
 
 @pytest.mark.parametrize("is_deleted", [True, False], ids=["deleted", "replaced"])
-def test_nothing_is_written_into_a_file_that_is_not_there_any_more(
+def test_nothing_is_written_into_a_file_that_is_gone(
     sqlite: Engine, tmp_path: Path, is_deleted: bool
 ) -> None:
     other = open_database(make_url(f"sqlite:///{tmp_path}/other.db"))
@@ -395,7 +395,7 @@ def test_sqlalchemys_own_text_shows_no_parameters(engine: Engine) -> None:
     assert "canary" not in str(caught.value)
 
 
-def test_an_unreachable_postgresql_is_described_without_its_password() -> None:
+def test_an_unreachable_postgresql_is_shown_without_password() -> None:
     url = make_url("postgresql+psycopg://bridge:canary@127.0.0.1:9/bridge")
 
     with pytest.raises(OperationalError) as caught:

@@ -106,9 +106,7 @@ def test_a_re_send_of_what_was_erased_is_a_duplicate(store: Store, clock: Clock)
     assert rows(store)["a"].email is None
 
 
-def test_many_are_erased_over_many_pages_and_those_that_come_meanwhile(
-    store: Store, clock: Clock
-) -> None:
+def test_many_are_erased_also_those_that_come_meanwhile(store: Store, clock: Clock) -> None:
     store.put([message(f"m{n}", email=ANA if n % 2 else None) for n in range(1_000)])
     erasure = erasure_of(store, clock)
     assert erasure.look() == {"pending": 500}
@@ -131,9 +129,7 @@ def test_an_event_that_is_being_sent_is_settled_first(store: Store, clock: Clock
     assert clock.now == NOW + 5
 
 
-def test_an_event_whose_deliverer_died_is_erased_at_the_leases_end(
-    store: Store, clock: Clock
-) -> None:
+def test_an_event_of_a_dead_deliverer_is_erased_after_its_lease(store: Store, clock: Clock) -> None:
     store.put([message("a", email=ANA)])
     claim(store)
     assert erase(store, clock) == {"pending": 1}
@@ -149,9 +145,7 @@ def test_a_lease_without_end_is_not_waited_for_without_end(store: Store, clock: 
     assert rows(store)["a"].state == "erased"
 
 
-def test_what_segment_said_of_a_person_goes_and_other_peoples_events_are_sent(
-    store: Store, clock: Clock
-) -> None:
+def test_words_of_segment_about_a_person_are_erased(store: Store, clock: Clock) -> None:
     """One answer is kept with each event of its batch."""
     others = [message(f"m{n}", email=f"bo{n}@example.com") for n in range(30)]
     store.put([message("ana", email=ANA), *others])
@@ -183,7 +177,7 @@ def test_what_segment_said_of_a_person_goes_and_other_peoples_events_are_sent(
     assert len(claim(store).messages) == 30
 
 
-def test_what_is_said_while_others_are_sent_goes_too(store: Store, clock: Clock) -> None:
+def test_words_that_come_while_others_are_sent_are_erased(store: Store, clock: Clock) -> None:
     store.put([message("bo", email="bo@example.com"), message("ana", email=ANA)])
     lease = claim(store)
     due = {e.id: NOW for e in lease.messages}
@@ -194,9 +188,7 @@ def test_what_is_said_while_others_are_sent_goes_too(store: Store, clock: Clock)
     assert ANA not in str(rows(store)["bo"])
 
 
-def test_another_persons_event_that_mentions_the_address_is_kept_without_it(
-    store: Store, clock: Clock
-) -> None:
+def test_another_persons_event_is_kept_without_the_address(store: Store, clock: Clock) -> None:
     call: dict[str, Any] = {
         "messageId": "bo",
         "context": {"traits": {"email": "bo@example.com"}},
@@ -248,7 +240,7 @@ def test_what_is_noted_of_trouble_is_cleared_of_the_address(store: Store, clock:
 
 
 @WHERE_TWO_WRITE_AT_ONCE
-def test_what_another_has_locked_is_left_and_told(
+def test_what_another_has_locked_is_left_and_counted(
     store: Store, clock: Clock, database_url: URL
 ) -> None:
     store.put([message("a", email=ANA)])
@@ -340,9 +332,7 @@ def test_nothing_is_left_between_the_rows_of_sqlites_file(
     assert files_with(tmp_path, people[10].encode()) == ["bridge.db"]
 
 
-def test_writers_wait_while_the_file_is_written_anew_and_none_fails(
-    sqlite_store: Store, clock: Clock
-) -> None:
+def test_writers_wait_while_the_file_is_rewritten(sqlite_store: Store, clock: Clock) -> None:
     for n in range(20):
         sqlite_store.put([message(f"{n}-{m}", raw=b"x" * 5_000) for m in range(200)])
     other, done = open_database(sqlite_store.engine.url), threading.Event()
@@ -370,7 +360,7 @@ def test_a_large_file_is_written_anew_only_when_asked_to(
     assert erasure.overwrite(also_large=True) == ""
 
 
-def test_a_file_that_cannot_be_written_anew_is_told_of(
+def test_a_file_that_cannot_be_rewritten_is_reported(
     sqlite_store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(erasing, "BUSY_SECONDS", 0.2)
@@ -381,7 +371,7 @@ def test_a_file_that_cannot_be_written_anew_is_told_of(
     assert erasure.overwrite() == ""
 
 
-def test_a_reader_that_holds_on_to_the_log_is_told_of(
+def test_a_reader_that_holds_on_to_the_log_is_reported(
     sqlite_store: Store, clock: Clock, tmp_path: Path
 ) -> None:
     sqlite_store.put([message("a", email=ANA)])

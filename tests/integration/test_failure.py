@@ -72,7 +72,7 @@ def assert_unreachable(host: str, *words: str) -> None:
         (socket.EAI_SYSTEM, RetryableError),
     ],
 )
-def test_a_misspelt_host_is_told_and_a_failure_of_the_dns_passes(
+def test_a_misspelt_host_is_reported_and_a_dns_failure_retried(
     host: str, monkeypatch: pytest.MonkeyPatch, code: int, kind: type[SendError]
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -84,34 +84,34 @@ def test_a_misspelt_host_is_told_and_a_failure_of_the_dns_passes(
     assert ("SEGMENT_HOST" in str(error)) == (kind is Unreachable)
 
 
-def test_a_proxy_that_wants_a_login_is_told(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_wants_a_login_is_reported(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with server(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n") as port:
         monkeypatch.setenv("HTTPS_PROXY", f"http://bo:canary@127.0.0.1:{port}")
         assert_unreachable(host, "407, it wants a login", "HTTPS_PROXY")
         assert "canary" not in str(error_of(host))
 
 
-def test_a_proxy_that_is_not_there_is_told(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_is_not_there_is_reported(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     assert_unreachable(host, "HTTPS_PROXY")
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "foo://127.0.0.1:9", "http://"])
-def test_a_proxy_of_a_kind_that_is_not_known_is_told(
+def test_a_proxy_of_an_unknown_kind_is_reported(
     host: str, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     assert_unreachable(host, "HTTPS_PROXY", "PySocks")
 
 
-def test_a_file_of_certificates_that_is_not_there_is_told(
+def test_a_missing_file_of_certificates_is_reported(
     host: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
     assert_unreachable(host, "SSL_CERT_FILE")
 
 
-def test_what_speaks_no_tls_is_told() -> None:
+def test_a_server_without_tls_is_reported() -> None:
     with server(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
         assert_unreachable(f"https://127.0.0.1:{port}", "no TLS", "SEGMENT_HOST")
 
@@ -122,7 +122,7 @@ def test_tls_that_is_cut_off_passes() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="makes the certificate")
-def test_a_private_certificate_is_told_and_taken_with_ssl_cert_file(
+def test_a_private_certificate_is_taken_with_ssl_cert_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key, certificate = (str(tmp_path / name) for name in ("key.pem", "certificate.pem"))

@@ -178,7 +178,7 @@ def test_the_next_put_works_once_the_database_is_back(outbox: GroupCommit, other
     assert count(other) == 2
 
 
-def test_a_fault_outside_the_database_is_told_too_without_what_was_put(
+def test_a_fault_outside_the_database_is_logged_unquoted(
     outbox: GroupCommit,
 ) -> None:
     answer = put(outbox, message("canary\ud800"))
@@ -220,7 +220,7 @@ def postgresql(postgres_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def test_an_old_schema_on_postgresql_is_told_with_the_command_to_run(postgresql: Engine) -> None:
+def test_an_old_schema_is_reported_with_the_command_to_run(postgresql: Engine) -> None:
     outbox = GroupCommit(Store(postgresql, "segment"))
 
     with pytest.raises(OutboxUnavailable, match="Run: flask --app wsgi db upgrade"):
@@ -230,7 +230,7 @@ def test_an_old_schema_on_postgresql_is_told_with_the_command_to_run(postgresql:
     assert outbox.put(message("a")) is True
 
 
-def test_a_connection_cut_in_the_middle_of_a_commit_is_told_and_mended(
+def test_a_connection_cut_during_a_commit_is_logged_and_mended(
     postgresql: Engine, postgres_url: str
 ) -> None:
     upgrade(postgresql)

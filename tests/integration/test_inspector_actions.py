@@ -92,7 +92,7 @@ def test_what_is_neither_is_left_alone(visitor: Visitor) -> None:
     assert "no event has this id" in page
 
 
-def test_all_dead_are_sent_again_once_it_is_said_how_many(visitor: Visitor) -> None:
+def test_all_dead_are_sent_again_after_the_count_is_shown(visitor: Visitor) -> None:
     ids = [visitor.post_webhook(webhook(name)) for name in ("a", "b", "c")]
     visitor.bury(time.time())
     receive_earlier(visitor, DAY + 60)
@@ -117,7 +117,7 @@ def test_all_quarantined_are_read_again(visitor: Visitor) -> None:
     assert "2 events still in quarantine." in page
 
 
-def test_what_takes_too_long_is_left_for_the_next_time_and_told(
+def test_a_report_that_takes_too_long_waits_for_the_next_time(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a", "b", "c"):
@@ -159,7 +159,7 @@ def test_a_sample_is_of_an_account_with_a_key(settings: Settings) -> None:
 # erase
 
 
-def test_a_person_is_erased_once_it_is_said_how_much_goes(visitor: Visitor) -> None:
+def test_a_person_is_erased_after_the_count_is_shown(visitor: Visitor) -> None:
     ids = [visitor.post_webhook(webhook(name)) for name in ("a", "b")]
     other = visitor.post_webhook(webhook("a", email="bo@example.com"))
     asked = visitor.submit("/erase", email=" ANA@example.com")
@@ -173,7 +173,7 @@ def test_a_person_is_erased_once_it_is_said_how_much_goes(visitor: Visitor) -> N
     assert "No event has ana@example.com in it." in asked.text
 
 
-def test_what_is_being_sent_is_not_said_to_be_erased(
+def test_what_is_being_sent_is_not_reported_as_erased(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = [visitor.post_webhook(webhook(name)) for name in ("a", "b")]
@@ -185,7 +185,7 @@ def test_what_is_being_sent_is_not_said_to_be_erased(
     assert sorted(str(state_of(visitor, one)) for one in ids) == ["erased", "pending"]
 
 
-def test_where_too_much_is_kept_the_command_is_named(
+def test_the_command_is_named_if_too_much_is_kept(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message_id = visitor.post_webhook(webhook())

@@ -44,7 +44,7 @@ def test_addresses_are_hidden_on_it_until_revealed(visitor: Visitor) -> None:
     assert "{&#34;event&#34;: &#34;subscriber.opened" in visitor.get(f"{url}?view=raw")
 
 
-def test_every_attempt_is_told_with_time_status_and_words(visitor: Visitor) -> None:
+def test_every_attempt_is_shown_with_time_status_and_words(visitor: Visitor) -> None:
     url = f"/events/{visitor.post_webhook(webhook())}"
     store, now = visitor.bridge.store, time.time()
     lease = claim(store, now=now)
@@ -61,13 +61,13 @@ def test_every_attempt_is_told_with_time_status_and_words(visitor: Visitor) -> N
     assert "Segment took it" in page
 
 
-def test_a_paused_key_is_told(visitor: Visitor) -> None:
+def test_a_paused_key_is_reported(visitor: Visitor) -> None:
     url = f"/events/{visitor.post_webhook(webhook())}"
     visitor.bridge.store.pause_account("4417", time.time() + 60, "HTTP 401")
     assert "(HTTP 401). That is tried again each minute." in visitor.get(url)
 
 
-def test_a_quarantined_webhook_tells_what_could_not_be_read(visitor: Visitor) -> None:
+def test_a_quarantined_webhook_shows_what_could_not_be_read(visitor: Visitor) -> None:
     message_id = visitor.post_webhook(b"[1, caf\xe9]")
     page = visitor.get(f"/events/{message_id}")
     assert "Not text in UTF-8" in page
@@ -76,7 +76,7 @@ def test_a_quarantined_webhook_tells_what_could_not_be_read(visitor: Visitor) ->
     assert "Read it again" in page
 
 
-def test_a_call_of_another_version_is_told(visitor: Visitor) -> None:
+def test_a_call_of_another_version_is_reported(visitor: Visitor) -> None:
     message_id = visitor.post_webhook(webhook())
     with visitor.bridge.store.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE bodies SET payload = replace(payload, '0.1.0', '0.0.9')")

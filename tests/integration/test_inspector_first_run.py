@@ -20,7 +20,7 @@ def test_the_webhooks_url_is_there_to_copy_once_revealed(visitor: Visitor) -> No
     assert "flask --app wsgi drip connect http://localhost<" in page
 
 
-def test_the_write_keys_state_is_told_and_no_key(settings: Settings, visitor: Visitor) -> None:
+def test_the_write_keys_state_is_shown_and_no_key(settings: Settings, visitor: Visitor) -> None:
     page = visitor.get("/")
     assert "A write key is set" in page
     assert str(settings.write_key) not in page

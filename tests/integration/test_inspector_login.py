@@ -134,7 +134,7 @@ def link_of(app: Flask) -> str:
     return found[1]
 
 
-def test_where_the_password_is_made_up_a_link_logs_in_once(settings: Settings) -> None:
+def test_a_link_logs_in_once_if_the_password_is_made_up(settings: Settings) -> None:
     app = app_with(settings, link=True)
     link, client = link_of(app), app.test_client()
 
@@ -172,7 +172,7 @@ def test_a_forged_link_is_of_no_use(settings: Settings, other: str) -> None:
         assert not is_in(client)
 
 
-def test_a_password_that_was_set_needs_no_link_and_none_is_taken(settings: Settings) -> None:
+def test_a_password_that_was_set_leaves_no_use_for_a_link(settings: Settings) -> None:
     client = app_with(settings).test_client()
     ticket = make_ticket(session_key(PASSWORD, [TOKEN]))
     for asked in ({"ticket": ticket}, {"password": PASSWORD}):
@@ -205,7 +205,7 @@ def test_on_loopback_the_password_is_made_up(monkeypatch: pytest.MonkeyPatch) ->
         (None, False, "The inspector is off: it needs INSPECTOR_PASSWORD"),
     ],
 )
-def test_url_says_where_to_look(
+def test_url_reports_where_to_look(
     settings: Settings, password: str | None, link: bool, said: str
 ) -> None:
     app = app_with(settings, password, link)
@@ -220,7 +220,9 @@ def test_url_says_where_to_look(
 
 
 @pytest.mark.parametrize("path", ["/", "/login", "/live", "/events.jsonl", "/events/x"])
-def test_without_a_password_each_page_says_how_to_turn_it_on(settings: Settings, path: str) -> None:
+def test_each_page_without_a_password_shows_how_to_turn_it_on(
+    settings: Settings, path: str
+) -> None:
     client = app_with(settings, password=None).test_client()
 
     answer = client.get(path)
@@ -367,7 +369,7 @@ def test_a_copied_cookie_ends_with_the_session_in_all_processes(settings: Settin
     assert not is_in_with_copy()
 
 
-def test_while_the_database_is_away_nobody_is_let_in_and_told_why(settings: Settings) -> None:
+def test_a_login_without_a_database_is_refused_with_why(settings: Settings) -> None:
     app = app_with(settings)
     client = app.test_client()
     log_in(client)
@@ -402,7 +404,7 @@ def test_it_ends_when_idle_and_at_the_latest_after_a_week(
     assert is_in(client) is still_in
 
 
-def test_another_process_knows_the_session_until_the_password_changes(settings: Settings) -> None:
+def test_a_session_lasts_until_the_password_changes(settings: Settings) -> None:
     client = app_with(settings).test_client()
     held = cookie(log_in(client)).partition(";")[0]
 
@@ -504,7 +506,7 @@ def test_behind_a_proxy_the_caller_is_what_it_appended_last(settings: Settings) 
     assert last_of_eleven(app_with(settings), ["10.1.2.3"] * 12, forwarded) == (429, 303)
 
 
-def test_from_the_internet_a_caller_is_itself_whatever_it_says(settings: Settings) -> None:
+def test_a_caller_from_the_internet_cannot_claim_an_address(settings: Settings) -> None:
     forwarded = [f"8.8.4.{n}" for n in range(12)]
     assert last_of_eleven(app_with(settings), ["9.9.9.9"] * 12, forwarded) == (429, 429)
 
@@ -529,7 +531,7 @@ def test_from_the_internet_a_caller_is_itself_whatever_it_says(settings: Setting
         (None, "::ffff:9.9.9.9", None, "9.9.9.9"),
     ],
 )
-def test_callers_are_told_apart_by_a_short_key(
+def test_callers_are_known_by_a_short_key(
     trusted: int | None, peer: str, forwarded: str | None, caller: str
 ) -> None:
     environ = {"REMOTE_ADDR": peer}
@@ -538,7 +540,7 @@ def test_callers_are_told_apart_by_a_short_key(
     assert caller_of(Request(environ), trusted) == caller
 
 
-def test_the_setting_says_how_many_proxies_there_are(settings: Settings) -> None:
+def test_the_setting_is_how_many_proxies_there_are(settings: Settings) -> None:
     """One that passes on what a client sent gives it no further tries."""
     app = app_with(replace(settings, trusted_proxies=0))
     forwarded = [f"8.8.4.{n}" for n in range(12)]

@@ -28,7 +28,7 @@ def test_all_is_well(visitor: Visitor) -> None:
         assert "1 received, 0 sent in the last 60 minutes, by minute." in page
 
 
-def test_trouble_is_told_with_what_to_do(visitor: Visitor) -> None:
+def test_trouble_is_shown_with_what_to_do(visitor: Visitor) -> None:
     visitor.post_webhook(b"[]")
     page = text_of(visitor.get("/"))
     assert "Look after this:" in page
@@ -55,7 +55,7 @@ def test_live_is_a_fragment(visitor: Visitor) -> None:
     assert "<html" not in page
 
 
-def test_a_database_that_is_away_is_told(visitor: Visitor) -> None:
+def test_a_database_that_is_away_is_reported(visitor: Visitor) -> None:
     visitor.post_webhook(webhook())
     with visitor.bridge.store.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE events RENAME TO elsewhere")

@@ -145,7 +145,7 @@ def test_a_message_id_finds_its_event(visitor: Visitor) -> None:
     assert shown(visitor.get(f"/?q={wanted}")) == ["Adiós"]
 
 
-def test_a_filter_that_is_wrong_is_told_and_left_out(visitor: Visitor) -> None:
+def test_a_filter_that_is_wrong_is_reported_and_left_out(visitor: Visitor) -> None:
     visitor.post_webhook(webhook("Hola"))
     page = visitor.get("/?state=lost&collection=x&since=yesterday&before=x&account=4417")
     assert "There is no such state." in page
@@ -219,7 +219,7 @@ def test_pages_and_downloads_of_large_bodies_take_little_memory(visitor: Visitor
     assert max(peaks) < 24, peaks
 
 
-def test_a_download_that_finds_too_little_says_how_far_it_looked(
+def test_a_download_that_gives_up_reports_how_far_it_looked(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.outbox.search.LONGEST", 0.0)
@@ -240,7 +240,7 @@ def test_what_is_too_long_is_not_looked_for(visitor: Visitor) -> None:
     assert shown(page) == ["Hola"]
 
 
-def test_one_search_is_made_at_a_time_and_others_are_told_to_come_again(
+def test_one_search_runs_at_a_time_and_others_get_a_503(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     visitor.post_webhook(webhook("Hola"))

@@ -61,9 +61,7 @@ def test_the_pooler_refuses_options_and_mixes_sessions(pooled: Engine, pooled_ur
 
 
 @pytest.mark.parametrize("isolation", [None, "AUTOCOMMIT"])
-def test_each_transaction_is_synced_bounded_and_waits_for_others(
-    pooled: Engine, isolation: str | None
-) -> None:
+def test_each_transaction_is_synced_and_bounded(pooled: Engine, isolation: str | None) -> None:
     engine = pooled.execution_options(isolation_level=isolation) if isolation else pooled
     for _ in range(4):
         with engine.connect() as connection:
@@ -74,9 +72,7 @@ def test_each_transaction_is_synced_bounded_and_waits_for_others(
         assert shown == ["on", TIMEOUT, "read committed"]
 
 
-def test_what_is_set_is_not_left_to_the_next_user_of_the_session(
-    pooled: Engine, pooled_url: URL
-) -> None:
+def test_a_setting_is_not_left_to_the_sessions_next_user(pooled: Engine, pooled_url: URL) -> None:
     for _ in range(3):
         with pooled.begin() as connection:
             connection.execute(text("SELECT 1"))
@@ -102,7 +98,7 @@ def test_events_are_kept_claimed_and_settled(pooled: Engine) -> None:
     assert sent == 100
 
 
-def test_serializable_by_default_is_not_what_the_bridge_works_with(
+def test_a_serializable_default_is_overridden(
     direct: psycopg.Connection, postgres_url: str
 ) -> None:
     name = f"ALTER DATABASE {direct.info.dbname} SET default_transaction_isolation = 'serializable'"

@@ -122,7 +122,7 @@ def test_large_bodies_go_with_little_room_beside_them(tmp_path: Path, erases: bo
     engine.dispose()
 
 
-def test_it_stops_when_told_to(store: Store, pruning: Pruning) -> None:
+def test_replay_stops_when_asked_to(store: Store, pruning: Pruning) -> None:
     put_settled(store, 2 * STEP, "sent", 0.0)
     assert pruning.run(NOW, lambda _: True) == {"sent": STEP}
 

@@ -57,7 +57,7 @@ def wait_for(said: Said, count: int) -> None:
     wait_until(lambda: len(said.lines) >= count, report=lambda: str(said.lines))
 
 
-def test_the_first_is_said_at_once_and_the_next_are_held_back(said: Said) -> None:
+def test_the_first_is_logged_at_once_and_the_next_held_back(said: Said) -> None:
     for number in range(5):
         said.library.warning("lost %d", number)
         said.own("warning", "not taken", events=number)
@@ -67,7 +67,7 @@ def test_the_first_is_said_at_once_and_the_next_are_held_back(said: Said) -> Non
     ]
 
 
-def test_what_says_something_else_is_not_a_repeat(said: Said) -> None:
+def test_another_line_is_not_a_repeat(said: Said) -> None:
     said.own("warning", "not taken", reason="HTTP 500", events=3)
     said.own("warning", "not taken", reason="HTTP 503", events=3)
     said.own("warning", "not taken", reason="HTTP 503", events=4)
@@ -76,14 +76,14 @@ def test_what_says_something_else_is_not_a_repeat(said: Said) -> None:
     assert len(said.lines) == 4
 
 
-def test_what_is_no_warning_is_always_said(said: Said) -> None:
+def test_what_is_no_warning_is_always_logged(said: Said) -> None:
     for _ in range(5):
         said.own("info", "sent")
         said.library.info("met")
     assert len(said.lines) == 10
 
 
-def test_the_count_is_said_after_a_minute_though_nothing_more_comes(
+def test_the_count_is_logged_after_a_minute_by_itself(
     said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_lines, "MINUTE", 0.1)
@@ -98,7 +98,7 @@ def test_the_count_is_said_after_a_minute_though_nothing_more_comes(
     ]
 
 
-def test_it_goes_on_once_a_minute_and_begins_anew_after_a_quiet_one(
+def test_the_count_begins_anew_after_a_quiet_minute(
     said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_lines, "MINUTE", 0.15)
@@ -113,7 +113,7 @@ def test_it_goes_on_once_a_minute_and_begins_anew_after_a_quiet_one(
     assert said.lines[3:] == ["event=lost level=error"]
 
 
-def test_one_thread_does_for_all_that_is_held_back_and_ends_with_the_last(
+def test_one_thread_serves_all_that_is_held_back(
     said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_lines, "MINUTE", 0.3)
@@ -129,7 +129,7 @@ def test_one_thread_does_for_all_that_is_held_back_and_ends_with_the_last(
     wait_for(said, 4_002)
 
 
-def test_where_no_thread_can_be_started_the_next_line_tells_the_counts(
+def test_counts_come_with_the_next_line_if_no_thread_starts(
     said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: threading.Thread) -> None:
@@ -150,7 +150,7 @@ def test_where_no_thread_can_be_started_the_next_line_tells_the_counts(
     ]
 
 
-def test_a_child_does_not_tell_what_its_parent_holds_back(said: Said, tmp_path: Path) -> None:
+def test_a_child_does_not_log_what_its_parent_holds_back(said: Said, tmp_path: Path) -> None:
     said.own("error", "lost")
     said.own("error", "lost")
     child = os.fork()
@@ -166,7 +166,7 @@ def test_a_child_does_not_tell_what_its_parent_holds_back(said: Said, tmp_path: 
     assert len(said.lines) == 2
 
 
-def test_at_the_end_of_the_process_the_counts_are_said(said: Said) -> None:
+def test_the_counts_are_logged_at_the_end_of_the_process(said: Said) -> None:
     for _ in range(3):
         said.own("error", "lost")
     said.handler.close()

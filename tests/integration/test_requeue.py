@@ -66,7 +66,7 @@ def bury(store: Store, count: int) -> None:
     mark_dead(store, claim(store, most_events=count), Attempt(NOW, "HTTP 400 no", ""))
 
 
-def test_one_event_that_is_refused_by_the_database_does_not_stop_the_rest(
+def test_an_event_refused_by_the_database_stops_no_other(
     tmp_path: Path,
 ) -> None:
     engine = open_database(make_url(f"sqlite:///{tmp_path}/bridge.db"))
@@ -174,9 +174,7 @@ def test_what_can_be_read_now_is_pending_as_if_it_had_just_come(
     }
 
 
-def test_the_time_of_receipt_stands_in_for_one_that_drip_left_out(
-    store: Store, requeue: Requeue
-) -> None:
+def test_the_time_of_receipt_replaces_a_missing_one(store: Store, requeue: Requeue) -> None:
     timeless = json.dumps({**OPENED, "occurred_at": None}).encode()
     store.put([set_aside("raw-1", timeless)])
     read_again(requeue)
@@ -233,7 +231,7 @@ def test_no_page_goes_through_more_than_its_events(store: Store, requeue: Requeu
         assert rows_on_postgresql(store.engine, statement) <= 40
 
 
-def test_a_fault_of_the_bridge_leaves_an_event_where_it_is(
+def test_a_fault_of_the_bridge_leaves_an_event_quarantined(
     store: Store, requeue: Requeue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.put([set_aside("raw-1", body(1)), set_aside("raw-2", body(2))])
@@ -267,7 +265,7 @@ WHERE_TWO_WRITE_AT_ONCE = pytest.mark.parametrize("database_url", ["postgresql"]
 
 
 @WHERE_TWO_WRITE_AT_ONCE
-def test_one_that_is_erased_while_it_is_released_does_not_come_back(
+def test_one_that_is_erased_during_release_stays_erased(
     store: Store, requeue: Requeue, database_url: URL
 ) -> None:
     store.put([set_aside("raw-1", body())])
@@ -284,9 +282,7 @@ def test_one_that_is_erased_while_it_is_released_does_not_come_back(
     assert {name: row.state for name, row in rows(store).items()} == {"raw-1": "erased"}
 
 
-def test_webhooks_that_bring_the_same_events_meanwhile_make_none_twice(
-    store: Store, database_url: URL
-) -> None:
+def test_webhooks_meanwhile_make_no_event_twice(store: Store, database_url: URL) -> None:
     count = 120
     calls = [translated(body(n), NOW) for n in range(count)]
     store.put([set_aside(f"raw-{n}", body(n)) for n in range(count)])

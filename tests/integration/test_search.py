@@ -223,7 +223,7 @@ SUBJECTS = [
         ("email_subject", []),
     ],
 )
-def test_words_of_a_subject_are_found_in_any_case_and_nowhere_else(
+def test_words_of_a_subject_are_found_in_any_case(
     store: Store, search: Search, words: str, expected: list[int]
 ) -> None:
     store.put([message(str(n), payload=call(subject)) for n, subject in enumerate(SUBJECTS)])
@@ -253,7 +253,7 @@ def test_pages_follow_one_another_without_gap_or_repeat(store: Store, search: Se
     assert seen == list(range(106, -1, -1))
 
 
-def test_a_page_gives_up_on_what_is_rare_and_says_how_far_it_looked(
+def test_a_page_gives_up_on_what_is_rare_and_reports_it(
     store: Store, search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.outbox.search.WINDOW", 10)
@@ -272,7 +272,7 @@ def test_a_page_gives_up_on_what_is_rare_and_says_how_far_it_looked(
     assert (pages, last.searched_back_to) == (4, None)
 
 
-def test_a_page_gives_up_after_some_seconds_and_goes_on_from_there(
+def test_a_page_gives_up_after_some_seconds_and_can_go_on(
     store: Store, search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.outbox.search.WORDS_WINDOW", 10)

@@ -114,7 +114,7 @@ def test_a_proxy_that_drips_before_it_lets_us_through_is_cut(
             exchange(session, "https://segment.example.com")
 
 
-def test_the_watcher_rests_between_exchanges_and_wakes_for_the_next(
+def test_the_watcher_rests_and_wakes_for_the_next_exchange(
     session: DeadlineSession, segment: FakeSegment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "REST_AFTER", 0.05)
@@ -126,7 +126,7 @@ def test_the_watcher_rests_between_exchanges_and_wakes_for_the_next(
         exchange(session, segment.url)
 
 
-def test_a_deadline_that_was_met_does_not_cut_the_next_exchange(
+def test_a_met_deadline_does_not_cut_the_next_exchange(
     session: DeadlineSession, segment: FakeSegment
 ) -> None:
     with session.deadline(0.2):
@@ -137,7 +137,7 @@ def test_a_deadline_that_was_met_does_not_cut_the_next_exchange(
         exchange(session, segment.url)
 
 
-def test_a_deadline_that_was_missed_does_not_cut_the_next_exchange(
+def test_a_missed_deadline_does_not_cut_the_next_exchange(
     session: DeadlineSession, segment: FakeSegment
 ) -> None:
     segment.behave = lambda _: DRIPPING

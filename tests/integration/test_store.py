@@ -112,7 +112,7 @@ def test_what_is_quarantined_is_never_claimed(store: Store) -> None:
 # claim
 
 
-def test_a_claim_tells_what_is_needed_to_send(store: Store) -> None:
+def test_a_claim_has_what_is_needed_to_send(store: Store) -> None:
     store.put([message("a", received_at=NOW - 5)])
 
     (claimed,) = claim(store).messages
@@ -168,7 +168,7 @@ def test_a_claim_is_limited_by_bytes_to_the_byte(store: Store, most_bytes: int, 
     assert lease.payload_bytes == 100 * fit
 
 
-def test_one_that_does_not_fit_holds_back_the_smaller_ones_behind_it(store: Store) -> None:
+def test_a_message_that_does_not_fit_holds_back_smaller_ones(store: Store) -> None:
     sizes = {"a": 60, "b": 50, "c": 10}
     store.put([message(name, payload="x" * size) for name, size in sizes.items()])
 
@@ -293,7 +293,7 @@ def settle_failed(store: Store, lease: Lease) -> object:
         ),
     ],
 )
-def test_an_act_changes_what_it_says_and_nothing_else(
+def test_an_act_changes_its_own_columns_and_no_other(
     store: Store, act: Settle, answer: object, changes: dict[str, Any]
 ) -> None:
     store.put([message("ours"), message("anothers")])
@@ -414,7 +414,7 @@ def test_eight_that_put_the_same_events_at_once_keep_each_once(
 # what the power may take
 
 
-def test_a_put_is_on_disk_on_return_and_only_what_is_done_again_need_not_be(store: Store) -> None:
+def test_a_put_is_on_disk_on_return(store: Store) -> None:
     is_sqlite = store.engine.dialect.name == "sqlite"
     how, synced, later = (
         ("PRAGMA synchronous", 2, 1) if is_sqlite else ("SHOW synchronous_commit", "on", "on")
@@ -472,7 +472,7 @@ def test_no_statement_goes_through_more_rows_than_it_is_about(store: Store) -> N
             assert gone <= most_rows, statements
 
 
-def test_the_history_tells_every_failure_and_every_requeue_in_order(store: Store) -> None:
+def test_the_history_has_every_failure_and_requeue_in_order(store: Store) -> None:
     store.put([message("a")])
     first = claim(store)
     reschedule(store, first, {first.messages[0].id: NOW + 1}, Attempt(NOW, "HTTP 503", "busy\nnow"))

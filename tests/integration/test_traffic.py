@@ -31,7 +31,7 @@ def test_each_event_is_counted_once_in_the_minute_it_came(store: Store) -> None:
     ]
 
 
-def test_collections_are_told_apart_and_what_could_not_be_read_has_none(store: Store) -> None:
+def test_collections_are_counted_apart(store: Store) -> None:
     store.put([came("a"), came("b", collection="Email Bounced"), came("c", collection=None)])
     assert [(minute.collection, minute.received) for minute in minutes(store.engine)] == [
         ("", 1),
@@ -40,7 +40,7 @@ def test_collections_are_told_apart_and_what_could_not_be_read_has_none(store: S
     ]
 
 
-def test_what_is_sent_is_counted_in_the_minute_it_was_settled_and_only_if_it_was_ours(
+def test_what_is_sent_counts_in_its_minute_if_it_was_ours(
     store: Store,
 ) -> None:
     store.put([came("a"), came("b")])

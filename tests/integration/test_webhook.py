@@ -85,9 +85,7 @@ def test_an_event_is_accepted_and_kept(app: Flask, client: FlaskClient) -> None:
     assert before <= row.received_at == row.due_at <= time.time()
 
 
-def test_an_event_without_a_time_is_sent_with_the_time_of_receipt(
-    app: Flask, client: FlaskClient
-) -> None:
+def test_an_event_without_a_time_has_the_time_of_receipt(app: Flask, client: FlaskClient) -> None:
     post(
         client, b'{"event": "subscriber.bounced", "data": {"subscriber": {"email": "a@b.example"}}}'
     )
@@ -137,7 +135,7 @@ def test_what_cannot_be_read_is_quarantined_to_the_byte(
     assert json.loads(row.error) == answer["errors"] != {}
 
 
-def test_a_quarantined_post_is_told_why_field_by_field(client: FlaskClient) -> None:
+def test_a_quarantined_post_is_answered_field_by_field(client: FlaskClient) -> None:
     assert post(client, NOBODY).get_json() == {
         "status": "quarantined",
         "errors": {
@@ -241,7 +239,7 @@ def test_a_token_of_one_account_posts_for_that_account_alone(bound: Flask) -> No
     assert post(client, of_4417, OF_4417 + "x").status_code == 401
 
 
-def test_another_accounts_event_stays_in_quarantine_when_it_is_read_again(bound: Flask) -> None:
+def test_another_accounts_event_stays_in_quarantine(bound: Flask) -> None:
     post(bound.test_client(), OPENED, OF_5150)
     bound.test_cli_runner().invoke(args=("requeue", "--quarantined"))
     assert [(row.state, row.account) for row in rows_of(bound)] == [("quarantined", "5150")]

@@ -12,7 +12,7 @@ from tests.support.fake_segment import FakeSegment
 from tests.support.samples import OPENED
 
 
-def test_flask_run_says_that_it_sends_nothing_and_logs_no_secret(
+def test_flask_run_logs_that_it_sends_nothing_and_no_secret(
     tmp_path: Path, segment: FakeSegment
 ) -> None:
     with BridgeProcess(

@@ -95,7 +95,7 @@ def told(command: list[str], folder: Path, environ: Mapping[str, str]) -> object
         (".flaskenv", OWN),
     ],
 )
-def test_a_file_that_gunicorn_would_not_read_tells_flask_nothing(
+def test_a_file_that_gunicorn_ignores_is_ignored_by_flask(
     folder: Path, file: str, environ: dict[str, str]
 ) -> None:
     without = told(MODULE, folder, environ)
@@ -104,7 +104,7 @@ def test_a_file_that_gunicorn_would_not_read_tells_flask_nothing(
     assert told(FLASK, folder, environ) == without
 
 
-def test_the_own_file_tells_everybody_the_same(folder: Path) -> None:
+def test_the_own_file_is_the_same_to_everybody(folder: Path) -> None:
     (folder / ".env").write_text(OTHERS)
 
     by_gunicorn = told(MODULE, folder, {})
@@ -123,7 +123,7 @@ def test_the_own_file_tells_everybody_the_same(folder: Path) -> None:
     }
 
 
-def test_a_file_that_flask_is_told_to_read_is_refused(folder: Path) -> None:
+def test_a_file_that_flask_is_asked_to_read_is_refused(folder: Path) -> None:
     (folder / "production.env").write_text(OTHERS)
 
     done = run([*FLASK[:3], "--env-file", "production.env", *FLASK[3:]], folder, {})
@@ -132,7 +132,7 @@ def test_a_file_that_flask_is_told_to_read_is_refused(folder: Path) -> None:
     assert "flask --env-file is not for the bridge" in done.stderr
 
 
-def test_an_address_for_flask_run_from_another_projects_file_is_refused(folder: Path) -> None:
+def test_a_flask_run_address_of_another_project_is_refused(folder: Path) -> None:
     (folder / "../.env").write_text("FLASK_RUN_HOST=0.0.0.0\n")
 
     done = run([*FLASK[:-1], "run"], folder, {})
@@ -149,7 +149,7 @@ def test_an_address_for_flask_run_from_another_projects_file_is_refused(folder: 
         "SEGMENT_REGION=é\n".encode("latin-1"),
     ],
 )
-def test_a_file_in_another_encoding_is_told(content: bytes) -> None:
+def test_a_file_in_another_encoding_is_reported(content: bytes) -> None:
     Path(".env").write_bytes(content)
 
     with pytest.raises(ConfigError, match=r"/\.env is not in UTF-8"):
@@ -167,7 +167,7 @@ def test_a_file_may_be_written_on_windows(mark: str, end: str) -> None:
     assert settings.log_level == "error"
 
 
-def test_a_folder_in_the_files_place_is_told() -> None:
+def test_a_folder_in_the_files_place_is_reported() -> None:
     """Docker makes one if there is no such file to mount."""
     Path(".env").mkdir()
 
@@ -192,7 +192,7 @@ def test_a_changed_file_counts_when_it_is_read_again() -> None:
         assert load_settings().segment_host == host
 
 
-def test_events_wait_for_the_bridges_own_key_beside_another_project(
+def test_events_wait_for_the_own_key_beside_another_project(
     folder: Path, segment: FakeSegment
 ) -> None:
     url = make_url(f"sqlite:///{folder}/bridge.db")
@@ -207,9 +207,7 @@ def test_events_wait_for_the_bridges_own_key_beside_another_project(
         assert segment.message_ids() == []
 
 
-def test_gunicorn_listens_and_multiplies_as_the_file_says(
-    folder: Path, segment: FakeSegment
-) -> None:
+def test_gunicorn_listens_and_multiplies_as_in_the_file(folder: Path, segment: FakeSegment) -> None:
     url = make_url(f"sqlite:///{folder}/bridge.db")
     with BridgeProcess(url, segment.url, folder) as bridge:
         port = bridge.environ.pop("PORT")

@@ -26,7 +26,7 @@ def in_chunks(body: bytes) -> Iterator[bytes]:
         yield body[start : start + 65536]
 
 
-def test_a_body_of_one_mib_is_read_and_a_larger_one_is_413_also_chunked(
+def test_a_body_over_1_mib_is_413_also_chunked(
     bridge: BridgeProcess,
 ) -> None:
     bridge.start_web()
@@ -79,9 +79,7 @@ def post_fork(server, worker):
 @pytest.mark.parametrize(
     "order", ["tell(); as_shipped(server, worker)", "as_shipped(server, worker); tell()"]
 )
-def test_a_worker_that_is_told_to_stop_before_it_has_handlers_does_not_go_on(
-    bridge: BridgeProcess, order: str
-) -> None:
+def test_a_worker_stopped_before_it_has_handlers_ends(bridge: BridgeProcess, order: str) -> None:
     config = bridge.folder / "told_at_birth.py"
     config.write_text(TOLD_AT_BIRTH % order)
     process = subprocess.run(
@@ -104,7 +102,7 @@ def test_a_connection_is_kept_for_the_next_webhook(bridge: BridgeProcess) -> Non
             assert session.post(bridge.webhook, data=OPENED, params=params).status_code == status
 
 
-def test_the_log_names_events_and_never_the_secret_or_the_person(bridge: BridgeProcess) -> None:
+def test_the_log_has_events_and_no_secret_or_person(bridge: BridgeProcess) -> None:
     bridge.start_web()
     accepted = bridge.post(OPENED).json()
     bridge.post(b"{broken", auth=("ana@example.com", TOKEN), params={})
@@ -138,7 +136,7 @@ def test_gunicorn_refuses_bad_settings_and_names_them_all(bridge: BridgeProcess)
         assert f"\n  {name} " in said
 
 
-def test_gunicorn_without_the_bridges_own_configuration_ends_at_once(bridge: BridgeProcess) -> None:
+def test_gunicorn_without_its_configuration_ends_at_once(bridge: BridgeProcess) -> None:
     """It reads the file by itself only from the folder it is started in."""
     process = subprocess.run(
         [*bridge.GUNICORN[:3], "--no-control-socket", "--chdir", str(ROOT), "wsgi:app"],
@@ -177,9 +175,7 @@ def test_gunicorn_refuses_an_older_schema_until_it_is_upgraded(
         assert len(segment.wait_for(1)) == 1
 
 
-def test_a_postgresql_out_of_reach_is_answered_with_429_not_a_refusal_to_start(
-    tmp_path: Path, segment: FakeSegment
-) -> None:
+def test_a_postgresql_out_of_reach_at_start_gives_429(tmp_path: Path, segment: FakeSegment) -> None:
     nowhere = URL.create("postgresql", "bridge", host="127.0.0.1", port=9, database="bridge")
     with BridgeProcess(nowhere, segment.url, tmp_path) as bridge:
         bridge.start_web()

@@ -56,7 +56,7 @@ def test_gunicorn_keeps_quiet_at_debug_too(bridge: BridgeProcess, segment: FakeS
     segment.wait_for(1)
 
 
-def test_what_segment_says_of_an_event_is_not_logged(
+def test_what_segment_answers_of_an_event_is_not_logged(
     bridge: BridgeProcess, segment: FakeSegment
 ) -> None:
     segment.behave = lambda batch: Reply(status=400, body=batch.body)

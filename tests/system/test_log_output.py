@@ -110,7 +110,7 @@ def said() -> Iterator[Callable[[int], subprocess.Popen[str]]]:
 
 
 @pytest.mark.parametrize("unread", [unread_pipe, unread_socket, unread_terminal])
-def test_what_nobody_reads_holds_up_nobody_and_the_loss_is_told_once_it_is_read(
+def test_an_unread_log_holds_up_nobody_and_the_loss_is_logged(
     unread: Callable[[], End], said: Callable[[int], subprocess.Popen[str]]
 ) -> None:
     end = unread()
@@ -180,7 +180,7 @@ def test_what_stands_in_for_stderr_stays_as_it_is() -> None:
     assert unblock_stderr() is before
 
 
-def test_a_bridge_whose_log_is_full_takes_webhooks_sends_them_and_ends(
+def test_a_bridge_with_a_full_log_accepts_sends_and_ends(
     segment: FakeSegment, tmp_path: Path
 ) -> None:
     end = unread_pipe()

@@ -41,7 +41,7 @@ def lines(*how: str) -> list[str]:
     return said.stderr.splitlines()
 
 
-def test_json_has_a_field_for_each_thing_said() -> None:
+def test_json_has_a_field_for_each_thing_logged() -> None:
     found = [json.loads(line) for line in lines("info", "json")]
     sent, booting, library, ours = found
     assert sent.pop("timestamp").endswith("Z")
@@ -80,6 +80,6 @@ def test_what_nobody_watches_is_logfmt_and_not_coloured() -> None:
 @pytest.mark.parametrize(
     ("level", "count"), [("debug", 5), ("info", 4), ("warning", 3), ("error", 3)]
 )
-def test_the_level_is_the_least_that_is_said(level: str, count: int) -> None:
+def test_the_level_is_the_least_that_is_logged(level: str, count: int) -> None:
     # gunicorn's own lines are few, and tell that a process started or why it ended
     assert len(lines(level, "logfmt")) == count

@@ -87,7 +87,7 @@ def test_refusals_are_counted(bridge: BridgeProcess) -> None:
     assert figure(scrape(bridge), "webhooks_total", outcome="refused", collection="") == 2
 
 
-def test_the_folder_of_the_counts_outlives_a_reload_and_goes_with_the_master(
+def test_the_folder_of_counts_goes_with_the_master(
     bridge: BridgeProcess,
 ) -> None:
     web = bridge.start_web()
@@ -104,7 +104,7 @@ def test_the_folder_of_the_counts_outlives_a_reload_and_goes_with_the_master(
     assert not folder.exists()
 
 
-def test_a_folder_that_was_tidied_away_costs_counts_but_no_webhook(bridge: BridgeProcess) -> None:
+def test_a_removed_folder_costs_counts_but_no_webhook(bridge: BridgeProcess) -> None:
     web = bridge.start_web()
     (worker,) = workers_of(psutil.Process(web.pid), 1)
     shutil.rmtree(counts_folder(worker))
@@ -122,7 +122,7 @@ def test_a_folder_without_room_is_replaced(bridge: BridgeProcess) -> None:
     assert accepted(bridge) == 1
 
 
-def test_folders_of_killed_masters_are_removed_at_the_next_start(
+def test_folders_of_killed_masters_are_removed_at_start(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

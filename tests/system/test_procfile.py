@@ -320,7 +320,7 @@ class Gate:
         return OK
 
 
-def test_the_processes_start_after_the_release_and_refuse_to_before(
+def test_the_processes_start_only_after_the_release(
     heroku: Heroku, segment: FakeSegment, outbox: Engine
 ) -> None:
     for dynos in [heroku.start("web"), heroku.start("worker")]:
@@ -377,7 +377,7 @@ def test_two_webs_and_two_workers_send_each_event_once(
     assert connections(outbox) <= MOST_CONNECTIONS
 
 
-def test_a_rolling_restart_under_load_loses_nothing_and_cuts_nobody_off(
+def test_a_rolling_restart_under_load_loses_nothing(
     heroku: Heroku, segment: FakeSegment, outbox: Engine
 ) -> None:
     upgrade(outbox)

@@ -57,7 +57,7 @@ def _start(url: str) -> Any:
     )
 
 
-def test_a_file_from_before_is_written_anew_so_that_it_can_shrink(tmp_path: Path) -> None:
+def test_a_file_of_an_older_version_is_rewritten_to_shrink(tmp_path: Path) -> None:
     path = tmp_path / "bridge.db"
     code = "import sys, pysqlite3 as s; s.connect(sys.argv[1]).execute('CREATE TABLE old (id)')"
     subprocess.run([sys.executable, "-c", code, path], check=True)

@@ -194,7 +194,7 @@ def test_many_requests_in_one_packet_are_all_answered(server: Server) -> None:
         assert [int(wire.answer().body) for _ in range(1000)] == list(range(1000))
 
 
-def test_a_request_cut_in_the_middle_behind_another_is_gathered_too(server: Server) -> None:
+def test_a_cut_request_behind_another_is_gathered_too(server: Server) -> None:
     second = request(b"two")
     with server.wire() as wire:
         wire.send(request(b"one") + second[:-2])
@@ -204,7 +204,7 @@ def test_a_request_cut_in_the_middle_behind_another_is_gathered_too(server: Serv
 
 
 @pytest.mark.parametrize("before", [b"", request(b"one")], ids=["first", "behind another"])
-def test_a_sender_that_waits_to_be_told_is_told_to_go_on(server: Server, before: bytes) -> None:
+def test_a_sender_that_expects_a_100_gets_it(server: Server, before: bytes) -> None:
     with server.wire() as wire:
         wire.send(before + HEAD + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n")
         if before:
@@ -229,7 +229,7 @@ UNFINISHED = [
 ]
 
 
-def test_unfinished_requests_hold_nobody_up_and_are_dropped_in_time(server: Server) -> None:
+def test_unfinished_requests_hold_nobody_up(server: Server) -> None:
     wires = server.wires(4 * len(UNFINISHED))
     for wire, sent in zip(wires, UNFINISHED * 4, strict=True):
         wire.send(sent)
@@ -247,7 +247,7 @@ def test_a_byte_now_and_then_does_not_lengthen_the_time(server: Server) -> None:
             wire.send(b"P")
 
 
-def test_who_does_not_close_a_connection_that_ended_holds_nobody_up(server: Server) -> None:
+def test_a_client_that_never_closes_holds_nobody_up(server: Server) -> None:
     wires = server.wires(8)
     for wire in wires:
         wire.send(request(b"one", b"Connection: close\r\n"))
@@ -301,7 +301,7 @@ def test_only_the_webhook_takes_large_bodies(server: Server, fields: bytes, stat
         assert wire.answer().status == status
 
 
-def test_more_connections_than_there_is_room_for_end_those_who_wait_longest(
+def test_too_many_connections_end_those_that_wait_longest(
     server: Server,
 ) -> None:
     for wire in server.wires(80):
@@ -342,9 +342,7 @@ def test_a_long_page_comes_in_pieces_and_whole(server: Server) -> None:
         b"\r\n\r\n",
     ],
 )
-def test_a_malformed_request_is_refused_in_a_word_that_quotes_nothing(
-    server: Server, sent: bytes
-) -> None:
+def test_a_malformed_request_is_refused_without_a_quote(server: Server, sent: bytes) -> None:
     with server.wire() as wire:
         wire.send(sent)
         answer = wire.answer()
@@ -353,7 +351,7 @@ def test_a_malformed_request_is_refused_in_a_word_that_quotes_nothing(
     assert "canary" not in server.log.read_text()
 
 
-def test_a_worker_told_to_stop_does_not_wait_for_an_unfinished_request(own_server: Server) -> None:
+def test_a_stopping_worker_waits_for_no_unfinished_request(own_server: Server) -> None:
     with own_server.wire() as unfinished, own_server.wire() as kept:
         unfinished.send(HEAD)
         kept.send(request(b"one"))
@@ -362,7 +360,7 @@ def test_a_worker_told_to_stop_does_not_wait_for_an_unfinished_request(own_serve
         assert own_server.process.wait(timeout=6) == 0
 
 
-def test_a_worker_told_to_stop_still_answers_what_becomes_whole(own_server: Server) -> None:
+def test_a_stopping_worker_answers_what_becomes_whole(own_server: Server) -> None:
     with own_server.wire() as wire:
         wire.send(request(b"one")[:-1])
         time.sleep(0.1)  # in which all that was sent arrives
@@ -387,7 +385,7 @@ def test_many_wait_at_once_and_nobody_waits_for_them(server: Server) -> None:
     assert 0.5 <= time.monotonic() - started < 4
 
 
-def test_a_client_that_leaves_while_its_request_waits_harms_nobody(server: Server) -> None:
+def test_a_client_that_leaves_early_harms_nobody(server: Server) -> None:
     with server.wire() as wire:
         wire.send(WAITING)
     time.sleep(0.6)  # in which it would have been answered
@@ -415,7 +413,7 @@ def test_who_reads_no_answers_is_cut_off_and_holds_nobody_up(server: Server) -> 
 
 
 @pytest.mark.parametrize("path", [b"/webhooks/fault", b"/fault"])
-def test_a_fault_of_the_app_is_told_by_its_kind_alone(server: Server, path: bytes) -> None:
+def test_a_fault_of_the_app_is_logged_by_its_kind_alone(server: Server, path: bytes) -> None:
     with server.wire() as wire:
         wire.send(get(path))
         assert wire.answer().status == 429
@@ -423,7 +421,7 @@ def test_a_fault_of_the_app_is_told_by_its_kind_alone(server: Server, path: byte
     assert "canary" not in server.log.read_text()
 
 
-def test_a_worker_told_to_stop_still_answers_who_waits(own_server: Server) -> None:
+def test_a_stopping_worker_answers_who_waits(own_server: Server) -> None:
     with own_server.wire() as wire:
         wire.send(WAITING)
         time.sleep(0.1)  # in which the request arrives

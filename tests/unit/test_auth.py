@@ -37,7 +37,7 @@ def basic(credentials: bytes) -> str:
         ("token=query", basic(b":basic"), "query"),
     ],
 )
-def test_the_token_is_read_from_the_query_or_else_from_the_basic_password(
+def test_the_token_is_in_the_query_or_the_basic_password(
     query: str, authorization: str | None, token: str
 ) -> None:
     assert token_from(request(query, authorization)) == token
@@ -60,9 +60,7 @@ def test_the_token_is_read_from_the_query_or_else_from_the_basic_password(
         ("", ""),
     ],
 )
-def test_where_neither_carries_a_token_none_is_offered(
-    query: str, authorization: str | None
-) -> None:
+def test_no_token_is_offered_if_neither_has_one(query: str, authorization: str | None) -> None:
     assert token_from(request(query, authorization)) == ""
 
 

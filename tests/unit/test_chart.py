@@ -45,7 +45,7 @@ def test_the_window_begins_an_hour_or_two_days_ago() -> None:
     assert by_hour.times == ("10:00", "22:00", "10:00", "22:00")
 
 
-def test_the_table_has_each_minute_in_which_anything_happened_newest_first() -> None:
+def test_the_table_has_each_busy_minute_newest_first() -> None:
     minutes = [Minute(MINUTE - 120, "", 7, 0), Minute(MINUTE, OPENED, 3, 2)]
     chart = traffic_to_chart(minutes, "minute", NOW)
     assert [(row.at, row.received, row.sent) for row in chart.rows] == [

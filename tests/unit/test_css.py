@@ -85,7 +85,7 @@ def test_dark_leaves_no_colour_as_it_is_by_day() -> None:
     assert colours(DARK_BLOCK).keys() == LIGHT.keys()
 
 
-def test_no_colour_stands_outside_of_the_properties_that_are_measured() -> None:
+def test_no_colour_stands_outside_of_the_measured_ones() -> None:
     for file in STATIC.glob("*.css"):
         rest = re.sub(r":root \{.*?\}|var\(--hatch, #fff\)", "", file.read_text(), flags=re.DOTALL)
         assert not re.findall(r"#[0-9a-fA-F]{3,8}\b(?=[;, ])|rgb\(|hsl\(", rest), file.name

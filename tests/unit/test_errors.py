@@ -20,6 +20,6 @@ SECRET = "ana@example.com"
     ],
     ids=repr,
 )
-def test_what_is_logged_of_an_error_does_not_say_what_it_carries(error: Exception) -> None:
+def test_the_log_of_an_error_has_nothing_that_it_carries(error: Exception) -> None:
     assert SECRET not in str(error)
     assert SECRET not in repr(error)

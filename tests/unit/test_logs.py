@@ -5,7 +5,7 @@ import logging
 from app.logs import log_config
 
 
-def test_the_loggers_that_print_what_must_not_be_read_are_quiet_at_any_level() -> None:
+def test_the_loggers_that_print_contents_are_always_quiet() -> None:
     for level in ("debug", "info", "warning", "error"):
         loggers = log_config(level, "json")["loggers"]
         assert logging.getLevelName(loggers["segment"]["level"]) == logging.CRITICAL

@@ -21,7 +21,7 @@ def test_no_two_documented_properties_share_a_place() -> None:
     assert len(set(DOCUMENTED_PROPERTIES.values())) == len(DOCUMENTED_PROPERTIES)
 
 
-def test_no_documented_property_goes_where_a_warehouse_discards_it() -> None:
+def test_no_documented_property_is_discarded_by_a_warehouse() -> None:
     names = [name for place, name in DOCUMENTED_PROPERTIES.values() if place == "properties"]
     assert names
     assert not [name for name in names if is_discarded(name)]

@@ -78,7 +78,7 @@ def test_a_wait_stays_between_the_first_and_the_longest(
 
 
 @given(TRIES, CHANCE, CHANCE)
-def test_each_wait_is_longer_than_the_one_before_until_the_longest(
+def test_each_wait_is_longer_up_to_the_longest(
     tries: int, chance: float, next_chance: float
 ) -> None:
     this, following = (
@@ -89,7 +89,7 @@ def test_each_wait_is_longer_than_the_one_before_until_the_longest(
 
 
 @given(TRIES, TIME, TIME, ASKED, CHANCE)
-def test_an_event_is_given_up_when_it_is_old_and_was_tried_enough_and_else_is_due_later(
+def test_an_event_is_given_up_if_old_and_tried_enough(
     tries: int, received_at: float, now: float, asked: float | None, chance: float
 ) -> None:
     due = next_try(POLICY, tries, received_at, now, asked, chance)

@@ -74,7 +74,7 @@ def test_an_event_is_the_same_in_every_encoding_that_json_knows(body: bytes) -> 
 
 
 @pytest.mark.parametrize("body", [b"", b" ", b"\x00", b"{", BODY[:-1], BODY + b"x", b"a=1&b=2"])
-def test_what_is_not_json_is_unreadable_and_says_where(body: bytes) -> None:
+def test_what_is_not_json_is_unreadable_with_its_place(body: bytes) -> None:
     (reason,) = errors_of(body)["body"]
     assert reason.startswith("Not JSON: ")
     assert " at line 1, column " in reason
@@ -82,9 +82,7 @@ def test_what_is_not_json_is_unreadable_and_says_where(body: bytes) -> None:
 
 @pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"-Infinity"])
 @pytest.mark.parametrize("place", [b'"e7"', b'"u-81"', b'"s9x"', b'"4417"'])
-def test_what_javascript_calls_a_number_and_json_does_not_is_unreadable(
-    constant: bytes, place: bytes
-) -> None:
+def test_numbers_of_javascript_alone_are_unreadable(constant: bytes, place: bytes) -> None:
     reason = f"Not JSON that can be read: {constant.decode()} is not a JSON value."
     assert errors_of(with_value(place, constant)) == {"body": [reason]}
 

@@ -133,7 +133,7 @@ PARAMETERS = {
 }
 
 
-def test_what_a_database_url_says_is_kept() -> None:
+def test_what_a_database_url_has_is_kept() -> None:
     url = make_url("postgresql+psycopg://bridge@/bridge").set(query=PARAMETERS)
 
     assert dict(read(DATABASE_URL=url.render_as_string()).database_url.query) == PARAMETERS
@@ -157,7 +157,7 @@ def test_what_a_database_url_says_is_kept() -> None:
         ("options=--Statement-Timeout%3D0", "sets synchronous_commit or statement_timeout"),
     ],
 )
-def test_what_a_database_url_says_is_not_dropped_but_refused(query: str, reason: str) -> None:
+def test_parameters_of_a_database_url_are_not_dropped(query: str, reason: str) -> None:
     found = faults({"DRIP_WEBHOOK_TOKEN": TOKEN, "DATABASE_URL": f"{POSTGRES}?{query}"})
 
     assert reason in found["DATABASE_URL"]
@@ -194,7 +194,7 @@ def test_the_write_key_of_the_readme_is_none() -> None:
     assert "still to be filled in" in found["SEGMENT_WRITE_KEY"]
 
 
-def test_http_in_a_private_network_takes_somebody_who_says_so() -> None:
+def test_http_in_a_private_network_has_to_be_allowed() -> None:
     host = "http://proxy.internal:8080"
 
     found = faults({"DRIP_WEBHOOK_TOKEN": TOKEN, "SEGMENT_HOST": host})
@@ -202,7 +202,7 @@ def test_http_in_a_private_network_takes_somebody_who_says_so() -> None:
     assert read(SEGMENT_HOST=host, SEGMENT_HOST_INSECURE="true").segment_host == host
 
 
-def test_variables_that_look_like_ours_are_told_from_ours_and_others() -> None:
+def test_variables_that_look_like_ours_are_found() -> None:
     settings = read(SEGMENT_WRITEKEY="x", DRIP_TOKEN="x", HOME="/", SEGMENT_REGION="eu")
 
     assert settings.unknown == ("DRIP_TOKEN", "SEGMENT_WRITEKEY")
@@ -312,7 +312,7 @@ IN_MEMORY = "events kept in memory only would be lost"
         ("WEB_CONCURRENCY", "٣", "must be a whole number from 1 to 100"),
     ],
 )
-def test_a_bad_value_is_told_with_its_variable_and_an_example(
+def test_a_bad_value_is_reported_with_variable_and_example(
     variable: str, text: str, reason: str
 ) -> None:
     found = faults({"DRIP_WEBHOOK_TOKEN": TOKEN, variable: text})
@@ -355,7 +355,7 @@ def test_an_example_is_one_that_can_be_followed(variable: str, example: str) -> 
         read(**{variable: example})
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     found = faults(
         {
             "SEGMENT_WRITE_KEY": "two keys",
@@ -492,7 +492,7 @@ def test_the_env_file_is_read_and_the_environment_wins_over_it(
     assert not Path("bridge.token").exists()
 
 
-def test_the_local_secrets_are_made_once_and_are_their_owners_alone() -> None:
+def test_the_local_secrets_are_made_once_for_their_owner() -> None:
     first, second = load_settings(), load_settings()
 
     token, password = Path("bridge.token"), Path("inspector.password")
@@ -506,21 +506,21 @@ def test_the_local_secrets_are_made_once_and_are_their_owners_alone() -> None:
 
 
 @pytest.mark.parametrize("file", ["bridge.token", "inspector.password"])
-def test_a_secret_that_cannot_be_read_is_told_with_its_file(file: str) -> None:
+def test_a_secret_that_cannot_be_read_is_reported_with_its_file(file: str) -> None:
     Path(file).mkdir()
 
     with pytest.raises(ConfigError, match=f"{file} cannot be read.*: Is a directory"):
         load_settings()
 
 
-def test_a_secret_that_is_not_text_is_told_with_its_file() -> None:
+def test_a_secret_that_is_not_text_is_reported_with_its_file() -> None:
     Path("bridge.token").write_bytes("a-token-of-windows".encode("utf-16"))
 
     with pytest.raises(ConfigError, match=r"DRIP_WEBHOOK_TOKEN is not set.*it is not text"):
         load_settings()
 
 
-def test_a_folder_in_which_no_secret_can_be_kept_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_can_keep_no_secret_is_reported(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     os.chdir(gone)

@@ -35,7 +35,7 @@ class Counting:
         return SOME
 
 
-def test_many_callers_share_one_and_it_is_kept_for_twenty_times_its_time(
+def test_many_callers_share_one_look_that_is_kept_for_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     taking = Counting()
@@ -52,7 +52,7 @@ def test_many_callers_share_one_and_it_is_kept_for_twenty_times_its_time(
     assert taking.taken == 2
 
 
-def test_where_no_thread_can_be_started_that_is_said_and_not_kept(
+def test_a_thread_that_cannot_start_is_reported_and_not_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(_: threading.Thread) -> None:
@@ -89,7 +89,7 @@ def ok() -> Stats:
         ValueError("ana@example.com"),
     ],
 )
-def test_what_went_wrong_is_told_without_the_words_of_a_library(error: Exception) -> None:
+def test_a_failure_is_reported_without_a_librarys_words(error: Exception) -> None:
     with pytest.raises(StatsUnavailable) as found:
         StatsCache(lambda: fail(error)).latest()
     assert "log" in str(found.value)
@@ -97,7 +97,7 @@ def test_what_went_wrong_is_told_without_the_words_of_a_library(error: Exception
         assert word not in str(found.value)
 
 
-def test_of_a_database_that_hangs_all_are_told_when_the_first_is(
+def test_a_database_that_hangs_keeps_nobody_waiting_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(stats_cache, "PATIENCE", 0.3)

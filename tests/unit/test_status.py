@@ -52,7 +52,7 @@ def test_an_event_under_a_lease_is_being_sent() -> None:
     assert said.endswith("09:33:50 UTC (in 30 s).")
 
 
-def test_an_event_that_failed_tells_when_why_and_how_long() -> None:
+def test_a_failed_event_shows_when_why_and_how_long() -> None:
     history = "".join(
         attempt_to_line(Attempt(NOW, *told)) for told in [("HTTP 500", ""), ("HTTP 503", "ana@x.y")]
     )

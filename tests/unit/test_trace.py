@@ -74,7 +74,7 @@ def test_the_way_of_a_field_of_a_click(source: str, targets: tuple[str, ...], wh
     assert way_of(clicked, source) == (targets, what)
 
 
-def test_an_address_goes_two_ways_where_there_is_no_user_id() -> None:
+def test_an_address_goes_two_ways_if_there_is_no_user_id() -> None:
     targets, what = way_of(opened({"email": " ana@example.com"}), "data.subscriber.email")
     assert set(targets) == {"anonymousId", "context.traits.email"}
     assert "trimmed" in what
@@ -131,7 +131,7 @@ def test_a_body_that_says_what_the_marks_say_is_not_mistaken() -> None:
         assert way_of(said, f"data.properties.{name}")[0] == (f"properties.{name}",)
 
 
-def test_what_cannot_be_followed_is_told() -> None:
+def test_what_cannot_be_followed_is_shown() -> None:
     nearly = opened(None, **{f"a{number}": 1 for number in range(1_900)})
     payload_of(json.dumps(nearly).encode(), RECEIVED_AT)
     with pytest.raises(NotFollowed, match="32 KB"):

@@ -54,7 +54,7 @@ def nested(depth: int) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", ["subscriber.opened_email", "subscriber.clicked_email"])
-def test_without_a_time_a_further_open_or_click_is_another_one(name: str) -> None:
+def test_a_further_open_or_click_without_a_time_is_another_one(name: str) -> None:
     without = {"name": name, "occurred_at": None}
     assert id_of(600.0, **without) == id_of(659.9, **without)
     assert id_of(600.0, **without) != id_of(660.0, **without)
@@ -63,11 +63,11 @@ def test_without_a_time_a_further_open_or_click_is_another_one(name: str) -> Non
 @pytest.mark.parametrize(
     "name", ["subscriber.received_email", "subscriber.bounced", "subscriber.unsubscribed_all"]
 )
-def test_without_a_time_what_happens_once_is_the_same_whenever_it_comes(name: str) -> None:
+def test_events_that_happen_once_are_the_same_without_a_time(name: str) -> None:
     assert id_of(0.0, name=name, occurred_at=None) == id_of(9e9, name=name, occurred_at=None)
 
 
-def test_with_a_time_an_open_is_the_same_whenever_it_comes() -> None:
+def test_an_open_with_a_time_is_the_same_whenever_it_comes() -> None:
     assert id_of(0.0) == id_of(9e9)
 
 
@@ -84,7 +84,7 @@ def test_with_a_time_an_open_is_the_same_whenever_it_comes() -> None:
         {"occurred_at": datetime(2026, 11, 2, 9, 30, 0, 0, UTC)},
     ],
 )
-def test_the_id_stays_where_the_profile_or_the_order_of_keys_changes(
+def test_the_id_stays_if_profile_or_order_of_keys_changes(
     changes: dict[str, Any],
 ) -> None:
     assert id_of(**changes) == id_of()
@@ -114,7 +114,7 @@ def test_the_time_of_receipt_is_not_in_the_id() -> None:
         {"properties": {**EVENT.properties, "cart": {"a": 1, "b": [3]}}},
     ],
 )
-def test_the_id_tells_apart_what_differs_in_any_identifying_part(changes: dict[str, Any]) -> None:
+def test_the_id_differs_in_any_identifying_part(changes: dict[str, Any]) -> None:
     assert id_of(**changes) != id_of()
 
 
@@ -143,9 +143,7 @@ def test_the_id_is_short_enough_for_segment() -> None:
 
 
 @pytest.mark.parametrize(("letter", "size"), [("x", 1), ("é", 6), ("🎉", 12), ("\x00", 6)])
-def test_a_call_is_measured_as_it_is_sent_and_refused_over_the_limit(
-    letter: str, size: int
-) -> None:
+def test_a_call_over_the_limit_as_it_is_sent_is_refused(letter: str, size: int) -> None:
     room = LIMIT - len(call_of(with_properties(email_subject="")))
     # the builder counts one identity that is null, and is not sent
     fits = with_properties(email_subject=letter * ((room - len(', "anonymousId": null')) // size))

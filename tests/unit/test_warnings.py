@@ -10,7 +10,7 @@ from app.config.warnings import notices
 from tests.support.bridge_process import TOKEN
 
 
-def test_nothing_is_said_if_there_is_nothing_to_say(settings: Settings) -> None:
+def test_no_warning_comes_without_a_reason(settings: Settings) -> None:
     assert list(notices(settings)) == []
 
 
