@@ -66,7 +66,7 @@ def test_a_condition_back_before_its_end_was_reported_goes_on(book: AlertStore) 
     assert [notice.since for notice in tell(book, 190)] == [100]
 
 
-def test_of_what_nothing_is_known_nothing_changes(book: AlertStore) -> None:
+def test_a_condition_that_is_not_known_does_not_change(book: AlertStore) -> None:
     book.note({"silence": "no webhook"}, NONE, 100)
     tell(book, 100)
     book.note({}, {"silence"}, 130)

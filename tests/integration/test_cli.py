@@ -190,9 +190,7 @@ def test_url_prints_what_to_paste_and_what_to_try(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("bind", [("127.0.0.1:9000",), ("[::]:9000",)])
-def test_url_without_an_address_is_where_gunicorn_listens(
-    settings: Settings, bind: tuple[str, ...]
-) -> None:
+def test_url_without_an_address_is_gunicorns_own(settings: Settings, bind: tuple[str, ...]) -> None:
     app = create_app(replace(settings, bind=bind))
     assert f"\n  http://127.0.0.1:9000/webhooks/drip?token={TOKEN}\n" in run(app, "url").stdout
 

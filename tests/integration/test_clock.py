@@ -51,7 +51,7 @@ def test_a_clock_is_believed_after_a_rest_if_it_runs_evenly(clock: Clock, engine
     assert turns == [False, False, False, True, True]
 
 
-def test_while_it_is_not_believed_a_jump_begins_the_wait_anew(clock: Clock) -> None:
+def test_a_jump_of_a_clock_not_believed_begins_the_wait_anew(clock: Clock) -> None:
     clock.believe(NOW - 40 * DAY)
     assert not clock.is_believed(NOW, 0.0)
     assert not clock.is_believed(NOW + HOLD + 2 * DAY, HOLD)

@@ -62,7 +62,7 @@ def test_a_batch_that_is_only_too_big_costs_no_event(
     assert states(store) == {"sent": 100}
 
 
-def test_while_a_batch_is_halved_the_part_in_hand_stays_ours(store: Store, clock: Clock) -> None:
+def test_the_part_in_hand_of_a_halved_batch_stays_ours(store: Store, clock: Clock) -> None:
     other = Recorder()
 
     def slow_refusal(_: str) -> None:

@@ -21,6 +21,7 @@ from app.database.schema import make_ready, upgrade
 from app.database.tables import events
 from app.outbox.messages import Message
 from app.outbox.store import Store
+from tests.support.builders import message
 
 FULL = 2
 """What SQLite calls synchronous = FULL."""
@@ -171,6 +172,7 @@ def test_connecting_waits_for_another_that_is_making_the_file(no_file_yet: Engin
         upgrade(no_file_yet)
 
     make_ready(no_file_yet)
+    assert Store(no_file_yet, "segment").put([message("a")]) == {"a"}
 
 
 def test_a_writer_waits_no_longer_than_it_may(

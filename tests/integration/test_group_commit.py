@@ -112,7 +112,7 @@ def test_puts_that_wait_together_share_a_commit(
     assert 1 <= len(commits) <= 10
 
 
-def test_of_copies_in_one_group_one_is_new(outbox: GroupCommit, other: Engine) -> None:
+def test_one_of_the_copies_in_a_group_is_new(outbox: GroupCommit, other: Engine) -> None:
     outbox.put(message("the first, which starts the writer"))
 
     answers = put_together(outbox, [message("the same", raw=b"%d" % n) for n in range(50)], other)

@@ -114,7 +114,7 @@ def test_no_password_is_in_a_log_or_an_answer(
         assert PASSWORD not in said
 
 
-def test_without_the_forms_token_nobody_is_logged_in(client: FlaskClient) -> None:
+def test_nobody_is_logged_in_without_the_forms_token(client: FlaskClient) -> None:
     token = csrf_of(client)
 
     assert client.post("/login", data={"password": PASSWORD}).status_code == 400
@@ -188,7 +188,7 @@ def test_a_page_that_has_browsers_try_links_locks_nobody_out(settings: Settings)
     assert log_in(client).status_code == 303
 
 
-def test_on_loopback_the_password_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_password_is_made_up_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings()
 
     assert settings.inspector_link
@@ -234,7 +234,7 @@ def test_each_page_without_a_password_shows_how_to_turn_it_on(
         assert style.status_code == 200
 
 
-def test_without_a_password_nothing_can_be_done(settings: Settings) -> None:
+def test_nothing_can_be_done_without_a_password(settings: Settings) -> None:
     app = app_with(settings, password=None)
 
     for path in ("/login", "/logout", "/requeue", "/erase", "/sample"):
@@ -301,7 +301,7 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(client: FlaskClie
     assert "Secure" not in given
 
 
-def test_over_tls_the_cookie_is_for_this_host_and_tls_alone(client: FlaskClient) -> None:
+def test_a_cookie_over_tls_is_for_this_host_and_tls_alone(client: FlaskClient) -> None:
     token = csrf_of(client, headers=TLS, base_url="https://bridge.example.com")
     answer = client.post(
         "/login",
@@ -427,7 +427,7 @@ def test_the_key_is_neither_the_password_nor_guessable_from_it() -> None:
 # where to after the login
 
 
-def test_after_the_login_comes_what_was_asked_for(client: FlaskClient) -> None:
+def test_a_login_leads_to_what_was_asked_for(client: FlaskClient) -> None:
     asked = "/events/drip-0?pretty=1&q=a%40b%20c"
     at_login = client.get(asked).location
     assert at_login.startswith("/login?next=")
@@ -501,7 +501,7 @@ def test_another_address_still_gets_in(settings: Settings) -> None:
     assert last_of_eleven(app_with(settings), peers, [""] * 12) == (429, 303)
 
 
-def test_behind_a_proxy_the_caller_is_what_it_appended_last(settings: Settings) -> None:
+def test_a_caller_behind_a_proxy_is_what_it_appended_last(settings: Settings) -> None:
     forwarded = [f"8.8.4.{n}, 9.9.9.9" for n in range(11)] + ["9.9.9.9, 1.1.1.1"]
     assert last_of_eleven(app_with(settings), ["10.1.2.3"] * 12, forwarded) == (429, 303)
 

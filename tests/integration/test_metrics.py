@@ -121,8 +121,10 @@ def test_batches_are_counted_by_what_the_answer_meant(
     )
 
 
-def test_a_count_that_fails_costs_nothing_else() -> None:
+def test_a_count_that_fails_costs_nothing_else(grown: Callable[..., float]) -> None:
     metrics.count_settled("sent", -1)  # which is no count
+    metrics.count_settled("sent", 2)
+    assert grown("events_settled_total", outcome="sent") == 2
 
 
 def test_names_and_help_keep_to_the_conventions(client: FlaskClient) -> None:

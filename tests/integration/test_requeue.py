@@ -182,7 +182,7 @@ def test_the_time_of_receipt_replaces_a_missing_one(store: Store, requeue: Reque
     assert json.loads(row.payload)["timestamp"] == "1970-01-12T13:46:40.000+00:00"
 
 
-def test_each_quarantined_event_ends_where_it_belongs(store: Store, requeue: Requeue) -> None:
+def test_each_quarantined_event_has_its_own_outcome(store: Store, requeue: Requeue) -> None:
     call = translated(body(2), NOW)
     store.put([message(call.message_id)])
     store.put(

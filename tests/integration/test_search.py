@@ -61,7 +61,7 @@ def test_all_are_found_newest_first_up_to_the_limit(store: Store, search: Search
     assert [event.state for event in search.find(Wanted(), 50)] == found(search)
 
 
-def test_with_a_key_for_all_nothing_is_held(store: Store) -> None:
+def test_nothing_is_held_with_a_key_for_all(store: Store) -> None:
     fill(store)
     search = Search(store.engine, "segment", lambda _: "a-key")
     assert found(search, state="held") == []

@@ -45,7 +45,7 @@ def take(engine: Engine, now: float = NOW) -> Stats:
     return take_stats(engine, "segment", now, KEYS.get)
 
 
-def test_of_an_empty_outbox(engine: Engine) -> None:
+def test_an_empty_outbox_has_figures_of_nothing(engine: Engine) -> None:
     found = take(engine)
     assert set(found.states) == {"pending", "held", "sent", "dead", "quarantined", "erased"}
     assert not any(found.states.values())
@@ -181,7 +181,7 @@ def as_wide_as_real_ones(noise: random.Random) -> dict[str, str]:
     return {"message_id": f"drip-{words}", "email": email, "collection": "Email Link Clicked"}
 
 
-def test_when_the_newest_event_came_is_found_at_the_tables_end(engine: Engine) -> None:
+def test_the_newest_event_is_found_at_the_tables_end(engine: Engine) -> None:
     keep(engine, *(event(number) for number in range(2000)))
     compiled = newest_of("segment").compile(engine, compile_kwargs={"literal_binds": True})
     statement = (str(compiled), ())

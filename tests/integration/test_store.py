@@ -130,7 +130,7 @@ def test_a_claim_takes_the_oldest_due_first(store: Store) -> None:
     assert taken == ["b", "d", "c", "a"]
 
 
-def test_of_those_due_together_the_first_put_comes_first(store: Store) -> None:
+def test_the_first_put_of_those_due_together_comes_first(store: Store) -> None:
     store.put([message(name) for name in "abc"])
 
     assert names(store, claim(store, most_events=2)) == ["a", "b"]

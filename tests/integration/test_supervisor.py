@@ -1,6 +1,7 @@
 """The supervisor tries again when the deliverer cannot be started."""
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,4 @@ def test_one_that_cannot_be_started_is_tried_again(
     finally:
         deliverer.stop()
         deliverer.join(timeout=10)
+    assert "deliverer" not in {thread.name for thread in threading.enumerate()}

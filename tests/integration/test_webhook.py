@@ -188,7 +188,7 @@ def test_what_cannot_be_read_is_quarantined_on_each_engine(app_on_each_engine: F
     ids=str,
 )
 @pytest.mark.parametrize("body", [OPENED, b"not json"], ids=["event", "not json"])
-def test_without_the_token_nothing_is_kept(
+def test_nothing_is_kept_without_the_token(
     kwargs: Mapping[str, Any], body: bytes, app: Flask, client: FlaskClient
 ) -> None:
     response = post(client, body, **kwargs)

@@ -54,6 +54,7 @@ def test_gunicorn_keeps_quiet_at_debug_too(bridge: BridgeProcess, segment: FakeS
     exchange(bridge, f"POST {TARGET} HTTP".encode())
     bridge.post(CLICKED)
     segment.wait_for(1)
+    assert_no_secret(bridge.log.read_text())
 
 
 def test_what_segment_answers_of_an_event_is_not_logged(
@@ -63,6 +64,7 @@ def test_what_segment_answers_of_an_event_is_not_logged(
     bridge.start_web()
     bridge.post(CLICKED)
     bridge.wait_for_log("event=dead")
+    assert_no_secret(bridge.log.read_text())
 
 
 def test_process_titles_hold_no_secret(bridge: BridgeProcess) -> None:

@@ -63,7 +63,7 @@ def test_it_ends_with_the_web_process(bridge: BridgeProcess) -> None:
     assert "Fatal" not in log  # as Python says of a thread that holds a lock at the end
 
 
-def test_with_deliver_in_web_off_there_is_none(bridge: BridgeProcess) -> None:
+def test_no_deliverer_runs_with_deliver_in_web_off(bridge: BridgeProcess) -> None:
     web = bridge.start_web(DELIVER_IN_WEB="false")
     time.sleep(0.5)  # in which one would have been started
     [worker] = psutil.Process(web.pid).children()

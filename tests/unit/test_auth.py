@@ -92,7 +92,7 @@ def test_anything_else_is_unknown(offered: str) -> None:
 
 
 @pytest.mark.parametrize("offered", ["", TOKEN])
-def test_without_tokens_of_our_own_nobody_is_known(offered: str) -> None:
+def test_nobody_is_known_without_tokens_of_our_own(offered: str) -> None:
     assert not is_valid_token(offered, ())
 
 

@@ -1,5 +1,6 @@
 """Imports run one way; setup.cfg says which, and import-linter holds it."""
 
+import re
 from copy import deepcopy
 from typing import Any
 
@@ -14,6 +15,8 @@ from importlinter.domain.contract import Contract
 from tests.support.bridge_process import ROOT
 
 CONFIG = str(ROOT / "setup.cfg")
+
+IMPORT_OF_A_TEST = re.compile(r"^(?:from|import) tests\.(?:\w+\.)*test_", re.MULTILINE)
 
 KINDS: dict[str, type[Contract]] = {
     "forbidden": ForbiddenContract,
@@ -80,3 +83,9 @@ def test_an_import_against_the_order_breaks_a_contract(
     changed.add_import(importer=importer, imported=imported)
 
     assert broken_contracts(changed)
+
+
+def test_no_test_imports_from_another_test() -> None:
+    files = (ROOT / "tests").rglob("test_*.py")
+    found = [file.name for file in files if re.search(IMPORT_OF_A_TEST, file.read_text())]
+    assert found == []

@@ -2,19 +2,7 @@
 
 import pytest
 
-from app.drip_to_segment.mapping import COLLECTIONS, DOCUMENTED_PROPERTIES, is_discarded
-
-
-def test_the_seven_email_events_feed_the_six_collections() -> None:
-    assert dict(COLLECTIONS) == {
-        "subscriber.received_email": "Email Delivered",
-        "subscriber.opened_email": "Email Opened",
-        "subscriber.clicked_email": "Email Link Clicked",
-        "subscriber.unsubscribed_all": "Email Unsubscribed",
-        "subscriber.unsubscribed_from_campaign": "Email Unsubscribed",
-        "subscriber.bounced": "Email Bounced",
-        "subscriber.complained": "Email Marked as Spam",
-    }
+from app.drip_to_segment.mapping import DOCUMENTED_PROPERTIES, is_discarded
 
 
 def test_no_two_documented_properties_share_a_place() -> None:

@@ -128,7 +128,7 @@ def test_a_number_beyond_all_numbers_is_nobodys_id(number: bytes, place: bytes, 
     assert list(errors_of(with_value(place, number))) == [path]
 
 
-def test_of_duplicate_keys_the_last_counts() -> None:
+def test_the_last_of_duplicate_keys_counts() -> None:
     assert body_to_event(with_value(b'"u-81"', b'"u-1", "user_id": "u-81"')) == EVENT
 
 

@@ -125,7 +125,7 @@ def test_what_the_bridge_adds_has_no_source() -> None:
     assert "Drip told no time" in added["timestamp"].what
 
 
-def test_a_body_that_says_what_the_marks_say_is_not_mistaken() -> None:
+def test_a_body_with_the_words_of_the_marks_is_not_mistaken() -> None:
     said = opened(None, a="~3~", b="2001-02-03T04:05:06.000+00:00", c="Email Opened", d=10**15)
     for name in "abcd":
         assert way_of(said, f"data.properties.{name}")[0] == (f"properties.{name}",)

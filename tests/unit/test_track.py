@@ -189,7 +189,7 @@ def test_what_is_nested_within_reason_is_sent() -> None:
 
 
 @pytest.mark.parametrize("text", ["\x00", "\ud800", "\u2028", "</script>", "🎉"])
-def test_a_call_is_kept_in_ascii_and_says_what_drip_said(text: str) -> None:
+def test_a_call_is_kept_in_ascii_and_has_drips_words(text: str) -> None:
     payload = call_of(with_properties(email_subject=text))
     assert payload.isascii()
     assert payload.isprintable()
