@@ -4,7 +4,7 @@ delivery, in compact JSON as a program sends it.
 
 import json
 
-from tests.bridge_process import ROOT
+from tests.support.bridge_process import ROOT
 
 
 def body_around() -> tuple[bytes, bytes]:

@@ -18,9 +18,9 @@ from pathlib import Path
 import requests
 from sqlalchemy.engine import make_url
 
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import FakeSegment
 from tests.faults.attacks import ValidTraffic
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import FakeSegment
 
 PAGES = 3
 EVERY = 5.0

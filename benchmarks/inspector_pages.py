@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from app.database.engine import open_database
 from app.database.schema import upgrade
 from app.outbox.search import Page, Search, Wanted
-from tests.whole_rows import put_whole
+from tests.support.whole_rows import put_whole
 
 COLLECTIONS = {
     "Email Delivered": 500,

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from benchmarks.bodies import body_around
 from benchmarks.servers import Server
-from tests.bridge_process import ROOT
+from tests.support.bridge_process import ROOT
 
 CONNECTIONS = 32
 

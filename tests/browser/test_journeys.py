@@ -5,12 +5,11 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.bridge_process import ROOT, BridgeProcess
 from tests.browser.conftest import PASSWORD, log_in
-from tests.fake_segment import OK, FakeSegment, Reply
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import OK, FakeSegment, Reply
+from tests.support.samples import CLICKED, OPENED
 
-OPENED = (ROOT / "samples" / "opened_email.json").read_bytes()
-CLICKED = (ROOT / "samples" / "clicked_email.json").read_bytes()
 LIVE = 9_000
 """Milliseconds: the page asks every 5 seconds."""
 
@@ -56,9 +55,7 @@ def test_the_first_event_appears_by_itself_on_the_set_up_guide(
     expect(page.get_by_role("row").filter(has_text="Email Opened")).to_be_visible(timeout=LIVE)
 
 
-def test_events_appear_while_one_looks_and_not_while_it_is_paused(
-    page: Page, site: BridgeProcess
-) -> None:
+def test_events_appear_by_themselves_unless_it_is_paused(page: Page, site: BridgeProcess) -> None:
     keep(site, OPENED)
     page.goto("/")
     rows = page.locator("tr[data-id]")
@@ -72,7 +69,7 @@ def test_events_appear_while_one_looks_and_not_while_it_is_paused(
     expect(page.locator(".badge--sent")).to_have_count(2, timeout=LIVE)
 
 
-def test_an_event_is_found_and_shown_from_what_came_to_what_goes_out(
+def test_an_event_is_found_and_shown_whole(
     page: Page, site: BridgeProcess, segment: FakeSegment
 ) -> None:
     keep(site, OPENED)

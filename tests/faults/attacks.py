@@ -6,9 +6,9 @@ from itertools import count
 
 import psutil
 
-from tests.bridge_process import TOKEN, BridgeProcess
 from tests.faults.ledger import event
-from tests.wire import Wire
+from tests.support.bridge_process import TOKEN, BridgeProcess
+from tests.support.wire import Wire
 
 WEBHOOK = f"/webhooks/drip?token={TOKEN}"
 WRONG = "/webhooks/drip?token=a-token-that-is-not-ours"

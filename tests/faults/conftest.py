@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
-from tests.bridge_process import BridgeProcess
 from tests.faults.hurried import SPEED
 from tests.faults.ledger import Ledger
+from tests.support.bridge_process import BridgeProcess
 
 FULL = os.environ.get("FAULT_SCALE") == "full"
 

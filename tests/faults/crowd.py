@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import psutil
 import requests
 
-from tests.bridge_process import ROOT, BridgeProcess
+from tests.support.bridge_process import ROOT, BridgeProcess
 
 MB = 1_000_000
 

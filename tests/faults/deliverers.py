@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from app.database.tables import events
 from app.delivery.worker import POLL, DeliveryWorker
 from app.drip_to_segment.destination import SegmentDestination
 from app.outbox.store import Store
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import Batch
 from tests.faults.ledger import event, read
+from tests.support.bridge_process import BridgeProcess
 from tests.support.builders import translated
+from tests.support.fake_segment import Batch
+from tests.support.waiting import wait_until
 
 ANOTHER = "key-of-another"
 """Tells the batches of `another_deliverer` from those of a process."""
@@ -52,21 +53,13 @@ def another_deliverer(store: Store, segment_url: str) -> Iterator[DeliveryWorker
         thread.join()
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Fails where it does not come true in time."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.01)
-
-
 def stop(process: subprocess.Popen[bytes], engine: Engine) -> None:
     """SIGSTOP, but not in the middle of a write, such as one of those that prune: that would hold
     up all others on SQLite."""
     threads = Path(f"/proc/{process.pid}/task")
     while True:
         process.send_signal(signal.SIGSTOP)
-        wait_until(lambda: {_state(thread) for thread in threads.iterdir()} == {"T"}, seconds=5)
+        wait_until(lambda: {_state(thread) for thread in threads.iterdir()} == {"T"}, timeout=5)
         if not _is_being_written(engine):
             return
         process.send_signal(signal.SIGCONT)

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,8 +11,9 @@ from typing import Any
 import requests
 from sqlalchemy import Engine, Row, Select
 
-from tests.bridge_process import ROOT, TOKEN
-from tests.fake_segment import FakeSegment
+from tests.support.bridge_process import ROOT, TOKEN
+from tests.support.fake_segment import FakeSegment
+from tests.support.waiting import wait_until
 
 _CLICK = json.loads((ROOT / "samples" / "clicked_email.json").read_text())
 
@@ -60,17 +60,15 @@ class Ledger:
     def wait_for_more(self, status: int) -> None:
         """Until five more answers of this kind came."""
         wanted = self.answers[status] + 5
-        deadline = time.monotonic() + 40
-        while self.answers[status] < wanted:
-            assert time.monotonic() < deadline, self.answers
-            time.sleep(0.01)
+        wait_until(lambda: self.answers[status] >= wanted, 40, lambda: str(self.answers))
 
     def wait_for_all(self, segment: FakeSegment, seconds: float) -> None:
         """Until every promise is kept; fails where one is not in time."""
-        deadline = time.monotonic() + seconds
-        while missing := self.missing(segment):
-            assert time.monotonic() < deadline, f"{len(missing)} of {self.summary(segment)}"
-            time.sleep(0.1)
+        wait_until(
+            lambda: not self.missing(segment),
+            seconds,
+            lambda: f"{len(self.missing(segment))} of {self.summary(segment)}",
+        )
 
     def summary(self, segment: FakeSegment) -> str:
         """For the table."""

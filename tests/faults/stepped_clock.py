@@ -4,7 +4,7 @@ import struct
 import time
 from pathlib import Path
 
-from tests.bridge_process import ROOT, BridgeProcess
+from tests.support.bridge_process import ROOT, BridgeProcess
 
 _SITE = """
 import mmap, struct, time

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import Engine, select
 
 from app.database.tables import whole
-from tests.bridge_process import BridgeProcess
 from tests.faults.attacks import post
 from tests.faults.conftest import scaled
 from tests.faults.ledger import event, read
-from tests.wire import Wire
+from tests.support.bridge_process import BridgeProcess
+from tests.support.wire import Wire
 
 GOOD = event(1)
 DEEP = 100_000
@@ -86,7 +86,7 @@ CASES = [
 
 
 @pytest.mark.fault(18, "bodies made to break what reads them")
-def test_a_hostile_body_is_judged_by_the_rules_and_kept_as_it_came(
+def test_a_hostile_body_is_judged_and_kept_as_it_came(
     bridge: BridgeProcess, engine: Engine, seen: Callable[[str], None]
 ) -> None:
     bridge.start_web(DELIVER_IN_WEB="false")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from tests.bridge_process import TOKEN, BridgeProcess
 from tests.faults.attacks import ValidTraffic
 from tests.faults.conftest import scaled
 from tests.faults.crowd import MB, answers_within, crowd, memory_of_all
-from tests.wire import Wire
+from tests.support.bridge_process import TOKEN, BridgeProcess
+from tests.support.wire import Wire
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ READERS = b"GET /inspector-static/inspector.css HTTP/1.1\r\nHost: a\r\n\r\n" * 5
     ],
     ids=["strangers", "token holders", "slow readers"],
 )
-def test_large_bodies_and_slow_readers_take_bounded_memory_and_hold_up_nobody(
+def test_large_bodies_and_slow_readers_take_bounded_memory(
     bridge: BridgeProcess,
     count: int,
     first: bytes,
@@ -111,7 +111,7 @@ def test_large_bodies_and_slow_readers_take_bounded_memory_and_hold_up_nobody(
 
 
 @pytest.mark.fault(26, "a router keeps its connection")
-def test_a_connection_that_rests_longer_than_a_router_keeps_it_is_still_served(
+def test_a_connection_that_rests_for_long_is_still_served(
     bridge: BridgeProcess, seen: Callable[[str], None]
 ) -> None:
     bridge.start_web(DELIVER_IN_WEB="false")

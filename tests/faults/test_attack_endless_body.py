@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.bridge_process import BridgeProcess
 from tests.faults.attacks import WEBHOOK, WRONG, ValidTraffic, head, memory
 from tests.faults.conftest import scaled
-from tests.wire import Wire
+from tests.support.bridge_process import BridgeProcess
+from tests.support.wire import Wire
 
 MIB = 1 << 20
 CHUNK = b"%x\r\n%s\r\n" % (MIB, bytes(MIB))

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from tests.bridge_process import ROOT, BridgeProcess
 from tests.faults.attacks import ValidTraffic
 from tests.faults.conftest import scaled
 from tests.faults.crowd import answers_within, crowd
+from tests.support.bridge_process import ROOT, BridgeProcess
 
 FLOOD = """
 import itertools, threading
-from tests.wire import Wire
+from tests.support.wire import Wire
 
 def run():
     with Wire({port}, timeout=60) as wire:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.bridge_process import TOKEN, BridgeProcess
 from tests.faults.attacks import WEBHOOK
 from tests.faults.conftest import scaled
 from tests.faults.ledger import event
-from tests.wire import Wire
+from tests.support.bridge_process import TOKEN, BridgeProcess
+from tests.support.wire import Wire
 
 METHODS = [*["POST"] * 12, "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"]
 TARGETS = [

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.bridge_process import TOKEN, BridgeProcess
 from tests.faults.attacks import WEBHOOK, WRONG, post
 from tests.faults.conftest import scaled
-from tests.wire import Answer, Wire
+from tests.support.bridge_process import TOKEN, BridgeProcess
+from tests.support.wire import Answer, Wire
 
 EVIL = b"evil.example"
 HOST = b"Host: example.com\r\n"
@@ -121,7 +121,7 @@ def ask(bridge: BridgeProcess, request: bytes) -> Answer:
 
 
 @pytest.mark.fault(19, "oddities of headers, targets and hosts")
-def test_an_oddity_is_answered_by_the_rules_without_a_trace_of_the_inside(
+def test_an_oddity_is_answered_by_the_rules(
     attacked: BridgeProcess, seen: Callable[[str], None]
 ) -> None:
     found: Counter[int] = Counter()

@@ -8,10 +8,10 @@ from itertools import cycle, islice
 
 import pytest
 
-from tests.bridge_process import ROOT, BridgeProcess
 from tests.faults.attacks import WRONG, ValidTraffic, head, post
 from tests.faults.conftest import FULL, scaled
-from tests.wire import Wire
+from tests.support.bridge_process import ROOT, BridgeProcess
+from tests.support.wire import Wire
 
 SENDERS = 200
 
@@ -91,7 +91,7 @@ def test_slow_senders_do_not_hold_up_valid_traffic(
 
 FLOOD = """
 import sys, threading
-from tests.wire import Wire
+from tests.support.wire import Wire
 
 def run():
     with Wire({port}, timeout=60) as wire:

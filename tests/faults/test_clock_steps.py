@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import Engine, select
 
 from app.database.tables import events
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.faults.conftest import scaled
-from tests.faults.deliverers import wait_until
 from tests.faults.ledger import Ledger, event, read
 from tests.faults.stepped_clock import SteppedClock
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
+from tests.support.waiting import wait_until
 
 HOUR = 3600.0
 ASKED = 3100
@@ -70,7 +70,7 @@ def due_times(engine: Engine, account: str) -> dict[str, float]:
 
 
 @pytest.mark.fault(14, "clock of all processes stepped back and forth by an hour")
-def test_a_step_of_the_clock_holds_up_nothing_new_and_sends_nothing_earlier_than_itself(
+def test_a_step_of_the_clock_holds_up_nothing_new(
     bridge: BridgeProcess,
     engine: Engine,
     segment: FakeSegment,

@@ -14,10 +14,10 @@ import pytest
 from sqlalchemy import make_url, text
 
 from app.database.engine import open_database
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import FakeSegment
 from tests.faults.conftest import FULL, at_this_scale, scaled
 from tests.faults.ledger import Ledger, Load
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import FakeSegment
 
 LONGEST_ANSWER = 10.0
 

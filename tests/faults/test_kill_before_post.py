@@ -8,8 +8,6 @@ import pytest
 from sqlalchemy import Engine
 
 from app.outbox.store import Store
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import FakeSegment
 from tests.faults.conftest import FULL, scaled
 from tests.faults.deliverers import (
     another_deliverer,
@@ -19,6 +17,8 @@ from tests.faults.deliverers import (
     shorten_lease,
     wait_until_sent,
 )
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import FakeSegment
 
 ROUNDS = scaled(1, 6)
 LEASE = 4.2 if FULL else 0.5
@@ -27,7 +27,7 @@ EVENTS = 20
 
 
 @pytest.mark.fault(2, "SIGKILL of a deliverer after its claim, before its POST")
-def test_a_batch_whose_deliverer_died_before_posting_is_sent_when_its_lease_ends(
+def test_a_batch_is_sent_after_a_death_before_posting(
     bridge: BridgeProcess, engine: Engine, segment: FakeSegment, seen: Callable[[str], None]
 ) -> None:
     shorten_lease(bridge, LEASE)

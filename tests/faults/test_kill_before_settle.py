@@ -8,8 +8,6 @@ import pytest
 from sqlalchemy import Engine, text
 
 from app.outbox.store import Store
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.faults.conftest import FULL, scaled
 from tests.faults.deliverers import (
     ANOTHER,
@@ -18,9 +16,11 @@ from tests.faults.deliverers import (
     put_events,
     seconds_after,
     shorten_lease,
-    wait_until,
     wait_until_sent,
 )
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
+from tests.support.waiting import wait_until
 
 ROUNDS = scaled(1, 6)
 LEASE = 4.2 if FULL else 0.5
@@ -29,7 +29,7 @@ EVENTS = 20
 
 
 @pytest.mark.fault(3, "SIGKILL of a deliverer after Segment's 200, before it settles")
-def test_a_batch_whose_deliverer_died_before_settling_is_sent_again_with_the_same_ids(
+def test_a_batch_is_sent_again_after_a_death_before_settling(
     bridge: BridgeProcess, engine: Engine, segment: FakeSegment, seen: Callable[[str], None]
 ) -> None:
     shorten_lease(bridge, LEASE)

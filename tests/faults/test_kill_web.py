@@ -7,11 +7,12 @@ import pytest
 from sqlalchemy import Engine, select
 
 from app.database.tables import events
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import FakeSegment
 from tests.faults.conftest import FULL, scaled
-from tests.faults.deliverers import shorten_lease, wait_until
+from tests.faults.deliverers import shorten_lease
 from tests.faults.ledger import Ledger, Load, read
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import FakeSegment
+from tests.support.waiting import wait_until
 
 KILLS = scaled(4, 200)
 

@@ -9,10 +9,11 @@ from sqlalchemy import Engine, column, func, select, table, text
 from app.delivery.worker import LEASE
 from app.outbox.messages import Message
 from app.outbox.store import Store
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import FakeSegment, Reply
 from tests.faults.conftest import scaled
 from tests.faults.ledger import read
+from tests.support.bridge_process import BridgeProcess
+from tests.support.builders import message
+from tests.support.fake_segment import FakeSegment, Reply
 
 LARGE_CALL, SMALL_CALL = 5_925, 400
 """Bytes. Batches of the one are full by bytes, of the other by number."""
@@ -39,15 +40,15 @@ def watch_claims(engine: Engine) -> None:
             connection.exec_driver_sql(statement)
 
 
-def arrival(number: int | str, account: str, size: int) -> Message:
+def sized(number: int | str, account: str, size: int) -> Message:
     call = {"type": "track", "event": "Email Opened", "messageId": f"m{number}", "fill": ""}
     call["fill"] = "x" * (size - len(json.dumps(call)))
-    return Message(f"m{number}", account, json.dumps(call), b"{}", received_at=1.0)
+    return message(f"m{number}", account=account, payload=json.dumps(call))
 
 
 def start_all(bridge: BridgeProcess, store: Store, segment: FakeSegment, count: int) -> None:
     """Each sends one event that is its alone: then it is at work."""
-    store.put([arrival(f"-ready-{n}", f"own-{n}", SMALL_CALL) for n in range(count)])
+    store.put([sized(f"-ready-{n}", f"own-{n}", SMALL_CALL) for n in range(count)])
     for n in range(count):
         keys = f"own-{n}=key-{n},4417=key-{n},5150=key-{n}"
         bridge.start_deliverer(SEGMENT_WRITE_KEYS=keys, SEGMENT_WRITE_KEY="")
@@ -55,7 +56,7 @@ def start_all(bridge: BridgeProcess, store: Store, segment: FakeSegment, count: 
 
 
 @pytest.mark.fault(12, "8 deliverers (small scale: 2) over one outbox")
-def test_no_event_is_in_two_live_leases_and_no_batch_over_the_limits(
+def test_no_event_is_in_two_live_leases(
     bridge: BridgeProcess, engine: Engine, segment: FakeSegment, seen: Callable[[str], None]
 ) -> None:
     deliverers, rows = scaled(2, 8), scaled(2_000, 100_000)
@@ -66,7 +67,7 @@ def test_no_event_is_in_two_live_leases_and_no_batch_over_the_limits(
     for start in range(0, rows, 1_000):
         store.put(
             [
-                arrival(n, "4417" if n % 2 else "5150", LARGE_CALL if n < rows / 10 else SMALL_CALL)
+                sized(n, "4417" if n % 2 else "5150", LARGE_CALL if n < rows / 10 else SMALL_CALL)
                 for n in range(start, start + 1_000)
             ]
         )

@@ -8,10 +8,11 @@ from sqlalchemy import Engine, func, select
 
 from app.database.tables import events
 from app.delivery.worker import LEASE
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import OK, FakeSegment, Reply
 from tests.faults.conftest import engines, scaled, seconds
 from tests.faults.ledger import Ledger, event, read
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import OK, FakeSegment, Reply
+from tests.support.waiting import wait_until
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n"
 LONG = b'{"success": true, "fill": "' + b"x" * 100 + b'"}'
@@ -30,7 +31,7 @@ FAULTS = {
 
 @engines("sqlite")
 @pytest.mark.fault(9, "Segment hangs, drips, resets and cuts its answers short")
-def test_what_got_no_whole_answer_in_time_is_sent_again_with_the_same_id(
+def test_a_batch_without_a_whole_answer_is_sent_again(
     scaled_bridge: BridgeProcess,
     engine: Engine,
     segment: FakeSegment,
@@ -55,11 +56,8 @@ def test_what_got_no_whole_answer_in_time_is_sent_again_with_the_same_id(
 
     segment.behave = lambda _: OK
     sent_before = len(segment.batches)
-    deadline = time.monotonic() + 60
     settled = select(func.count()).where(events.c.state == "sent")
-    while read(engine, settled)[0][0] < len(ledger.promised):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: read(engine, settled)[0][0] >= len(ledger.promised), 60)
     again = [c["messageId"] for batch in segment.batches[sent_before:] for c in batch.calls]
     assert sorted(again) == sorted(ledger.promised)
     seen(f"{len(FAULTS)} ways, at most {longest:.1f} s a request; {ledger.summary(segment)}")
@@ -70,10 +68,8 @@ def settled_after(
 ) -> float:
     """Seconds from the account's first batch until it was given up for now."""
     postponed = select(events.c.id).where(events.c.account == account, events.c.tries > 0)
-    deadline = time.monotonic() + 2 * seconds(LEASE) + 10
-    while not read(engine, postponed):
-        assert time.monotonic() < deadline, bridge.log.read_text()
-        time.sleep(0.02)
+    longest = 2 * seconds(LEASE) + 10
+    wait_until(lambda: read(engine, postponed), longest, bridge.log.read_text)
     times = [batch.at for batch in segment.batches if batch.write_key == key]
     assert times, key
     return time.monotonic() - times[0]

@@ -1,17 +1,17 @@
 """Fault 7: one event that Segment refuses any batch for."""
 
 import math
-import time
 from collections.abc import Callable
 
 import pytest
 from sqlalchemy import Engine, select
 
 from app.database.tables import events
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.faults.conftest import engines, scaled
 from tests.faults.ledger import Ledger, event, read
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
+from tests.support.waiting import wait_until
 
 MOST_REQUESTS = 2 * math.ceil(math.log2(100)) + 1
 """To find one among a hundred by halving."""
@@ -58,7 +58,5 @@ def test_one_poison_event_dies_alone_with_the_reason(
 
 
 def wait_until_settled(engine: Engine) -> None:
-    deadline = time.monotonic() + 30
-    while read(engine, select(events.c.id).where(events.c.state == "pending")):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    pending = select(events.c.id).where(events.c.state == "pending")
+    wait_until(lambda: not read(engine, pending), 30)

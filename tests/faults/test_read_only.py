@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import FakeSegment
 from tests.faults.conftest import scaled
 from tests.faults.ledger import Ledger, Load, event
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import FakeSegment
+from tests.support.waiting import wait_until
 
 BOUND_BY_MODES = (
     ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
@@ -102,10 +102,7 @@ def test_a_file_that_becomes_immutable_is_refused_for_now(
 
 
 def send_until_kept(bridge: BridgeProcess, ledger: Ledger, body: bytes) -> None:
-    deadline = time.monotonic() + 10
-    while not ledger.record(bridge.post(body)):
-        assert time.monotonic() < deadline, bridge.log.read_text()[-500:]
-        time.sleep(0.1)
+    wait_until(lambda: ledger.record(bridge.post(body)), 10, bridge.log.read_text)
 
 
 def assert_nothing_lost(engine: Engine, segment: FakeSegment, ledger: Ledger) -> None:

@@ -1,23 +1,22 @@
 """Fault 8: what answers in Segment's place sends us on to a page that says 200."""
 
-import time
 from collections.abc import Callable
 
 import pytest
 from sqlalchemy import Engine, func, select
 
 from app.database.tables import events
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.faults.conftest import engines, scaled
 from tests.faults.ledger import Ledger, event, read
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
 
 STATUSES = ("301", "302", "303", "307", "308")
 
 
 @engines("sqlite")
 @pytest.mark.fault(8, "301, 302, 303, 307, 308 to a page that answers 200")
-def test_a_page_that_says_200_is_not_segment(
+def test_a_page_with_status_200_is_not_segment(
     scaled_bridge: BridgeProcess,
     engine: Engine,
     segment: FakeSegment,
@@ -53,7 +52,5 @@ def test_a_page_that_says_200_is_not_segment(
 
 
 def wait_for_log(bridge: BridgeProcess, texts: list[str]) -> None:
-    deadline = time.monotonic() + 20
-    while missing := [text for text in texts if text not in bridge.log.read_text()]:
-        assert time.monotonic() < deadline, missing
-        time.sleep(0.02)
+    for text in texts:
+        bridge.wait_for_log(text)

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
-from tests.bridge_process import ROOT, BridgeProcess
-from tests.fake_segment import FakeSegment
+from tests.support.bridge_process import ROOT, BridgeProcess
+from tests.support.fake_segment import FakeSegment
 
 COMMANDS = {
     "gunicorn": [*BridgeProcess.GUNICORN],
@@ -54,7 +54,7 @@ def refusals(bridge: BridgeProcess, **environ: str) -> str:
 
 
 @pytest.mark.fault(15, "an SQLite library with the WAL-reset bug")
-def test_an_sqlite_that_can_corrupt_its_file_is_refused_and_the_file_not_touched(
+def test_an_sqlite_that_can_corrupt_its_file_is_refused(
     bridge: BridgeProcess, seen: Callable[[str], None]
 ) -> None:
     (bridge.folder / "pysqlite3.py").write_text(NO_BUNDLED_SQLITE)

@@ -10,11 +10,11 @@ import requests
 from sqlalchemy import Engine, select
 
 from app.database.tables import events
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import FakeSegment
 from tests.faults.conftest import scaled
 from tests.faults.deliverers import wait_until_sent
 from tests.faults.ledger import event, read
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import FakeSegment
 
 ROUNDS = scaled(2, 50)
 COPIES = 50

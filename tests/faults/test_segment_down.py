@@ -5,18 +5,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from itertools import pairwise
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, Row, select
 
 from app.database.tables import events
 from app.drip_to_segment.destination import SegmentDestination
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.faults.conftest import engines, scaled, seconds
-from tests.faults.deliverers import wait_until
 from tests.faults.ledger import Ledger, Load, read
 from tests.faults.proxy import Proxy
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
+from tests.support.waiting import wait_until
 
 KEYS = {"1": "error", "2": "seconds", "3": "date", "4": "garbage"}
 """Account → write key, which says how the fake Segment fails; all at the same time."""
@@ -58,7 +59,7 @@ def proxy(segment: FakeSegment) -> Iterator[Proxy]:
 
 @engines("postgresql")
 @pytest.mark.fault(6, "Segment refuses connections, then answers 500 and 429, then is back")
-def test_a_backlog_waits_without_a_hail_of_requests_and_then_drains(
+def test_a_backlog_waits_without_a_hail_of_requests(
     scaled_bridge: BridgeProcess,
     engine: Engine,
     segment: FakeSegment,
@@ -110,11 +111,14 @@ def assert_apart(engine: Engine, segment: FakeSegment) -> None:
     batch = max(segment.batches, key=lambda batch: len(batch.calls))
     ids = [call["messageId"] for call in batch.calls]
     statement = select(events.c.due_at, events.c.lease).where(events.c.message_id.in_(ids))
-    rows = read(engine, statement)
-    while any(row.lease for row in rows):  # on its way again
-        time.sleep(0.01)
-        rows = read(engine, statement)
-    due = [row.due_at for row in rows]
+    found: list[Row[Any]] = []
+
+    def nothing_is_on_its_way() -> bool:
+        found[:] = read(engine, statement)
+        return not any(row.lease for row in found)
+
+    wait_until(nothing_is_on_its_way)
+    due = [row.due_at for row in found]
     assert len(due) > 5
     assert len(set(due)) == len(due)
     assert max(due) - min(due) > FIRST * SegmentDestination.retry.spread / 5

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Engine, text
 
-from tests.bridge_process import ROOT, BridgeProcess
-from tests.fake_segment import FakeSegment
 from tests.faults.conftest import FULL, scaled
 from tests.faults.ledger import Ledger, Load
+from tests.support.bridge_process import ROOT, BridgeProcess
+from tests.support.fake_segment import FakeSegment
 
 HOLD_THE_LOCK = """
 import sys
@@ -27,7 +27,7 @@ LONGEST_ANSWER = 10.0
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.fault(11, "the SQLite file locked by another process")
-def test_a_file_that_another_holds_is_waited_for_and_then_refused_for_now(
+def test_a_file_held_by_another_is_waited_for_then_answered_429(
     scaled_bridge: BridgeProcess,
     engine: Engine,
     segment: FakeSegment,

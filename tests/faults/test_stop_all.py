@@ -16,11 +16,12 @@ import pytest
 from sqlalchemy import Engine
 
 from app.outbox.store import Store
-from tests.bridge_process import TOKEN, BridgeProcess
-from tests.fake_segment import OK, FakeSegment, Reply
 from tests.faults.conftest import FULL
-from tests.faults.deliverers import another_deliverer, leases, wait_until
+from tests.faults.deliverers import another_deliverer, leases
 from tests.faults.ledger import Ledger, event
+from tests.support.bridge_process import TOKEN, BridgeProcess
+from tests.support.fake_segment import OK, FakeSegment, Reply
+from tests.support.waiting import wait_until
 
 LONGEST_STOP = 25.0
 """Seconds; Heroku waits 30 before it kills."""

@@ -9,8 +9,6 @@ import pytest
 from sqlalchemy import Engine
 
 from app.outbox.store import Store
-from tests.bridge_process import BridgeProcess
-from tests.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.faults.conftest import FULL, scaled
 from tests.faults.deliverers import (
     ANOTHER,
@@ -19,8 +17,10 @@ from tests.faults.deliverers import (
     shorten_lease,
     states,
     stop,
-    wait_until,
 )
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
+from tests.support.waiting import wait_until
 
 ROUNDS = scaled(1, 4)
 LEASE = 4.0 if FULL else 0.5
@@ -34,7 +34,7 @@ REFUSED = f'event="events were no longer ours: lease overrun" events={EVENTS}'
 
 
 @pytest.mark.fault(5, "SIGSTOP of a deliverer past its lease, then SIGCONT")
-def test_who_slept_past_its_lease_cannot_settle_what_another_has_in_hand(
+def test_a_sleeper_cannot_settle_what_another_has_in_hand(
     bridge: BridgeProcess, engine: Engine, segment: FakeSegment, seen: Callable[[str], None]
 ) -> None:
     shorten_lease(bridge, LEASE)
@@ -82,7 +82,7 @@ def put_to_sleep(
         for account in accounts:  # of both at once, since they share the other's key
             refused = bridge.log.read_text().count(REFUSED)
             sleepers[account].send_signal(signal.SIGCONT)
-            wait_until(lambda: bridge.log.read_text().count(REFUSED) > refused, seconds=5)  # noqa: B023
+            wait_until(lambda: bridge.log.read_text().count(REFUSED) > refused, timeout=5)  # noqa: B023
         return OK
 
     return behave

@@ -1,11 +1,26 @@
-"""Messages for tests."""
+"""Messages, claims, and what is kept, for tests."""
 
 from collections.abc import Mapping
+from typing import Any
 
+from sqlalchemy import Row, select
+
+from app.database.tables import events, whole
 from app.drip_to_segment.destination import SegmentDestination
 from app.drip_to_segment.translate import translate
 from app.outbox.messages import Attempt, Failed, Lease, Message, Sent
 from app.outbox.store import Store
+
+TOKEN = "a-token-for-the-tests"
+"""Of the webhook, in the `settings` of the tests."""
+
+ACCOUNT = "4417"
+PAYLOAD = '{"type":"track"}'
+NOW = 1_000_000.0
+LATER = NOW + 30
+"""When a lease that was claimed now has ended."""
+ROOMY = 475_000
+"""Bytes that are more than enough."""
 
 
 class PretendDestination:
@@ -24,9 +39,9 @@ class PretendDestination:
 
 def translated(body: bytes, received_at: float = 0.0) -> Message:
     """The message that a webhook's body becomes, for bodies that become one."""
-    message = translate(body, received_at)
-    assert isinstance(message, Message)
-    return message
+    becomes = translate(body, received_at)
+    assert isinstance(becomes, Message)
+    return becomes
 
 
 def payload_of(body: bytes, received_at: float = 0.0) -> str:
@@ -34,6 +49,29 @@ def payload_of(body: bytes, received_at: float = 0.0) -> str:
     payload = translated(body, received_at).payload
     assert payload is not None
     return payload
+
+
+def message(name: str, **changes: Any) -> Message:
+    """A message that came now, of an account; `changes` are fields of `Message`."""
+    fields: dict[str, Any] = {
+        "account": ACCOUNT,
+        "payload": PAYLOAD,
+        "raw": name.encode(),
+        "received_at": NOW,
+    }
+    return Message(name, **{**fields, **changes})
+
+
+def messages(count: int, **changes: Any) -> list[Message]:
+    """Received one a second, the last one now."""
+    return [message(f"m{n}", received_at=NOW - count + 1 + n, **changes) for n in range(count)]
+
+
+def claim(store: Store, account: str = ACCOUNT, now: float = NOW, **limits: int) -> Lease:
+    """What is due of an account, for 30 seconds; `limits` are `most_events` and `most_bytes`."""
+    return store.claim(
+        [account], now, now + 30, limits.get("most_events", 100), limits.get("most_bytes", ROOMY)
+    )
 
 
 def mark_sent(store: Store, lease: Lease, at: float) -> int:
@@ -49,3 +87,26 @@ def mark_dead(store: Store, lease: Lease, attempt: Attempt) -> int:
 def reschedule(store: Store, lease: Lease, due: Mapping[int, float], attempt: Attempt) -> int:
     """Settle a lease as failed, to be tried again; how many messages were still its own."""
     return store.settle(lease, Failed(attempt, due)).total()
+
+
+def rows(store: Store) -> dict[str, Row[Any]]:
+    """All that is kept, by message id, in the order in which it was put."""
+    reader = store.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with reader.connect() as connection:
+        kept = connection.execute(select(whole).order_by(events.c.id))
+        return {row.message_id: row for row in kept}
+
+
+def names(store: Store, lease: Lease) -> list[str]:
+    """The message ids of a claim, in its order."""
+    by_id = {row.id: name for name, row in rows(store).items()}
+    return [by_id[claimed.id] for claimed in lease.messages]
+
+
+def same_but(row: Row[Any], **changes: Any) -> dict[str, Any]:
+    """The row's values, but for the changes."""
+    return {**row._mapping, **changes}  # noqa: SLF001 - its public name, underscored for the columns
+
+
+def no_wait(_: float) -> None:
+    """Tests are in a hurry."""

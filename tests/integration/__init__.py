@@ -1,0 +1,1 @@
+"""One engine, one Flask app or one server of another, in this process."""

@@ -1,0 +1,263 @@
+"""What each direction promises: to those who post to it, and to those who deliver its messages.
+
+A direction that is added is added to `DIRECTIONS`, and has to pass all of this.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine
+from werkzeug.test import TestResponse
+
+from app.bridge import bridge_of
+from app.config.settings import Settings
+from app.destination import BatchRejected, RetryableError, RetryPolicy, SendError
+from app.drip_to_segment.destination import SegmentDestination
+from app.outbox.store import Store
+from app.web.receiver import LARGEST_BODY
+from tests.support.builders import ACCOUNT, TOKEN, claim, rows
+from tests.support.clock import Clock
+from tests.support.delivery import Recorder, delivery_to
+from tests.support.flask_app import app_over, rows_of
+from tests.support.samples import CLICKED, NOBODY, OPENED, changed
+
+NEVER = 2e9
+"""Later than whatever is due by the clock of the machine: seconds since the epoch."""
+
+
+@dataclass(frozen=True)
+class Direction:
+    """What the contract has to know of one."""
+
+    source: str
+    destination: str
+    """As the database has it."""
+    path: str
+    """Where its webhooks are posted."""
+    with_tokens: Callable[[Settings, tuple[str, ...]], Settings]
+    """Settings in which its webhook has these tokens."""
+    retry: RetryPolicy
+    event: bytes
+    """A webhook that is accepted, of the account 4417."""
+    another: bytes
+    """Another event of that account."""
+    again: bytes
+    """The first event once more, as the source may send it: not the same bytes."""
+    unreadable: bytes
+    ignored: bytes
+
+    def __str__(self) -> str:
+        return f"{self.source} to {self.destination}"
+
+
+DIRECTIONS = [
+    Direction(
+        source="drip",
+        destination=SegmentDestination.name,
+        path="/webhooks/drip",
+        with_tokens=lambda settings, tokens: replace(settings, webhook_tokens=tokens),
+        retry=SegmentDestination.retry,
+        event=OPENED,
+        another=CLICKED,
+        again=changed(b"Europe/Madrid", b"Europe/Lisbon"),
+        unreadable=NOBODY,
+        ignored=changed(b"subscriber.opened_email", b"subscriber.created"),
+    )
+]
+
+
+@pytest.fixture(params=DIRECTIONS, ids=str)
+def direction(request: pytest.FixtureRequest) -> Direction:
+    found: Direction = request.param
+    return found
+
+
+@pytest.fixture
+def bridge(direction: Direction, settings: Settings, engine: Engine) -> Iterator[Flask]:
+    """The app over each engine in turn."""
+    over = replace(direction.with_tokens(settings, (TOKEN,)), database_url=engine.url)
+    with app_over(over) as app:
+        yield app
+
+
+@pytest.fixture
+def store(bridge: Flask) -> Store:
+    return bridge_of(bridge).store
+
+
+def post(app: Flask, direction: Direction, body: bytes, token: str | None = TOKEN) -> TestResponse:
+    query = {} if token is None else {"token": token}
+    return app.test_client().post(direction.path, query_string=query, data=body)
+
+
+def status_of(response: TestResponse) -> tuple[int, str]:
+    return response.status_code, response.get_json()["status"]
+
+
+def deliver(store: Store, clock: Clock, error: SendError | None = None) -> Recorder:
+    """All that is due is sent, and answered with the error."""
+
+    def answer(_: str) -> None:
+        if error:
+            raise error
+
+    destination = Recorder(answer)
+    delivery_to(store, destination, clock).drain()
+    return destination
+
+
+# who may post
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", f"{TOKEN}x", TOKEN[:-1]])
+def test_a_webhook_without_the_token_is_401(
+    bridge: Flask, direction: Direction, token: str | None
+) -> None:
+    response = post(bridge, direction, direction.event, token)
+    assert status_of(response) == (401, "refused")
+    assert response.headers["WWW-Authenticate"].startswith("Basic ")
+    assert rows_of(bridge) == []
+
+
+def test_tokens_are_rotated_without_a_gap(
+    settings: Settings, direction: Direction, engine: Engine
+) -> None:
+    over = replace(settings, database_url=engine.url)
+    codes = []
+    for tokens in [("the-old-token-16",), ("the-new-token-16", "the-old-token-16")]:
+        with app_over(direction.with_tokens(over, tokens)) as app:
+            codes += [post(app, direction, direction.event, token).status_code for token in tokens]
+    with app_over(direction.with_tokens(over, ("the-new-token-16",))) as app:
+        codes.append(post(app, direction, direction.event, "the-old-token-16").status_code)
+    assert codes == [200, 200, 200, 401]
+
+
+# what becomes of a webhook
+
+
+def test_an_event_is_accepted_and_kept_for_its_destination(
+    bridge: Flask, direction: Direction
+) -> None:
+    response = post(bridge, direction, direction.event)
+    assert status_of(response) == (200, "accepted")
+    (row,) = rows_of(bridge)
+    assert (row.state, row.raw, row.tries) == ("pending", direction.event, 0)
+    assert (row.destination, row.account) == (direction.destination, ACCOUNT)
+    assert response.get_json()["message_id"] == row.message_id
+
+
+def test_a_repeat_is_a_duplicate(bridge: Flask, direction: Direction) -> None:
+    first = post(bridge, direction, direction.event).get_json()
+    again = post(bridge, direction, direction.again)
+    assert status_of(again) == (200, "duplicate")
+    assert again.get_json()["message_id"] == first["message_id"]
+    assert status_of(post(bridge, direction, direction.another)) == (200, "accepted")
+    assert [row.raw for row in rows_of(bridge)] == [direction.event, direction.another]
+
+
+def test_what_is_unreadable_is_quarantined_once(bridge: Flask, direction: Direction) -> None:
+    responses = [post(bridge, direction, direction.unreadable) for _ in range(2)]
+    assert {status_of(response) for response in responses} == {(200, "quarantined")}
+    assert responses[0].get_json()["errors"]
+    (row,) = rows_of(bridge)
+    assert (row.state, row.raw, row.payload) == ("quarantined", direction.unreadable, None)
+    assert bridge_of(bridge).store.due_accounts(NEVER) == []
+
+
+def test_what_is_of_no_interest_is_ignored(bridge: Flask, direction: Direction) -> None:
+    assert status_of(post(bridge, direction, direction.ignored)) == (200, "ignored")
+    assert rows_of(bridge) == []
+
+
+def test_a_body_that_is_too_large_is_413(bridge: Flask, direction: Direction) -> None:
+    response = post(bridge, direction, b"x" * (LARGEST_BODY + 1))
+    assert status_of(response) == (413, "refused")
+    assert rows_of(bridge) == []
+
+
+def test_a_webhook_that_cannot_be_kept_is_429(
+    bridge: Flask, direction: Direction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.outbox.group_commit.LONGEST_WAIT", 0.15)
+    post(bridge, direction, direction.another)
+    with bridge_of(bridge).store.engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("LOCK TABLE events IN EXCLUSIVE MODE")
+        response = post(bridge, direction, direction.event)
+    assert status_of(response) == (429, "not kept")
+    assert 0 < int(response.headers["Retry-After"]) <= 3600
+    # it may have been written since; either way it is there once it was sent again
+    assert post(bridge, direction, direction.event).status_code == 200
+    assert [row.raw for row in rows_of(bridge)] == [direction.another, direction.event]
+
+
+# what becomes of a message
+
+
+def test_a_message_is_claimed_by_one_until_its_lease_ends(
+    bridge: Flask, direction: Direction, store: Store
+) -> None:
+    post(bridge, direction, direction.event)
+    (kept,) = rows_of(bridge)
+    lease = claim(store, now=kept.due_at)
+    assert [(one.message_id, one.payload) for one in lease.messages] == [
+        (kept.message_id, kept.payload)
+    ]
+    assert claim(store, now=kept.due_at + 29).messages == ()
+    assert claim(store, now=kept.due_at + 30).messages == lease.messages
+
+
+def test_a_message_that_is_taken_is_sent_once(
+    bridge: Flask, direction: Direction, store: Store
+) -> None:
+    post(bridge, direction, direction.event)
+    (kept,) = rows_of(bridge)
+    clock = Clock(kept.due_at)
+    assert deliver(store, clock).batches == [[kept.message_id]]
+    (sent,) = rows(store).values()
+    assert (sent.state, sent.settled_at, sent.tries) == ("sent", clock.now, 1)
+    clock.now = NEVER
+    assert deliver(store, clock).batches == []
+    assert status_of(post(bridge, direction, direction.again)) == (200, "duplicate")
+
+
+def test_a_message_that_is_not_taken_now_is_tried_again(
+    bridge: Flask, direction: Direction, store: Store
+) -> None:
+    post(bridge, direction, direction.event)
+    (kept,) = rows_of(bridge)
+    clock = Clock(kept.due_at)
+    deliver(store, clock, RetryableError("HTTP 503", "busy"))
+    (row,) = rows(store).values()
+    assert (row.state, row.tries, row.error) == ("pending", 1, "HTTP 503 busy")
+    assert row.due_at == clock.now + direction.retry.first
+    clock.now = row.due_at
+    assert deliver(store, clock).batches == [[kept.message_id]]
+    assert [row.state for row in rows_of(bridge)] == ["sent"]
+
+
+def test_a_message_that_is_never_taken_is_dead(
+    bridge: Flask, direction: Direction, store: Store
+) -> None:
+    post(bridge, direction, direction.event)
+    (kept,) = rows_of(bridge)
+    clock = Clock(kept.due_at)
+    while (row := rows_of(bridge)[0]).state == "pending":
+        clock.now = max(clock.now, row.due_at)
+        deliver(store, clock, RetryableError("HTTP 503", "busy"))
+    assert (row.state, row.error) == ("dead", "HTTP 503 busy")
+    assert row.tries >= direction.retry.fewest_tries
+    assert clock.now >= kept.received_at + direction.retry.give_up_after
+
+
+def test_a_message_that_is_rejected_alone_is_dead_and_kept(
+    bridge: Flask, direction: Direction, store: Store
+) -> None:
+    post(bridge, direction, direction.event)
+    (kept,) = rows_of(bridge)
+    deliver(store, Clock(kept.due_at), BatchRejected("HTTP 400", "no"))
+    (row,) = rows(store).values()
+    assert (row.state, row.error, row.raw) == ("dead", "HTTP 400 no", direction.event)
+    assert store.due_accounts(NEVER) == []

@@ -1,0 +1,345 @@
+"""What an operator looks for is found, newest first, without going through all that is kept."""
+
+import json
+import time
+import tracemalloc
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from app.outbox.messages import Attempt
+from app.outbox.search import (
+    MOST_WORDS,
+    PAGE,
+    WINDOW,
+    WORDS_WINDOW,
+    Event,
+    Page,
+    Search,
+    State,
+    Wanted,
+)
+from app.outbox.store import Store
+from tests.support.builders import ACCOUNT, NOW, claim, mark_dead, mark_sent, message
+from tests.support.cost import rows_on_postgresql, steps_on_sqlite
+from tests.support.whole_rows import put_whole
+
+KEYS = {ACCOUNT: "a-key"}
+
+
+@pytest.fixture
+def search(store: Store) -> Search:
+    return Search(store.engine, "segment", KEYS.get)
+
+
+def found(search: Search, limit: int = 50, **wanted: Any) -> list[str]:
+    return [event.message_id for event in search.find(Wanted(**wanted), limit)]
+
+
+def fill(store: Store) -> None:
+    """One event in each state."""
+    store.put([message("sent")])
+    mark_sent(store, claim(store), NOW)
+    store.put([message("dead")])
+    mark_dead(store, claim(store), Attempt(NOW, "no", ""))
+    store.put([message("quarantined", account="", payload=None, errors={"body": []})])
+    store.put([message("pending"), message("held", account="5150")])
+
+
+@pytest.mark.parametrize("state", ["pending", "held", "sent", "dead", "quarantined"])
+def test_each_state_is_found_alone(store: Store, search: Search, state: State) -> None:
+    fill(store)
+    (event,) = search.find(Wanted(state=state), 50)
+    assert (event.message_id, event.state) == (state, state)
+
+
+def test_all_are_found_newest_first_up_to_the_limit(store: Store, search: Search) -> None:
+    fill(store)
+    assert found(search) == ["held", "pending", "quarantined", "dead", "sent"]
+    assert found(search, limit=2) == ["held", "pending"]
+    assert [event.state for event in search.find(Wanted(), 50)] == found(search)
+
+
+def test_nothing_is_held_with_a_key_for_all(store: Store) -> None:
+    fill(store)
+    search = Search(store.engine, "segment", lambda _: "a-key")
+    assert found(search, state="held") == []
+    assert found(search, state="pending") == ["held", "pending"]
+
+
+def test_each_wish_narrows(store: Store, search: Search) -> None:
+    store.put([message("other")])
+    store.put(
+        [
+            message(
+                "a",
+                account="77",
+                collection="Email Opened",
+                email="Ana@Example.com",
+                received_at=NOW + 9,
+            )
+        ]
+    )
+    for wanted in (
+        {"collection": "Email Opened"},
+        {"email": " ANA@example.com"},
+        {"account": "77"},
+        {"since": NOW + 9},
+        {"collection": "Email Opened", "email": "ana@example.com", "state": "held"},
+    ):
+        assert found(search, **wanted) == ["a"]
+    assert found(search, email="ana@example.com", state="sent") == []
+
+
+def test_one_is_found_whole_or_not_at_all(store: Store, search: Search) -> None:
+    raw = bytes(range(256))
+    store.put([message("a", raw=raw, email="ana@example.com", collection="Email Opened")])
+    assert search.one("a") == Event(
+        id=1,
+        message_id="a",
+        account=ACCOUNT,
+        state="pending",
+        collection="Email Opened",
+        email="ana@example.com",
+        received_at=NOW,
+        due_at=NOW,
+        settled_at=None,
+        tries=0,
+        lease=None,
+        error=None,
+        payload='{"type":"track"}',
+        raw=raw,
+        history=None,
+    )
+    assert search.one("b") is None
+
+
+def test_an_empty_outbox_has_nothing(search: Search) -> None:
+    assert found(search) == []
+
+
+@pytest.mark.parametrize("state", [None, "pending"])
+def test_pages_follow_one_another(store: Store, search: Search, state: State | None) -> None:
+    names = [f"m{n}" for n in range(2 * PAGE + 5)]
+    store.put([message(name) for name in names])
+    assert found(search, limit=1_000, state=state) == names[::-1]
+
+    first = list(search.find(Wanted(state=state), PAGE + 1))
+    rest = search.find(Wanted(state=state), 1_000, before=first[-1].id)
+    assert [event.message_id for event in [*first, *rest]] == names[::-1]
+
+
+def put_many(store: Store, count: int) -> None:
+    """Sent events, all but three: one of the first is another account's, one is dead, one waits."""
+    row: dict[str, Any] = {
+        "account": ACCOUNT,
+        "state": "sent",
+        "raw": b"x" * 500,
+        "received_at": NOW,
+        "due_at": NOW,
+        "tries": 1,
+        "settled_at": NOW,
+    }
+    few: dict[int, dict[str, Any]] = {
+        3: {"account": "far"},
+        4: {"state": "dead"},
+        5: {"state": "pending", "settled_at": None},
+        6: {"email": "ana@example.com"},
+    }
+    with store.engine.begin() as connection:
+        put_whole(
+            connection,
+            [{"email": None, **row, "message_id": f"m{n}", **few.get(n, {})} for n in range(count)],
+        )
+
+
+def test_no_query_goes_through_more_than_a_window(store: Store, search: Search) -> None:
+    put_many(store, 2 * WINDOW + 100)
+    seen: list[tuple[str, Any]] = []
+    event.listen(
+        store.engine, "before_cursor_execute", lambda *found: seen.append((found[2], found[3]))
+    )
+    wishes: dict[str, dict[str, Any]] = {
+        "m3": {"account": "far"},
+        "m4": {"state": "dead"},
+        "m5": {"state": "pending"},
+        "m6": {"email": "ana@example.com"},
+    }
+    for name, wanted in wishes.items():
+        seen.clear()
+        assert found(search, **wanted) == [name]
+        most = WINDOW + 50 if name == "m3" else 50
+        for statement in [statement for statement in seen if "received_at" in statement[0]]:
+            if store.engine.dialect.name == "sqlite":
+                assert steps_on_sqlite(store.engine, statement) < most * 30, statement
+            else:
+                assert rows_on_postgresql(store.engine, statement) <= most, statement
+
+
+def test_nothing_is_held_open_while_events_are_looked_at(store: Store, search: Search) -> None:
+    store.put([message(f"m{n}") for n in range(PAGE + 1)])
+    looking = search.find(Wanted(), 100)
+    next(looking)
+    assert store.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    store.put([message("later")])
+    assert "later" not in [event.message_id for event in looking]
+
+
+def call(subject: object = None, user_id: str | None = None) -> str:
+    return json.dumps({"userId": user_id, "properties": {"email_subject": subject, "other": "x"}})
+
+
+SUBJECTS = [
+    "Hola, Ana",
+    "¡Año NUEVO! 100 %",
+    'a "quote"',
+    "b\\c_d",
+    "\u0000 nul",
+    "🎉 party",
+    17,
+    None,
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("hola", [0]),
+        ("a", [0, 1, 2, 5]),
+        ("año nuevo", [1]),
+        ("AÑO", [1]),
+        ("AXO", []),
+        ("100 %", [1]),
+        ("nuevo! 100", [1]),
+        ("100_%", []),
+        ('"quote"', [2]),
+        ("\\c_d", [3]),
+        ("cXd", []),
+        ("\u0000", [4]),
+        ("🎉 P", [5]),
+        ("17", [6]),
+        ("x", []),
+        ("email_subject", []),
+    ],
+)
+def test_words_of_a_subject_are_found_in_any_case(
+    store: Store, search: Search, words: str, expected: list[int]
+) -> None:
+    store.put([message(str(n), payload=call(subject)) for n, subject in enumerate(SUBJECTS)])
+    store.put([message("raw", payload=None)])
+    page = search.page(Wanted(subject=words), 50)
+    assert sorted(int(event.message_id) for event in page.events) == expected
+    assert (page.older, page.searched_back_to) == (None, None)
+
+
+def test_a_user_id_is_found_whole(store: Store, search: Search) -> None:
+    for name, user_id in {"a": "u-1", "b": "u-12", "c": None, "d": "ü_%"}.items():
+        store.put([message(name, payload=call("u-1", user_id))])
+    assert found(search, user_id="u-1") == ["a"]
+    assert found(search, user_id="ü_%") == ["d"]
+
+
+def test_pages_follow_one_another_without_gap_or_repeat(store: Store, search: Search) -> None:
+    store.put([message(str(n)) for n in range(107)])
+    seen, before = [], None
+    while True:
+        page = search.page(Wanted(), 25, before)
+        seen += [int(event.message_id) for event in page.events]
+        assert page.searched_back_to is None
+        if page.older is None:
+            break
+        before = page.older
+    assert seen == list(range(106, -1, -1))
+
+
+def test_a_page_gives_up_on_what_is_rare_and_reports_it(
+    store: Store, search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.outbox.search.WINDOW", 10)
+    monkeypatch.setattr("app.outbox.search.PATIENCE", 30)
+    for n in range(100):
+        collection = "Email Bounced" if n in (2, 95) else "Email Opened"
+        store.put([message(str(n), received_at=NOW + n, collection=collection)])
+    wanted = Wanted(collection="Email Bounced")
+    first = search.page(wanted, 50)
+    assert [event.message_id for event in first.events] == ["95"]
+    assert first.searched_back_to == NOW + 70
+    last, pages = first, 1
+    while last.older is not None:
+        last, pages = search.page(wanted, 50, last.older), pages + 1
+    assert [event.message_id for event in last.events] == ["2"]
+    assert (pages, last.searched_back_to) == (4, None)
+
+
+def test_a_page_gives_up_after_some_seconds_and_can_go_on(
+    store: Store, search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.outbox.search.WORDS_WINDOW", 10)
+    monkeypatch.setattr("app.outbox.search.LONGEST", 0.0)
+    store.put([message(str(n), payload=call(f"mail {n}")) for n in range(30)])
+    wanted, before = Wanted(subject="mail 3"), None
+    pages: list[Page] = []
+    while not pages or before is not None:
+        pages.append(search.page(wanted, 50, before))
+        before = pages[-1].older
+    assert [[event.message_id for event in page.events] for page in pages] == [[], [], ["3"]]
+    assert [page.searched_back_to for page in pages] == [NOW, NOW, None]
+
+
+@pytest.mark.parametrize("state", [None, "dead", "pending"])
+def test_words_are_looked_for_in_few_calls_at_once(
+    store: Store, search: Search, state: State | None
+) -> None:
+    put_many(store, 2 * WORDS_WINDOW)
+    seen: list[tuple[str, Any]] = []
+    event.listen(
+        store.engine, "before_cursor_execute", lambda *found: seen.append((found[2], found[3]))
+    )
+    search.page(Wanted(state=state, subject="x"), 50)
+    looked = [statement for statement in seen if "LIKE" in statement[0]]
+    assert len(looked) >= 2
+    for statement in looked:
+        if store.engine.dialect.name == "sqlite":
+            assert steps_on_sqlite(store.engine, statement) < WORDS_WINDOW * 50
+        else:
+            assert rows_on_postgresql(store.engine, statement) <= 2 * WORDS_WINDOW + 50
+
+
+def test_the_longest_words_over_the_longest_calls_take_not_long(
+    store: Store, search: Search
+) -> None:
+    """The worst that both engines' LIKE can meet: words that nearly fit everywhere."""
+    store.put([message(str(n), payload=call("a" * 32_000)) for n in range(3 * WORDS_WINDOW)])
+    began = time.perf_counter()
+    search.page(Wanted(subject="a" * (MOST_WORDS - 1) + "b"), 50)
+    assert time.perf_counter() - began < 30
+
+
+def test_a_list_reads_no_bodies(store: Store, search: Search) -> None:
+    store.put([message(str(n), raw=b"x" * (1 << 20)) for n in range(PAGE + 5)])
+    seen: list[str] = []
+    event.listen(store.engine, "before_cursor_execute", lambda *found: seen.append(found[2]))
+    assert len(search.page(Wanted(), 50).events) == PAGE + 5
+    assert "raw" not in "".join(seen)
+
+    seen.clear()
+    tracemalloc.start()
+    sizes = [len(found.raw) for found in search.find(Wanted(), 50)]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sizes == [1 << 20] * (PAGE + 5)
+    assert peak < 12 << 20
+
+
+def test_events_until_a_time_are_found(store: Store, search: Search) -> None:
+    store.put([message(str(n), received_at=NOW + n) for n in range(4)])
+    assert found(search, since=NOW + 1, until=NOW + 3) == ["2", "1"]
+
+
+def test_what_no_database_takes_is_not_found_and_no_fault(store: Store, search: Search) -> None:
+    store.put([message("a")])
+    for odd in ("\0", "\ud800"):
+        assert search.one(odd) is None
+        assert found(search, email=odd) == found(search, account=odd) == []
+        assert found(search, subject=odd) == found(search, user_id=odd) == []

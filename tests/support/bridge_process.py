@@ -1,0 +1,160 @@
+"""The bridge as an operator runs it: gunicorn, and `flask deliver`, as processes."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import requests
+from sqlalchemy.engine import URL
+
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).parent.parent.parent
+TOKEN = "a-token-for-the-process"
+WRITE_KEY = "key-of-the-process"
+
+SECRETS = (
+    *(TOKEN, WRITE_KEY, "a2V5LW9mLXRoZS1wcm9jZXNz"),  # the last: the key, as HTTP Basic writes it
+    # the people of samples/, what they read and where they are
+    *("ana@example.com", "bo@example.com", "Hola", "shop.example", "x?y=1", "Autumn news"),
+    *("203.0.113.7", "198.51.100.4", "Mozilla/5.0", "Europe/Madrid"),
+)
+"""What must not be in any log or error answer, of any test that posts the samples."""
+
+
+class BridgeProcess:
+    """One database, one port, and the processes over them; all are killed at the end."""
+
+    GUNICORN = (sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"))
+
+    def __init__(self, database_url: URL, segment_url: str, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "bridge.log"
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.webhook = f"{self.base}/webhooks/drip"
+        # postgresql+psycopg is SQLAlchemy's way to write it, not an operator's
+        url = database_url.set(drivername=database_url.get_backend_name())
+        self.app = "wsgi:app"
+        """What gunicorn and flask load."""
+        self.prefix: Sequence[str] = ()
+        """A command that runs the processes, such as one that takes rights away."""
+        self.stderr: int | None = None
+        """A descriptor; None is the file `log`."""
+        self.environ = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PORT": str(self.port),
+            "DATABASE_URL": url.render_as_string(hide_password=False),
+            "DRIP_WEBHOOK_TOKEN": TOKEN,
+            "SEGMENT_HOST": segment_url,
+            "SEGMENT_WRITE_KEY": WRITE_KEY,
+        }
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> "BridgeProcess":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            # a master that is killed leaves the folder in which its workers count
+            for folder in Path("/dev/shm").glob(f"bridge-{process.pid}-*"):
+                shutil.rmtree(folder, ignore_errors=True)
+        if self.log.exists():
+            assert_no_secret(self.log.read_text(errors="replace"))
+
+    def flask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the bridge to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "wsgi", *arguments],
+            cwd=self.folder,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def start_web(self, **environ: str) -> subprocess.Popen[bytes]:
+        """gunicorn, once it answers."""
+        return self.start([*self.GUNICORN, self.app], **environ)
+
+    def start(self, command: list[str], **environ: str) -> subprocess.Popen[bytes]:
+        """Whatever serves the bridge, once it answers."""
+        process = self._start(command, environ)
+        self.wait_until_it_answers(process)
+        return process
+
+    def start_deliverer(self, **environ: str) -> subprocess.Popen[bytes]:
+        """`flask deliver`, at once."""
+        command = [sys.executable, "-m", "flask", "--app", self.app, "deliver"]
+        return self._start(command, environ)
+
+    def post(self, body: bytes | Iterable[bytes], **kwargs: Any) -> requests.Response:
+        """Post a webhook with the right token, unless told otherwise."""
+        kwargs.setdefault("params", {"token": TOKEN})
+        answer = requests.post(self.webhook, data=body, timeout=30, **kwargs)
+        assert_no_secret(answer.text)
+        return answer
+
+    def wait_for_log(self, text: str) -> None:
+        """Until a line with the text is there; fails where it does not come."""
+        wait_until(lambda: text in self.log.read_text(), report=self.log.read_text)
+
+    def pids(self) -> list[int]:
+        """Of the processes that run; a gunicorn's workers are its children."""
+        return [process.pid for process in self._processes if process.poll() is None]
+
+    @staticmethod
+    def kill(process: subprocess.Popen[bytes]) -> None:
+        """SIGKILL to the process and its workers: nothing gets to say goodbye."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def _start(self, command: list[str], environ: dict[str, str]) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [*self.prefix, *command],
+                cwd=self.folder,
+                env={**self.environ, **environ},
+                stdout=log,
+                stderr=log if self.stderr is None else self.stderr,
+                start_new_session=True,
+            )
+        self._processes.append(process)
+        return process
+
+    def wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
+        """Fails where it does not in time."""
+        wait_until(lambda: process.poll() is not None or self._answers(), report=self.log.read_text)
+        assert process.poll() is None, f"the bridge did not start:\n{self.log.read_text()}"
+
+    def _answers(self) -> bool:
+        try:
+            requests.get(self.base, timeout=5)
+        except requests.ConnectionError:
+            return False
+        return True
+
+
+def assert_no_secret(text: str) -> None:
+    """Names the secret that is in the text, and where."""
+    for secret in SECRETS:
+        found = text.find(secret)
+        assert found < 0, f"{secret!r} in: {text[max(found - 200, 0) : found + 50]}"

@@ -1,0 +1,1 @@
+"""The bridge as processes: gunicorn, `flask deliver`, and what an operator runs."""
