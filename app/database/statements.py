@@ -1,7 +1,7 @@
-"""A statement made into its driver's words once, for the few that run for every event.
+"""Compile a statement once to the driver's SQL, for the few that run for every message.
 
-Executed SQLAlchemy's way they take four times as long as in the driver, and most of that time is
-not the database's (docs/performance.md). Transactions, errors and reconnecting stay SQLAlchemy's.
+Executed by SQLAlchemy they take four times as long as in the driver, and most of that is not the
+database's time (docs/performance.md). Transactions, errors and reconnecting stay SQLAlchemy's.
 """
 
 import json
@@ -24,38 +24,40 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ClauseElement
 
-Given = Mapping[str, Any]
+Values = Mapping[str, Any]
+"""The statement's parameters by name."""
 
 MOST_ROWS = 32
-"""Rows of one insert: each number of rows is a statement of its own, which the driver keeps."""
+"""Rows of one insert. Each number of rows is a statement of its own, which the driver caches."""
 
 
 class Prepared:
-    """One statement; `columns` are the names of what an insert is given for each row."""
+    """One compiled statement. `columns` are the names of the values of an insert."""
 
     def __init__(
         self, engine: Engine, statement: ClauseElement, columns: Sequence[str] = ()
     ) -> None:
         compiled: Any = statement.compile(dialect=_by_position(engine), column_keys=columns)
-        self._words = str(compiled)
+        self._sql = str(compiled)
         self._fixed = {
             name: bind.value for name, bind in compiled.binds.items() if not bind.required
         }
         self._order: Sequence[str] = compiled.positiontup
-        """The names in the order of the question marks."""
+        """The names of the parameters, in the order of their placeholders."""
 
-    def run(self, connection: Connection, given: Given) -> CursorResult[Any]:
-        """Once. Raises `SQLAlchemyError`."""
-        return connection.exec_driver_sql(self._words, tuple(self._values([given])))
+    def run(self, connection: Connection, values: Values) -> CursorResult[Any]:
+        """Execute the statement once. Raises `SQLAlchemyError`."""
+        return connection.exec_driver_sql(self._sql, tuple(self._in_order([values])))
 
-    def rows(self, connection: Connection, given: Given) -> list[tuple[Any, ...]]:
-        """What it finds, as the driver has it: to make rows of SQLAlchemy's takes half as long
-        again as to find them. Raises `SQLAlchemyError`, and while it reads the driver's own."""
-        cursor: Any = self.run(connection, given).cursor
-        found: list[tuple[Any, ...]] = cursor.fetchall()
-        return found
+    def rows(self, connection: Connection, values: Values) -> list[tuple[Any, ...]]:
+        """Execute the statement and return its rows as the driver has them: SQLAlchemy's own rows
+        take half as long again. Raises `SQLAlchemyError`, and the driver's error while rows are
+        read."""
+        cursor: Any = self.run(connection, values).cursor
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
-    def _values(self, rows: Iterable[Given]) -> Iterable[Any]:
+    def _in_order(self, rows: Iterable[Values]) -> Iterable[Any]:
         for row in rows:
             values = {**self._fixed, **row}
             for name in self._order:
@@ -63,34 +65,34 @@ class Prepared:
 
 
 class PreparedInsert(Prepared):
-    """`INSERT … VALUES (…)` for many rows at once: with every statement the thread that runs it
-    gives the interpreter away, and has to wait until it gets it back."""
+    """`INSERT … VALUES (…)` for many rows at once. With every statement a thread releases Python's
+    interpreter lock and has to wait to get it back, so few statements are faster."""
 
     def __init__(self, engine: Engine, statement: ClauseElement, columns: Sequence[str]) -> None:
         super().__init__(engine, statement, columns)
-        self._insert, _, rest = self._words.partition(" VALUES ")
+        self._insert, _, rest = self._sql.partition(" VALUES ")
         self._row, self._on, self._conflict = rest.partition(" ON CONFLICT ")
 
-    def insert(self, connection: Connection, rows: Sequence[Given]) -> int:
-        """How many rows were new. Raises `SQLAlchemyError`."""
+    def insert(self, connection: Connection, rows: Sequence[Values]) -> int:
+        """Insert the rows. Returns how many were new. Raises `SQLAlchemyError`."""
         new = 0
         for first in range(0, len(rows), MOST_ROWS):
             some = rows[first : first + MOST_ROWS]
             places = ", ".join([self._row] * len(some))
-            words = f"{self._insert} VALUES {places}{self._on}{self._conflict}"
-            new += connection.exec_driver_sql(words, tuple(self._values(some))).rowcount
+            sql = f"{self._insert} VALUES {places}{self._on}{self._conflict}"
+            new += connection.exec_driver_sql(sql, tuple(self._in_order(some))).rowcount
         return new
 
 
 def _by_position(engine: Engine) -> Any:
-    """The engine's dialect, but one whose values have places in place of names: names would have
-    to be other ones in each row."""
+    """The engine's dialect, with placeholders by position: names would have to differ from row to
+    row."""
     dialect: Any = type(engine.dialect)
     return dialect(paramstyle="qmark" if engine.dialect.paramstyle == "qmark" else "format")
 
 
 def among(engine: Engine, column: Column[int]) -> ColumnElement[bool]:
-    """Whether a row's id is one of those that are given as `ids`."""
+    """The condition that a column is one of the ids in the parameter `ids` (`ids_to_value`)."""
     if engine.dialect.name == "sqlite":
         listed = func.json_each(bindparam("ids", type_=Text)).table_valued("value")
         return column.in_(select(listed.c.value))
@@ -98,5 +100,5 @@ def among(engine: Engine, column: Column[int]) -> ColumnElement[bool]:
 
 
 def ids_to_value(engine: Engine, ids: Sequence[int]) -> Any:
-    """What to give as `ids`."""
+    """The value for the parameter `ids` of `among`."""
     return json.dumps(ids) if engine.dialect.name == "sqlite" else ids
