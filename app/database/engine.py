@@ -1,6 +1,6 @@
 """Open SQLite or PostgreSQL so that a commit is on disk before it returns.
 
-Where that is not needed, `synced_later` gives an engine whose commits do not wait for the disk.
+For work that does not need this, `synced_later` gives an engine whose commits return earlier.
 """
 
 import time

@@ -66,7 +66,7 @@ class Prepared:
 
 class PreparedInsert(Prepared):
     """`INSERT … VALUES (…)` for many rows at once. With every statement a thread releases Python's
-    interpreter lock and has to wait to get it back, so few statements are faster."""
+    interpreter lock and has to wait to get it back, so one statement for many rows is faster."""
 
     def __init__(self, engine: Engine, statement: ClauseElement, columns: Sequence[str]) -> None:
         super().__init__(engine, statement, columns)

@@ -75,7 +75,7 @@ class Kept:
 
     @property
     def place(self) -> "Place":
-        """Among the settled ones."""
+        """Its place in the order of `quarantined`."""
         return self.settled_at or 0.0, self.id
 
 
@@ -87,8 +87,8 @@ _KEPT = select(*columns_of(field.name for field in fields(Kept))).select_from(wh
 
 
 class Requeue:
-    """Changes what is kept for one destination. Times are seconds since the epoch, and are always
-    passed in."""
+    """Requeue the messages for one destination. Times are in seconds since the epoch, and are
+    always passed in."""
 
     def __init__(self, engine: Engine, destination: str, translate: Translate) -> None:
         self._engine = engine

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 DEEPEST = 6
-"""How many layers of escapes are decoded: a link in a link in JSON in JSON has four."""
+"""How many layers of escapes are decoded, as those of a link within a link within JSON."""
 
 _HEX = "[0-9a-fA-F]"
 
