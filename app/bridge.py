@@ -1,4 +1,4 @@
-"""The parts of one running bridge, made once from its settings."""
+"""Build the parts of a bridge from its settings: the one place that connects them."""
 
 import threading
 import time
@@ -30,17 +30,18 @@ from app.outbox.store import Store
 from app.periodic import every
 
 PRUNE_EVERY = 60.0
-"""Seconds."""
+"""Seconds between two runs of pruning."""
 
 OF_WEBHOOKS = 1
 OF_THE_REST = 3
-"""Connections to a PostgreSQL that a process has at most: pages and downloads must not take that of
-the webhook. A web process and its deliverer have 7, and two such pairs fit Heroku's 20."""
+"""The most connections to PostgreSQL of one process. The webhook has its own, so that pages and
+downloads cannot take it. A web process and its deliverer have 7 together, so two such pairs fit
+into Heroku's 20."""
 
 
 @dataclass(frozen=True)
 class Bridge:
-    """What the webhook puts into, what the delivery loop takes from, and how they were set."""
+    """The parts of one bridge, and the settings that they were built from."""
 
     settings: Settings
     segment: SegmentDestination
@@ -54,22 +55,23 @@ class Bridge:
     requeue: Requeue
 
     def start_watch(self) -> None:
-        """Every process that stays: what has gone wrong may be that another is gone."""
+        """Start checks and alerts. Every process that stays runs them, because the trouble may be
+        that another process is gone."""
         every(LOOK_EVERY, self.watch.look, "watch")
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connections to the database."""
         self.outbox.close()
         self.store.engine.dispose()
 
     def start_delivery(self) -> threading.Thread:
-        """Send, and prune on the side; `delivery.stop` ends the sending."""
+        """Start sending, and pruning beside it. `delivery.stop` ends the sending."""
         every(PRUNE_EVERY, lambda: self.tidy(time.time(), time.monotonic()), "pruning")
         return self.delivery.start()
 
     def tidy(self, now: float, steady: float) -> None:
-        """Make due what a wrong clock put off, and prune by one that is believed; `steady` is of a
-        clock that nobody sets."""
+        """Make due what a wrong clock put off, and prune if the time is believed. `now` is in
+        seconds since the epoch, `steady` is the time by a monotonic clock."""
         make_due(self.store.engine, [self.segment.name], now)
         if self.clock.is_believed(now, steady):
             bring_back(self.store.engine, now)
@@ -77,12 +79,13 @@ class Bridge:
 
 
 def build_bridge(settings: Settings) -> Bridge:
-    """Nothing is connected and no thread runs yet: a process may still fork."""
+    """Build the parts. Nothing is connected and no thread started, so the process may still
+    fork."""
     metrics.start_at_zero(SegmentDestination.name)
     segment = SegmentDestination(settings.segment_host, settings.write_key, settings.write_keys)
     store = Store(open_database(settings.database_url, OF_THE_REST), segment.name)
     outbox = GroupCommit(Store(_for_webhooks(settings.database_url, store.engine), segment.name))
-    stats = StatsCache(lambda: _look(store.engine, segment, outbox.quarantine))
+    stats = StatsCache(lambda: _count(store.engine, segment, outbox.quarantine))
     hours = settings.alert_silence_hours
     return Bridge(
         settings=settings,
@@ -106,14 +109,15 @@ def build_bridge(settings: Settings) -> Bridge:
 
 
 def _for_webhooks(url: URL, of_the_rest: Engine) -> Engine:
-    """Of SQLite the same: its pool is not limited, and all of a process's connections have to be
-    given up together after the file was read-only, or each new one is so too."""
+    """The engine for the webhook. With SQLite it is that of the rest: its pool has no limit, and
+    after the file was read-only all connections of a process have to be closed together, or each
+    new one is read-only too."""
     if of_the_rest.dialect.name == "sqlite":
         return of_the_rest
     return open_database(url, OF_WEBHOOKS)
 
 
-def _look(engine: Engine, segment: SegmentDestination, quarantine: Quarantine) -> Stats:
+def _count(engine: Engine, segment: SegmentDestination, quarantine: Quarantine) -> Stats:
     check_schema(engine)
     stats = take_stats(engine, segment.name, time.time(), segment.key_for)
     quarantine.note(stats.quarantine_bytes)
@@ -127,10 +131,10 @@ def bridge_of(app: Flask = current_app) -> Bridge:
 
 
 def check_database(settings: Settings, may_upgrade: bool = True) -> None:
-    """Raises `ConfigError` where the database is not one to work with, and leaves no connection.
+    """Raises `ConfigError` if the bridge cannot work with the database. Leaves no connection open.
 
-    A PostgreSQL out of reach is no reason: it may be back in a minute, and until then each webhook
-    is answered with a 429, after which Drip sends it again.
+    A PostgreSQL that is out of reach raises nothing: it may be back in a minute. Until then each
+    webhook is answered with 429, after which Drip sends it again (docs/facts.md § 1).
     """
     engine = open_database(settings.database_url)
     try:

@@ -1,7 +1,7 @@
-"""What a destination of messages is, and what its failures mean for them.
+"""The protocol of a destination, and the errors by which it reports that it took no batch.
 
-Delivery, the outbox and monitoring serve any destination and import none: each of them gets what
-it has to know about one (its name, limits, retry policy, labels) from here.
+Delivery, outbox and monitoring work for any destination and import none. All that they need (its
+name, limits, retry policy, labels) is in this protocol.
 """
 
 from collections.abc import Sequence
@@ -11,29 +11,30 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Limits:
-    """How much fits into one batch."""
+    """How large a batch may be."""
 
     most_messages: int
     most_bytes: int
-    """Of all payloads of a batch together."""
+    """Bytes of all payloads of a batch together."""
     largest_message: int
-    """Bytes that one payload may have."""
+    """Bytes of one payload."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """When a message that failed is tried again, and when it is given up. Times are in seconds."""
+    """When a failed message is tried again, and when it is given up. Times are in seconds."""
 
     first: float = 5.0
     """The wait after the first failure; it doubles after each further one."""
     longest: float = 3600.0
-    """No wait is longer, even if the destination asks for more."""
+    """The longest wait, even if the destination asks for more."""
     give_up_after: float = 72 * 3600.0
-    """After receipt."""
+    """How long after its receipt a message is given up."""
     fewest_tries: int = 8
-    """A message gets these however old it is: it may have been held for days."""
+    """A message gets at least so many tries, however old it is: it may have been held for days."""
     spread: float = 0.2
-    """Up to this share is added to each wait, so that messages that failed together come apart."""
+    """Up to this share is added to each wait at random, so that messages that failed together are
+    not tried again together."""
 
 
 @dataclass(frozen=True)
@@ -41,34 +42,35 @@ class Labels:
     """Words for the operator's pages, checks and alerts."""
 
     source: str
-    """Who sends the messages."""
+    """Who sends messages to the bridge."""
     destination: str
+    """Where the bridge sends them."""
     account: str
-    """What messages belong to, such as "Drip account"."""
+    """What an account is called, such as "Drip account"."""
     no_key: str
     """Why messages are held, and what to set."""
     check_key: str
     """What to check if a key is refused or nothing is reached."""
     sent_again: str
-    """Whether the source sends again what could not be kept."""
+    """A sentence on whether the source sends again what could not be kept."""
     check_source: str
-    """What to look at if nothing comes."""
+    """What to check if no message comes."""
 
 
 class Destination(Protocol):
-    """Where messages go."""
+    """Where messages are sent to."""
 
     @property
     def name(self) -> str:
-        """In the database and in metrics: it never changes."""
+        """The name in the database and in metrics. It never changes."""
 
     @property
     def limits(self) -> Limits:
-        """Of a batch."""
+        """How large a batch may be."""
 
     @property
     def retry(self) -> RetryPolicy:
-        """For messages that failed."""
+        """When failed messages are tried again."""
 
     @property
     def dedupe_window(self) -> float:
@@ -76,20 +78,21 @@ class Destination(Protocol):
 
     @property
     def labels(self) -> Labels:
-        """What it is called."""
+        """Its words for the operator's pages."""
 
     def key_for(self, account: str) -> str | None:
-        """The key to send this account's messages with; None holds them."""
+        """The key to send this account's messages with. None holds them until one is set."""
 
     def send(self, key: str, payloads: Sequence[str]) -> None:
-        """Send one batch. Raises a `SendError` of one kind or another."""
+        """Send one batch. On return the destination has taken it; otherwise raises a
+        `SendError`."""
 
 
 class SendError(Exception):
     """The destination did not take a batch.
 
-    `args[0]` is safe to log. `words` is the destination's own answer: it may quote the messages, so
-    it is kept with them and never logged.
+    `args[0]` is safe to log. `words` is the destination's answer. It may quote the messages, so it
+    is kept with them and never logged.
     """
 
     def __init__(self, reason: str, words: str = "") -> None:
@@ -98,7 +101,8 @@ class SendError(Exception):
 
 
 class RetryableError(SendError):
-    """The same batch may be taken later; `asked` is how many seconds later, if that was said."""
+    """The same batch may be taken later: `asked` seconds later, if the destination asked for
+    that."""
 
     def __init__(self, reason: str, words: str = "", asked: float | None = None) -> None:
         super().__init__(reason, words)
@@ -106,18 +110,18 @@ class RetryableError(SendError):
 
 
 class BatchRejected(SendError):
-    """At least one message of the batch is what the destination will never take."""
+    """The destination will never take at least one message of the batch."""
 
 
 class InvalidKey(SendError):
-    """Nothing is wrong with the messages: a person has to mend the key or the address."""
+    """Nothing is wrong with the messages: an operator has to correct the key or the address."""
 
 
 class Unreachable(SendError):
-    """Nothing is wrong with the messages: there is no connection, and a person may have to mend an
-    address, a proxy or a certificate."""
+    """Nothing is wrong with the messages: there is no connection, and an operator may have to
+    correct an address, a proxy or a certificate."""
 
 
 class Forbidden(SendError):
-    """The key is refused, or something between rejects what one of the messages says. Which of the
-    two it is shows if they are sent alone."""
+    """Either the key is refused, or a firewall rejects the content of one message. Sending messages
+    alone shows which of the two it is."""

@@ -1,1 +1,1 @@
-"""The database: two engines, one set of tables, and the migrations between their versions."""
+"""The database: SQLite or PostgreSQL, one set of tables, and the migrations between versions."""

@@ -1,5 +1,7 @@
-"""One database, either engine, set so that a commit is on disk before it returns, unless it is said
-that it need not be."""
+"""Open SQLite or PostgreSQL so that a commit is on disk before it returns.
+
+For work that does not need this, `synced_later` gives an engine whose commits return earlier.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -23,17 +25,17 @@ from app.database.postgresql import open_postgresql
 from app.errors import ConfigError
 
 BUSY_SECONDS = 5
-"""How long to wait for another process's SQLite write, or for PostgreSQL to answer at all."""
+"""Seconds to wait for another process's SQLite write, or for PostgreSQL to answer at all."""
 
 LOOK_EVERY = 0.0005
-"""Seconds between looks whether another process's SQLite write is over."""
+"""Seconds between two tries to get SQLite's write lock."""
 
 
 def open_database(url: URL, connections: int = 3) -> Engine:
-    """An engine that has not connected yet, with at most so many connections to a PostgreSQL. What
-    only reads asks it for AUTOCOMMIT.
+    """An engine that has not connected yet. `connections` is the most that it opens to PostgreSQL.
 
-    Raises `ConfigError` if the only SQLite there is could corrupt the file.
+    Code that only reads should use the isolation level AUTOCOMMIT: any other transaction takes
+    SQLite's write lock. Raises `ConfigError` if the only SQLite there is could corrupt the file.
     """
     if url.get_backend_name() == "sqlite":
         return _open_sqlite(url)
@@ -41,10 +43,11 @@ def open_database(url: URL, connections: int = 3) -> Engine:
 
 
 def synced_later(engine: Engine) -> Engine:
-    """The same database, but on SQLite a commit may return before it is on disk: for what is done
-    again, to the same end, should the power fail within the next seconds. The next commit of the
-    engine itself has it on disk too. PostgreSQL would have to be asked each time, which takes as
-    long as it saves.
+    """The same database, but on SQLite a commit may return before it is on disk.
+
+    It is for work that is done again, to the same end, if the power fails within the next seconds.
+    The next commit of the engine itself writes it to disk too. On PostgreSQL nothing changes:
+    setting it for each transaction takes as long as it saves (docs/performance-log.md).
     """
     return engine.execution_options(**_LATER)
 
@@ -53,7 +56,7 @@ _LATER = {"synced_later": True}
 
 
 def sleeping_by(engine: Engine, sleep: Callable[[float], None]) -> Engine:
-    """The same database, but who waits for SQLite's write lock sleeps by this function."""
+    """The same database, but waiting for SQLite's write lock calls this function with seconds."""
     return engine.execution_options(sleep=sleep)
 
 
@@ -62,32 +65,34 @@ def _is_synced_later(connection: Connection) -> bool:
 
 
 def dialect_of(engine: Engine) -> Any:
-    """The module with the engine's own `insert`, which knows ON CONFLICT."""
+    """SQLAlchemy's module for the engine, whose `insert` has ON CONFLICT."""
     return sqlite if engine.dialect.name == "sqlite" else postgresql
 
 
 def describe(error: SQLAlchemyError) -> str:
-    """What the driver said, without the values it said it of: those follow on later lines."""
+    """The driver's error, safe to log: without the values, which follow on later lines."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    if isinstance(error, DataError):  # quotes the value at once
+    if isinstance(error, DataError):  # quotes the value on the first line
         return type(cause).__name__
     first_line = str(cause).partition("\n")[0]
     return f"{type(cause).__name__}: {first_line}"
 
 
 def is_of_content(error: Exception) -> bool:
-    """Whether the values are to blame, which no other moment will make better."""
+    """Whether the values caused the error, so that another try would fail too."""
     if isinstance(error, DBAPIError):
         state = getattr(error.orig, "sqlstate", None) or ""
-        # the last is PostgreSQL's own limits: an index row too large, too many columns
+        # class 54 is PostgreSQL's limits: an index row too large, too many columns
         return isinstance(error, DataError | IntegrityError) or state.startswith("54")
-    return isinstance(error, ValueError | OverflowError)  # no text, no number that a driver knows
+    return isinstance(
+        error, ValueError | OverflowError
+    )  # a text or number that the driver cannot write
 
 
 def resets_log_wrongly(version: tuple[int, int, int]) -> bool:
-    """Whether this SQLite has the WAL-reset bug: two connections can corrupt the file through it.
+    """Whether this SQLite has the WAL-reset bug, by which two connections can corrupt the file.
 
-    3.7.0 to 3.51.2 have it, but for the fix in 3.44.6 and 3.50.7 (docs/facts.md § 4).
+    Versions 3.7.0 to 3.51.2 have it, except those fixed: 3.44.6 and 3.50.7 (docs/facts.md § 4).
     """
     fixed_since = {(3, 44): 6, (3, 50): 7}
     if version[2] >= fixed_since.get(version[:2], 1 << 30):
@@ -111,59 +116,59 @@ def _open_sqlite(url: URL) -> Engine:
     )
 
     @event.listens_for(engine, "do_connect")
-    def _for_our_eyes(_: Any, __: Any, arguments: Sequence[str], ___: Any) -> None:
-        with suppress(OSError):  # the driver says better what is wrong
-            Path(arguments[0]).touch(mode=0o600)  # people's addresses are in it
+    def _create_private(_: Any, __: Any, arguments: Sequence[str], ___: Any) -> None:
+        with suppress(OSError):  # the driver's own error is clearer
+            Path(arguments[0]).touch(mode=0o600)  # it holds people's addresses
 
     @event.listens_for(engine, "connect")
-    def _durable(connection: Any, record: Any) -> None:
+    def _set_up(connection: Any, record: Any) -> None:
         _prepare(connection)
         record.info["file"] = _file_of(connection)
 
-    event.listen(engine, "checkout", _insist_on_the_file)
-    event.listen(engine, "begin", _write_lock_first)
-    event.listen(engine, "handle_error", _throw_away)
+    event.listen(engine, "checkout", _check_file)
+    event.listen(engine, "begin", _begin_immediate)
+    event.listen(engine, "handle_error", _mark_unusable)
     return engine
 
 
 def _file_of(connection: Any) -> tuple[str, int | None]:
-    """Its path, and which file is there now."""
+    """The path of the file, and its inode."""
     path: str = connection.execute("PRAGMA database_list").fetchone()[2]
-    return path, _which(path)
+    return path, _inode_of(path)
 
 
-def _which(path: str) -> int | None:
+def _inode_of(path: str) -> int | None:
     try:
         return Path(path).stat().st_ino
     except OSError:
         return None
 
 
-def _insist_on_the_file(_: Any, record: Any, __: Any) -> None:
-    """A backup was put in its place, or it was deleted: what is written into the old one is gone
-    when the last process closes it."""
-    path, which = record.info["file"]
-    if _which(path) != which:
+def _check_file(_: Any, record: Any, __: Any) -> None:
+    """Give up a connection whose file was deleted or replaced, by a backup for example. What is
+    written into the old file is gone when the last process closes it."""
+    path, inode = record.info["file"]
+    if _inode_of(path) != inode:
         raise DisconnectionError
 
 
 BROKEN = (8, 10, 11, 14, 26)
-"""SQLITE_READONLY, IOERR, CORRUPT, CANTOPEN, NOTADB: after these a connection is thrown away. One
-that was opened while the file was read-only, say, stays so when the file is not."""
+"""SQLITE_READONLY, IOERR, CORRUPT, CANTOPEN, NOTADB: after these a connection is closed. One that
+was opened while the file was read-only, for example, stays read-only when the file is not."""
 
 
-def _throw_away(context: ExceptionContext) -> None:
+def _mark_unusable(context: ExceptionContext) -> None:
     code = getattr(context.original_exception, "sqlite_errorcode", None) or 0
-    if code & 0xFF in BROKEN:  # the rest of it says more
+    if code & 0xFF in BROKEN:  # the higher bits have details
         context.is_disconnect = True
 
 
-def _write_lock_first(connection: Connection) -> None:
-    """A transaction that reads first and then writes fails at once where another wrote meanwhile,
-    without waiting for its turn.
+def _begin_immediate(connection: Connection) -> None:
+    """Take SQLite's write lock when a transaction begins, and wait for it here.
 
-    SQLite's own waiting sleeps for up to 100 ms between looks: beside a process that commits all
-    the time, a turn would never come.
+    A transaction that reads before it takes the lock fails if another process wrote in between.
+    SQLite's own waiting sleeps for up to 100 ms between tries: beside a process that commits all
+    the time, it would never get the lock.
     """
     if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
         return
@@ -182,28 +187,28 @@ def _write_lock_first(connection: Connection) -> None:
                 sleep(LOOK_EVERY)
             else:
                 return
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # to fail in SQLAlchemy's words
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises SQLAlchemy's own error
     finally:
         if not connection.invalidated:
             driver.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
 
 def _prepare(connection: Any) -> None:
-    connection.isolation_level = None  # transactions are begun by the engine, not by the driver
+    connection.isolation_level = None  # the engine begins transactions, not the driver
     if connection.execute("PRAGMA page_count").fetchone() == (0,):
-        # possible in a new file alone: pages that pruning frees can be given back
-        _insist(connection, "PRAGMA auto_vacuum = INCREMENTAL")
-    # a log that is synced at each commit: survives power loss, and readers never wait
-    _insist(connection, "PRAGMA journal_mode = WAL")
+        # lets pruning return free pages to the system; it can only be set in a new file
+        _execute_patiently(connection, "PRAGMA auto_vacuum = INCREMENTAL")
+    # commits go to a log that is synced each time: they survive power loss, and readers never wait
+    _execute_patiently(connection, "PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    # an event's body goes with the event
+    # a message's body is deleted with the message
     connection.execute("PRAGMA foreign_keys = ON")
-    # what is deleted is overwritten with zeros: who was erased is not to be read in the file
+    # deleted rows are overwritten with zeros, so that erased people cannot be read in the file
     connection.execute("PRAGMA secure_delete = ON")
 
 
-def _insist(connection: Any, pragma: str) -> None:
-    """Also while another is making the file: for this, SQLite's own waiting does not wait."""
+def _execute_patiently(connection: Any, pragma: str) -> None:
+    """Retry while another process creates the file: SQLite's own waiting does not cover this."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -217,9 +222,9 @@ def _insist(connection: Any, pragma: str) -> None:
 
 
 def _sqlite_driver() -> Any:
-    """The newer of Python's own SQLite and the one that the package pysqlite3 brings.
+    """The newer one of Python's SQLite and that of the package pysqlite3.
 
-    Many systems link one that can corrupt a log written by two connections (docs/facts.md § 4).
+    Python on many systems has one with the WAL-reset bug (docs/facts.md § 4).
     """
     try:
         from pysqlite3 import dbapi2 as bundled

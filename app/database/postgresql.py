@@ -1,7 +1,7 @@
-"""A PostgreSQL, set so that a commit is on disk before it returns, whatever stands in between.
+"""Open PostgreSQL so that a commit is on disk before it returns, also through a pooler.
 
-A pooler such as PgBouncer hands each transaction to another session. So behind one, what is set is
-set for each transaction, and no statement is prepared in a session.
+A pooler such as PgBouncer may run each transaction in another session. Behind one, settings are
+made for each transaction, and no statement is prepared in a session.
 """
 
 from typing import Any
@@ -10,23 +10,23 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext
 
 LONGEST_USE = 60
-"""Seconds. After a fail-over the name of the server leads to another: what only reads would go on
-reading the old one."""
+"""Seconds that a connection is used. After a fail-over the server's name leads to another server,
+and a connection that only reads would go on reading the old one."""
 
 STILL_GOOD = ("22", "23", "40", "54", "55", "57014")
-"""How the SQLSTATE begins of what is wrong with the values, the moment or the time taken. After any
-other error the connection is thrown away: its server may be read-only by now, or its session
-another's. To connect anew costs milliseconds, to keep a useless one every webhook."""
+"""First digits of the SQLSTATEs that are about values, conflicts or time-outs. After any other
+error the connection is closed: its server may have become read-only, or its session may have
+another role. A new connection costs milliseconds; a useless one would cost every webhook."""
 
 ISOLATION = "READ COMMITTED"
-"""Whatever the server's own is: a stricter one refuses what two processes write at once."""
+"""Replaces the server's default: a stricter level refuses what two processes write at once."""
 
 CLIENT_ENCODING = {"client_encoding": "utf8"}
 
 
 def open_postgresql(url: URL, connections: int, patience: int) -> Engine:
-    """An engine that has not connected yet, with at most so many connections. No statement takes
-    longer than `patience` seconds."""
+    """An engine that has not connected yet and opens at most so many connections. A statement that
+    takes longer than `patience` seconds is cancelled."""
     engine = create_engine(
         url,
         pool_size=connections,
@@ -38,50 +38,50 @@ def open_postgresql(url: URL, connections: int, patience: int) -> Engine:
         connect_args={**_unless_given(url, patience), **CLIENT_ENCODING},
         hide_parameters=True,
     )
-    promises = f"synchronous_commit = on; SET {{}} statement_timeout = '{patience}s'"
+    settings = f"synchronous_commit = on; SET {{}} statement_timeout = '{patience}s'"
 
     @event.listens_for(engine, "connect")
-    def _promise(connection: Any, record: Any) -> None:
+    def _set_up(connection: Any, record: Any) -> None:
         connection.autocommit = True
         if _is_pooled(connection):
             record.info["pooled"] = True
             connection.prepare_threshold = None
         else:
-            connection.execute(f"SET {promises.format('')}")
+            connection.execute(f"SET {settings.format('')}")
         connection.autocommit = False
 
     @event.listens_for(engine, "begin")
-    def _promise_once_more(connection: Connection) -> None:
+    def _set_up_transaction(connection: Connection) -> None:
         if connection.info.get("pooled"):
             driver: Any = connection.connection.driver_connection
             begin = f"BEGIN ISOLATION LEVEL {ISOLATION}; " if driver.autocommit else ""
-            connection.exec_driver_sql(f"{begin}SET LOCAL {promises.format('LOCAL')}")
+            connection.exec_driver_sql(f"{begin}SET LOCAL {settings.format('LOCAL')}")
 
-    event.listen(engine, "handle_error", _throw_away)
+    event.listen(engine, "handle_error", _mark_unusable)
     return engine
 
 
 def _unless_given(url: URL, patience: int) -> dict[str, Any]:
-    """What the URL says counts."""
-    wanted = {
+    """Defaults for the parameters that the URL does not set."""
+    defaults = {
         "connect_timeout": patience,
-        # a cut cable sends no error, neither while we send nor while we wait for an answer
+        # a cut cable raises no error, neither in sending nor in waiting for an answer
         "tcp_user_timeout": patience * 1000,
         "keepalives_idle": patience,
         "keepalives_interval": 1,
         "keepalives_count": patience,
         "application_name": "bridge",
     }
-    return {name: value for name, value in wanted.items() if name not in url.query}
+    return {name: value for name, value in defaults.items() if name not in url.query}
 
 
 def _is_pooled(connection: Any) -> bool:
-    """Whether the session is another one than that which the connection began with."""
+    """Whether a pooler is in between: the session is not the one that the connection began with."""
     (session,) = connection.execute("SELECT pg_backend_pid()").fetchone()
     return bool(session != connection.info.backend_pid)
 
 
-def _throw_away(context: ExceptionContext) -> None:
+def _mark_unusable(context: ExceptionContext) -> None:
     state = getattr(context.original_exception, "sqlstate", None)
     if state is not None and not state.startswith(STILL_GOOD):
         context.is_disconnect = True

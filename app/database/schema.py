@@ -1,4 +1,4 @@
-"""Is the database's schema the one this version works with, and how it becomes so."""
+"""Check that the database has this version's schema, and upgrade it."""
 
 import time
 from collections.abc import Iterator
@@ -25,35 +25,37 @@ log = get_logger(__name__)
 UPGRADE_COMMAND = "flask --app wsgi db upgrade"
 
 _LOCK = 0x627269646765
-"""Any number that other users of the same PostgreSQL do not lock: "bridge" in ASCII."""
+"""The key of PostgreSQL's advisory lock: "bridge" in ASCII, which no other program should use."""
 
 LOCK_SECONDS = 2
-"""Webhooks wait behind an upgrade that waits for its turn: so it waits briefly, and tries again."""
+"""Seconds that an upgrade waits for its locks before it tries again. Webhooks wait behind it
+meanwhile, so the wait is short."""
 
 TRIES = 30
+"""How often an upgrade tries to get its locks."""
 
 HELD_UP = ("40P01", "55P03")
-"""Deadlock, and lock not available."""
+"""SQLSTATEs: deadlock, and lock not available."""
 
 
 def make_ready(engine: Engine, may_upgrade: bool = True) -> None:
-    """Bring SQLite to this version's schema; see that PostgreSQL has it. If it may not upgrade, a
-    file of an older version is left to who may: it takes a minute for a million events.
+    """Upgrade an SQLite file to this version's schema; on PostgreSQL, only check it.
 
-    Raises `ConfigError` with what to do. An SQLite file has one bridge over it; a PostgreSQL may be
-    serving an older version's processes at this moment, so its operator says when.
+    PostgreSQL may be serving processes of an older version, so its operator decides when to
+    upgrade. With `may_upgrade` False an older SQLite file is left to a process that may: an upgrade
+    takes a minute for a million messages. Raises `ConfigError` with what to do.
     """
-    found = _revision(engine)
+    revision = _revision(engine)
     check_encoding(engine)
-    if engine.dialect.name == "sqlite" and _is_older(found):
-        if found is None or may_upgrade:
+    if engine.dialect.name == "sqlite" and _is_older(revision):
+        if revision is None or may_upgrade:
             upgrade(engine)
     else:
-        _insist_on_ours(found)
+        _require_current(revision)
 
 
 def check_encoding(engine: Engine) -> None:
-    """Raises `ConfigError` if the database would refuse what some people are called."""
+    """Raises `ConfigError` if the database's encoding cannot keep every name."""
     if engine.dialect.name == "sqlite":
         return
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -66,29 +68,30 @@ def check_encoding(engine: Engine) -> None:
 
 
 def check_schema(engine: Engine) -> None:
-    """Raises `ConfigError`, with what to do, where the schema is not this version's; only reads."""
-    _insist_on_ours(_revision(engine))
+    """Raises `ConfigError`, with what to do, if the schema is not this version's. Only reads."""
+    _require_current(_revision(engine))
 
 
-def _insist_on_ours(found: str | None) -> None:
-    wanted = _scripts().get_current_head()
-    if found == wanted:
+def _require_current(revision: str | None) -> None:
+    current = _scripts().get_current_head()
+    if revision == current:
         return
-    if _is_older(found):
+    if _is_older(revision):
         raise ConfigError(
-            f"The database's schema is {found or 'not there yet'}, this version needs {wanted}. "
-            f"Run: {UPGRADE_COMMAND}"
+            f"The database's schema is {revision or 'not there yet'}, "
+            f"this version needs {current}. Run: {UPGRADE_COMMAND}"
         )
     raise ConfigError(
-        f"The database's schema ({found}) is from a newer version of the bridge. "
+        f"The database's schema ({revision}) is from a newer version of the bridge. "
         "Run that version, or restore a backup from before its upgrade."
     )
 
 
 def upgrade(engine: Engine) -> None:
-    """Run the missing migrations, all or none; of two processes at once, one finds it done.
+    """Run the missing migrations in one transaction. If two processes do so at once, the second one
+    finds nothing to do.
 
-    Raises `ConfigError` if the database is not one to work with.
+    Raises `ConfigError` if the database's encoding cannot keep every name.
     """
     check_encoding(engine)
     for _ in range(TRIES - 1):
@@ -109,28 +112,28 @@ def _upgrade(engine: Engine) -> None:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        found = MigrationContext.configure(connection).get_current_revision()
-        if not _is_older(found):
+        revision = MigrationContext.configure(connection).get_current_revision()
+        if not _is_older(revision):
             return
         if engine.dialect.name == "postgresql":
             _lock_tables(connection)
         began = time.monotonic()
-        if found:
+        if revision:
             log.info("bringing the database to this version's schema", events=_count(connection))
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-    if found:
+    if revision:
         took = round(time.monotonic() - began, 1)
         log.info("the database has this version's schema", seconds=took)
     if engine.dialect.name == "sqlite":
-        _let_it_shrink(engine)
+        _enable_shrinking(engine)
 
 
 @contextmanager
 def _without_foreign_keys(connection: Connection) -> Iterator[None]:
-    """As SQLite asks for if a table is written anew (https://sqlite.org/lang_altertable.html § 7).
-    Within a transaction it cannot be switched."""
+    """Switch foreign keys off on SQLite while tables are rewritten
+    (https://sqlite.org/lang_altertable.html § 7). It cannot be done within a transaction."""
     if connection.dialect.name != "sqlite":
         yield
         return
@@ -143,10 +146,10 @@ def _without_foreign_keys(connection: Connection) -> Iterator[None]:
 
 
 def _lock_tables(connection: Connection) -> None:
-    """The strongest locks first, in the order of the tables, which is that of the writers: who held
-    a weaker one meanwhile would wait for whoever waits for it."""
-    found = inspect(connection).get_table_names()
-    ours = [name for name in metadata.tables if name in found]
+    """Take the strongest locks at once, in the order in which writers lock the tables. An upgrade
+    that held a weaker lock would wait for a writer that waits for it: a deadlock."""
+    existing = inspect(connection).get_table_names()
+    ours = [name for name in metadata.tables if name in existing]
     connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
     if ours:
         connection.execute(text(f"LOCK TABLE {', '.join(ours)} IN ACCESS EXCLUSIVE MODE"))
@@ -156,12 +159,14 @@ def _count(connection: Connection) -> int:
     return connection.scalar(select(func.count()).select_from(events)) or 0
 
 
-def _let_it_shrink(engine: Engine) -> None:
-    """A file made before `engine.py` asked for it has to be written anew, once."""
+def _enable_shrinking(engine: Engine) -> None:
+    """Rewrite a file that was made before `engine.py` set `auto_vacuum`, once."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if connection.scalar(text("PRAGMA auto_vacuum")) == 0:
             connection.execute(text("PRAGMA auto_vacuum = INCREMENTAL"))
-            with suppress(OperationalError):  # another uses the file: it shrinks after the next
+            with suppress(
+                OperationalError
+            ):  # another process uses the file: the next upgrade tries again
                 connection.execute(text("VACUUM"))
 
 
@@ -170,8 +175,10 @@ def _revision(engine: Engine) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
-def _is_older(found: str | None) -> bool:
-    return found is None or (found != _scripts().get_current_head() and _is_known(found))
+def _is_older(revision: str | None) -> bool:
+    if revision is None:
+        return True
+    return revision != _scripts().get_current_head() and _is_known(revision)
 
 
 def _is_known(revision: str) -> bool:

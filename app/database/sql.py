@@ -1,9 +1,7 @@
-"""Text as the databases take it, and how to look for it in kept calls. Pure.
+"""Pieces of SQL that several files use: text for columns, patterns for payloads, states. Pure.
 
-A call is ASCII JSON: `"é"` is six characters there.
-
-The engines' own JSON functions will not do: PostgreSQL's fail at a `\\u0000`, and one such event
-would end every search.
+A payload is ASCII JSON, in which `"é"` takes six characters. It is searched as text, because
+PostgreSQL's JSON functions fail at a `\\u0000`: one such message would end every search.
 """
 
 import json
@@ -11,21 +9,26 @@ import json
 from sqlalchemy import ColumnElement, literal_column
 
 ESCAPE = "!"
+"""The escape character of `text_to_pattern`."""
 
 _ANY_ESCAPED = "_" * len(r"\u00e9")
 
 
 def storable(text: str) -> str:
-    """Neither engine takes half a letter (a lone surrogate), PostgreSQL no NUL either: each is a
-    "?" here. For what is to be found and read; the call and the body are kept to the byte.
+    """The text as both engines take it, for columns that are searched or shown.
+
+    Neither engine takes a lone surrogate, and PostgreSQL no NUL: each becomes "?". Payloads and
+    bodies do not pass through here; they are kept byte for byte.
     """
     return text.encode(errors="replace").decode().replace("\0", "?")
 
 
 def text_to_pattern(text: str) -> str:
-    """A LIKE pattern, with `ESCAPE`, for all JSON that has the text somewhere, in any case.
+    """A LIKE pattern, with `ESCAPE`, that matches JSON which has the text somewhere, in upper or
+    lower case.
 
-    It may find more: a letter that is not ASCII is any such letter to it, or the half of one.
+    It may match more: in place of a letter that is not ASCII it takes any such letter. Callers have
+    to check the rows.
     """
     return f"%{''.join(map(_letter, text))}%"
 
@@ -52,5 +55,5 @@ WAITING_ACCOUNTS = """
     )
     SELECT account FROM accounts WHERE account IS NOT NULL
 """
-"""One look into the index for each account, however many messages wait for the `:destination`:
-neither engine skips along an index by itself."""
+"""The accounts that have messages waiting for `:destination`. It reads one entry of the index for
+each account, however many messages wait: neither engine skips along an index by itself."""

@@ -1,7 +1,7 @@
-"""The few statements that run for every message, ready for the driver.
+"""Keep the few statements that run for every message ready for the driver.
 
-Executed SQLAlchemy's way they take four times as long as in the driver, and most of that time is
-not the database's (docs/performance.md). Transactions, errors and reconnecting stay SQLAlchemy's.
+Executed by SQLAlchemy they take four times as long as in the driver, and most of that is not the
+database's time (docs/performance.md). Transactions, errors and reconnecting stay SQLAlchemy's.
 """
 
 import json
@@ -24,12 +24,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ClauseElement
 
-Given = Mapping[str, Any]
+Values = Mapping[str, Any]
+"""The statement's parameters by name."""
 
 Row = tuple[Any, ...]
 
 MOST_ROWS = 32
-"""Rows of one insert: each number of rows is a statement of its own, which the driver keeps."""
+"""Rows of one insert. Each number of rows is a statement of its own, which the driver caches."""
 
 
 class InsertMany:
@@ -47,7 +48,7 @@ class InsertMany:
         self._row = f"({', '.join([place] * len(columns))})"
         self._then = then
 
-    def run(self, connection: Connection, rows: Sequence[Given]) -> list[Row]:
+    def run(self, connection: Connection, rows: Sequence[Values]) -> list[Row]:
         """What the statement returns. Raises `SQLAlchemyError`."""
         returned: list[Row] = []
         for first in range(0, len(rows), MOST_ROWS):
@@ -73,34 +74,37 @@ class Prepared:
         self._order: Sequence[str] = compiled.positiontup
         """The names in the order of the question marks."""
 
-    def run(self, connection: Connection, given: Given) -> CursorResult[Any]:
-        """Once. Raises `SQLAlchemyError`."""
-        values = {**self._fixed, **given}
+    def run(self, connection: Connection, values: Values) -> CursorResult[Any]:
+        """Execute it once. Raises `SQLAlchemyError`."""
+        values = {**self._fixed, **values}
         return connection.exec_driver_sql(self._text, tuple(values[name] for name in self._order))
 
-    def rows(self, connection: Connection, given: Given) -> list[Row]:
-        """What it returns. Raises `SQLAlchemyError`, and while it reads the driver's own errors."""
-        return _fetch(self.run(connection, given))
+    def rows(self, connection: Connection, values: Values) -> list[Row]:
+        """Execute it and return its rows.
+
+        Raises `SQLAlchemyError`, and the driver's own errors while rows are read.
+        """
+        return _fetch(self.run(connection, values))
 
 
 def _fetch(result: CursorResult[Any]) -> list[Row]:
-    """As the driver has it: making rows of SQLAlchemy's takes half as long again as the query."""
+    """The rows as the driver has them: SQLAlchemy's own rows take half as long again."""
     cursor: Any = result.cursor
     rows: list[Row] = cursor.fetchall()
     return rows
 
 
 def _by_position(engine: Engine) -> Any:
-    """The engine's dialect, but with places for values in place of names."""
+    """The engine's dialect, with placeholders by position."""
     dialect: Any = type(engine.dialect)
     return dialect(paramstyle="qmark" if engine.dialect.paramstyle == "qmark" else "format")
 
 
 def among(engine: Engine, column: Column[int]) -> ColumnElement[bool]:
-    """Whether a row's id is one of those that are given as `ids`.
+    """The condition that a column is one of the ids in the parameter `ids` (`ids_to_value`).
 
-    They are one value of the statement: with a place for each id it would be another statement for
-    each number of them, and compiling one takes longer than running it.
+    The ids are one parameter: with a placeholder for each, every number of ids would be another
+    statement, and compiling one takes longer than running it.
     """
     if engine.dialect.name == "sqlite":
         listed = func.json_each(bindparam("ids", type_=Text)).table_valued("value")

@@ -1,4 +1,4 @@
-"""The outbox's tables. Times are seconds since the epoch."""
+"""The tables of the outbox. Times are in seconds since the epoch."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -24,34 +24,35 @@ events = Table(
     "events",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    # where it goes: the name of a `Destination`
+    # the name of the `Destination`
     Column("destination", Text, nullable=False),
     Column("message_id", Text, nullable=False),
-    # whose events these are: decides the key that they are sent with
+    # of the source; it decides the key that the message is sent with
     Column("account", Text, nullable=False),
-    # pending → sent | dead; quarantined has no payload and is not sent; erased is but its id
+    # pending → sent | dead. A quarantined message has no payload and is not sent. An erased one has
+    # only its id left
     Column("state", Text, nullable=False),
     Column("received_at", Double, nullable=False),
     # when it may next be claimed; a claim moves this to the end of its lease
     Column("due_at", Double, nullable=False),
-    # the token of the claim that holds it
+    # the token of the lease that it is under
     Column("lease", Text),
     Column("tries", Integer, nullable=False),
-    # why it is where it is: the last failure's words, or what could not be read, field by field
+    # why it has this state: the last failure, or the errors of a body that could not be read
     Column("error", Text),
-    # when it was sent, given up, set aside or erased
+    # when it was sent, given up, quarantined or erased
     Column("settled_at", Double),
-    # its Segment event name, and its person in small letters: to find it by
+    # to search by: the collection, and the person's address in small letters
     Column("collection", Text),
     Column("email", Text),
-    # its failed tries, a line of JSON each; see app/outbox/messages.py
+    # a line of JSON for each failed try; see app/outbox/messages.py
     Column("history", Text),
     CheckConstraint(
         "state IN ('pending', 'sent', 'dead', 'quarantined', 'erased')", name="events_state"
     ),
 )
 
-# what makes a re-send free
+# recognises a re-send without a look-up of its own
 Index("events_message", events.c.message_id, events.c.destination, unique=True)
 
 Index(
@@ -64,7 +65,7 @@ Index(
     postgresql_where=text("state = 'pending'"),
 )
 
-# the oldest one that waits
+# for the oldest message that waits
 Index(
     "events_unsent",
     events.c.destination,
@@ -73,7 +74,7 @@ Index(
     postgresql_where=text("state = 'pending'"),
 )
 
-# how many, since when, and which are old enough to go
+# for counts, and for pruning
 Index(
     "events_settled",
     events.c.state,
@@ -83,11 +84,10 @@ Index(
     postgresql_where=text("state <> 'pending'"),
 )
 
-# of PostgreSQL's other indexes a row may have 2,700 bytes, and an address any number
+# PostgreSQL's other indexes take 2,700 bytes a row at most, and an address may have any number
 Index("events_email", events.c.email, postgresql_using="hash")
 
-# apart from the events: an event's row is written anew each time it is claimed or settled, its body
-# is written once
+# apart from `events`: claiming or settling a message rewrites its row, and bodies are large
 bodies = Table(
     "bodies",
     metadata,
@@ -98,9 +98,9 @@ bodies = Table(
         primary_key=True,
         autoincrement=False,
     ),
-    # what goes out, in ASCII JSON; none of what could not be read
+    # what the destination gets, in ASCII JSON; none if the body could not be read
     Column("payload", Text),
-    # what came in, to the byte
+    # the body that came, byte for byte
     Column("raw", LargeBinary, nullable=False),
 )
 
@@ -109,7 +109,8 @@ whole = events.join(bodies)
 pauses = Table(
     "pauses",
     metadata,
-    # whose events wait because the destination refused their key, or its address is wrong
+    # the account whose messages wait, because its key was refused or the destination's address is
+    # wrong
     Column("destination", Text, primary_key=True),
     Column("account", Text, primary_key=True),
     Column("until", Double, nullable=False),
@@ -119,13 +120,13 @@ pauses = Table(
 alerts = Table(
     "alerts",
     metadata,
-    # which condition; one row from when it arises until it was told that it has passed
+    # the name of the check; the row stays until the end of the trouble has been reported
     Column("name", Text, primary_key=True),
     Column("text", Text, nullable=False),
     Column("since", Double, nullable=False),
-    # raised → told → cleared → (gone)
+    # raised → told (reported) → cleared → (row deleted)
     Column("stage", Text, nullable=False),
-    # when raised and cleared may next be told: a claim moves it, as that of an event
+    # when a raised or cleared alert may next be sent; a claim moves it, as with messages
     Column("due_at", Double, nullable=False),
     CheckConstraint("stage IN ('raised', 'told', 'cleared')", name="alerts_stage"),
 )
@@ -133,19 +134,20 @@ alerts = Table(
 notes = Table(
     "notes",
     metadata,
-    # what it is, and of what: a session that was ended, a link that was used, a search
+    # the kind and the name: of an ended session, of a used link, of a search
     Column("name", Text, primary_key=True),
     Column("text", Text, nullable=False),
-    # when it may go
+    # when it may be deleted
     Column("until", Double, nullable=False),
 )
 
 traffic = Table(
     "traffic",
     metadata,
-    # its start, and an event's collection, or "" if it could not be read
     Column("destination", Text, primary_key=True),
+    # when the minute began
     Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    # "" for bodies that could not be read
     Column("collection", Text, primary_key=True),
     Column("received", Integer, nullable=False),
     Column("sent", Integer, nullable=False),
@@ -154,12 +156,13 @@ traffic = Table(
 clock = Table(
     "clock",
     metadata,
-    # one row: until when the clock was seen to run evenly, and was believed
+    # a single row
     Column("id", Integer, primary_key=True, autoincrement=False),
+    # the last time that was believed (app/outbox/clock.py)
     Column("seen_at", Double, nullable=False),
 )
 
 
 def columns_of(names: Iterable[str]) -> list[Column[Any]]:
-    """The columns of `whole` with these names."""
+    """The columns of `whole` with these names, in this order."""
     return [bodies.c[name] if name in bodies.c else events.c[name] for name in names]

@@ -1,1 +1,1 @@
-"""Sending what is kept: claim, send, decide, settle. Knows no vendor."""
+"""Deliver kept messages: claim, send, decide, settle. Depends on no particular destination."""

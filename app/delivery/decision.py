@@ -1,4 +1,4 @@
-"""What an answer of the destination means for the messages of a batch, and for its key. Pure."""
+"""Decide what an answer means for the messages of a batch and for its key. Pure."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -18,27 +18,28 @@ from app.destination import (
 from app.outbox.messages import Attempt, Claimed, Failed, Lease, Released, Sent, Settlement
 
 KEY_PAUSE = 60.0
-"""Seconds until a refused key is tried again: time for a person to mend a setting."""
+"""Seconds until a refused key is tried again: time for an operator to correct a setting."""
 
 NOT_PASSING = 3
-"""Failures in a row, some 20 seconds of them: what lasts so long does not pass by itself."""
+"""Failures to connect in a row, over some 20 seconds, after which the trouble counts as one that
+does not pass by itself."""
 
 FORBIDDEN_ALONE = 3
-"""Messages that are refused alone, one after another, until that is the key's fault."""
+"""Messages refused alone, one after another, after which the key is at fault."""
 
 Chance = Callable[[], float]
-"""A random number from 0 to 1."""
+"""Returns a random number from 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """To find out which message is at fault, the parts are sent one after another."""
+    """Send the parts one after another, to find out which message is at fault."""
 
     parts: tuple[Lease, ...]
 
 
 class Decision(NamedTuple):
-    """What to do with the lease, and the state of the key's circuit from now on."""
+    """What becomes of the messages of the lease, and the new state of the key's circuit."""
 
     outcome: Settlement | Split
     circuit: Circuit
@@ -52,14 +53,16 @@ def decide(
     policy: RetryPolicy,
     chance: Chance,
 ) -> Decision:
-    """What follows from an answer; None means that the batch was taken."""
+    """Decide what follows from an answer. `answer` is None if the batch was taken; `now` is in
+    seconds since the epoch."""
     if not isinstance(answer, Unreachable):
         circuit = replace(circuit, unreachable=0)
     match answer:
         case None:
             return Decision(Sent(now), circuit.after_success(now))
         case RetryableError():
-            # the key pauses too: an outage costs the backlog no tries, and Segment no hail of them
+            # the key pauses too: in an outage the backlog uses up no tries, and the destination is
+            # not flooded with them
             pause = retry.pause(policy, 1, answer.asked, chance())
             failed = _try_again(answer, lease, now, policy, chance, answer.asked)
             return Decision(failed, circuit.open(now, pause))
@@ -81,7 +84,7 @@ def _try_again(
     chance: Chance,
     asked: float | None = None,
 ) -> Failed:
-    """Each message waits by its own count of tries; those whose time is over are dead."""
+    """Each message waits as long as its own number of tries asks for, or is dead (`next_try`)."""
     due = {}
     for message in lease.messages:
         tries = message.tries + 1
@@ -92,8 +95,8 @@ def _try_again(
 
 
 def _pause_key(error: SendError, circuit: Circuit, now: float, behind: float = 0.0) -> Decision:
-    """Nothing is wrong with the messages: they go back untried, `behind` those that are due by so
-    many seconds."""
+    """Pause the key and release the messages, with which nothing is wrong. They are due `behind`
+    seconds from now, so that others come before them."""
     opened = replace(circuit.open(now, KEY_PAUSE, str(error)), good_at=-inf)
     return Decision(_released(error, now + behind), opened)
 
@@ -101,7 +104,8 @@ def _pause_key(error: SendError, circuit: Circuit, now: float, behind: float = 0
 def _wait_a_little(
     error: Unreachable, circuit: Circuit, now: float, policy: RetryPolicy, chance: Chance
 ) -> Decision:
-    """It may pass by itself, as a DNS failure does. If it does not, the circuit gives a reason."""
+    """Release the messages and wait: a DNS failure, for example, passes by itself. After
+    `NOT_PASSING` failures the circuit has a reason, which is reported to the operator."""
     failures = circuit.unreachable + 1
     seconds = min(retry.pause(policy, failures, None, chance()), KEY_PAUSE)
     reason = str(error) if failures >= NOT_PASSING else ""
@@ -117,22 +121,26 @@ def _find_forbidden(
     policy: RetryPolicy,
     chance: Chance,
 ) -> Decision:
-    """If the key worked lately, one message is to blame, unless several are refused alone, one
-    after another: then the key is. With any other key, a single message is sent to find out."""
+    """Find out whether the key or one message is refused, by sending messages alone.
+
+    If the key worked lately, a message is at fault, unless several messages in a row are refused
+    alone: then it is the key. If the key did not, one message is sent alone to find out.
+    """
     messages, is_good = lease.messages, circuit.was_good(now)
     if len(messages) > 1:
-        # every other one: neighbours are often of one mail
+        # every second message, because neighbours are often about the same email
         parts = (messages[::2], messages[1::2]) if is_good else (messages[:1], messages[1:])
         return Decision(_split(lease, parts), circuit)
     refused = circuit.refused_alone | {messages[0].id}
     circuit = replace(circuit, refused_alone=refused)
     if is_good and len(refused) < FORBIDDEN_ALONE:
         return Decision(_try_again(error, lease, now, policy, chance), circuit)
-    return _pause_key(error, circuit, now, behind=1.0)  # the next one sent alone is another
+    return _pause_key(error, circuit, now, behind=1.0)  # another message is sent alone next
 
 
 def _bisect(error: SendError, lease: Lease, now: float) -> Failed | Split:
-    """Halve the batch until the message at fault stands alone; the others are sent."""
+    """Halve the batch until the message at fault is alone. That one is dead, the others are
+    sent."""
     if len(lease.messages) == 1:
         return Failed(_attempt(error, now), {})
     middle = len(lease.messages) // 2

@@ -1,4 +1,4 @@
-"""When to try a message again, or to give it up: numbers alone, no clock and no dice."""
+"""Compute when a failed message is tried again. Pure: time and chance are passed in."""
 
 from app.destination import RetryPolicy
 
@@ -13,8 +13,8 @@ def next_try(
 ) -> float | None:
     """When a message is due again after its `tries`-th failure, or None to give it up.
 
-    Times are seconds since the epoch. `asked` is the destination's own Retry-After in seconds: no
-    wait is shorter, up to the policy's longest. `chance` is a random number from 0 to 1.
+    Times are in seconds since the epoch. `asked` is the destination's Retry-After in seconds: the
+    wait is at least that, up to the policy's longest. `chance` is a random number from 0 to 1.
     """
     if tries >= policy.fewest_tries and now - received_at >= policy.give_up_after:
         return None
@@ -22,6 +22,6 @@ def next_try(
 
 
 def pause(policy: RetryPolicy, tries: int, asked: float | None, chance: float) -> float:
-    """Seconds to wait after so many failures in a row."""
+    """Seconds to wait after `tries` failures in a row; `asked` and `chance` as in `next_try`."""
     own = policy.first * 2.0 ** min(tries - 1, 20)
     return min(max(own, asked or 0.0), policy.longest) * (1 + policy.spread * chance)

@@ -1,7 +1,7 @@
-"""The deliverer of a web process: a process beside it, so that sending holds no webhook up.
+"""Run the deliverer in a process beside the web process, so that sending does not delay webhooks.
 
-Python runs one thread at a time. In a thread of the web process, delivery took half of the rate at
-which it accepts and doubled the longest answers (docs/performance.md).
+Python runs one thread at a time. In a thread of the web process, delivery halved the rate of
+accepting and doubled the longest answers (docs/performance.md).
 """
 
 import os
@@ -15,53 +15,53 @@ from app.logs import get_logger, where
 log = get_logger(__name__)
 
 START_AGAIN_AFTER = 2.0
-"""Seconds."""
+"""Seconds to wait before a deliverer that ended is started again."""
 
 
 class Supervisor:
-    """`flask deliver`, for as long as this process lives; started again should it end."""
+    """Run `flask deliver` for as long as this process lives, and start it again if it ends."""
 
     def __init__(self, app: str) -> None:
         """`app` is what gunicorn loads, such as "wsgi:app"."""
         options = ["--app", app, "deliver", "--until-end-of-input"]
         self._command = [sys.executable, "-m", "flask", *options]
         self._stopping = False
-        """No Event: a signal that interrupts another's `set` would wait for it without end."""
+        """A plain flag: with `threading.Event`, a signal that interrupts another signal's `set`
+        would wait for it for ever."""
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._run, name="deliverer", daemon=True)
 
     def start(self) -> None:
-        """Returns at once."""
+        """Start the deliverer in the background, and return at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Have it settle the batch in hand, and end. Safe in a signal handler."""
+        """Let the deliverer settle its current batch and end. Safe in a signal handler."""
         self._stopping = True
         if self._process is not None:
             self._process.terminate()
 
     def join(self, timeout: float) -> None:
-        """Wait for its end, so many seconds at most."""
+        """Wait for the deliverer to end, at most `timeout` seconds."""
         self._thread.join(timeout)
 
     def _run(self) -> None:
         while not self._is_stopping():
             try:
                 code = self._run_one()
-            except OSError as error:  # no room for another process, or none for its pipe
+            except OSError as error:  # too many processes or open files
                 log.error("deliverer cannot be started, trying again", reason=where(error))  # noqa: TRY400
                 self._pause()
                 continue
-            self._pause()  # Ctrl-C ends both, and this one first
+            self._pause()  # Ctrl-C ends both processes, the deliverer first: no error then
             if not self._is_stopping():
                 log.error("deliverer ended, starting it again", code=code)
 
     def _run_one(self) -> int:
-        environ = {
-            **os.environ,
-            "FLASK_SKIP_DOTENV": "1",
-        }  # app/config/environment.py reads that file
-        # the pipe ends with this process, however that ends: nobody is left to send alone
+        # app/config/environment.py reads .env in place of Flask
+        environ = {**os.environ, "FLASK_SKIP_DOTENV": "1"}
+        # the pipe is closed when this process ends, even if it is killed, and then the deliverer
+        # ends
         with subprocess.Popen(self._command, env=environ, stdin=subprocess.PIPE) as process:  # noqa: S603
             self._process = process
             if self._is_stopping():

@@ -1,4 +1,4 @@
-"""Claim → send → decide → settle, until told to stop."""
+"""Claim, send, decide and settle messages for one destination, until stopped."""
 
 import logging
 import random
@@ -31,30 +31,31 @@ from app.outbox.store import Store
 log = get_logger(__name__)
 
 TURN = 0.1
-"""Seconds for which a key's batches follow one another. To look for the next key after each batch
-takes a tenth of the time (docs/performance.md); longer turns are not fair to the others."""
+"""Seconds for which one key sends batch after batch. Looking for the next key after each batch
+would take a tenth of the time (docs/performance.md); longer turns would not be fair to other
+keys."""
 
 POLL = 0.1
-"""Seconds between looks at the outbox when there was less to do than a full batch."""
+"""Seconds between two looks at the outbox if there was less to send than a full batch."""
 
 LEASE = 30.0
-"""Seconds. More than twice what a destination may take over one batch."""
+"""Seconds that a lease lasts: more than twice what a destination may take for one batch."""
 
 FAULT_PAUSE = 5.0
-"""Seconds to wait after the database failed, or the bridge itself."""
+"""Seconds to wait after an error of the database or of the bridge."""
 
-ANSWERS: dict[type[SendError], tuple[int, str]] = {
+LOGGED_AS: dict[type[SendError], tuple[int, str]] = {
     RetryableError: (logging.WARNING, "not taken, trying again later"),
     InvalidKey: (logging.ERROR, "key refused, pausing it"),
     Unreachable: (logging.ERROR, "not reached, trying again soon"),
     Forbidden: (logging.WARNING, "refused, for the key or an event in it"),
     BatchRejected: (logging.WARNING, "refused for an event in it"),
 }
-"""How each answer but success is logged."""
+"""The level and the event with which each failure is logged."""
 
 
 class DeliveryWorker:
-    """Delivers to one destination. Any number may run over one outbox, each in its own thread."""
+    """Deliver to one destination. Any number may run over one outbox, each in its own thread."""
 
     def __init__(
         self,
@@ -69,28 +70,29 @@ class DeliveryWorker:
         self._chance = chance
         self._stopping = threading.Event()
         self._circuits: defaultdict[str, Circuit] = defaultdict(Circuit)
-        """By key."""
+        """The circuit breaker of each key."""
         self._last_account: dict[str, str] = {}
-        """The account with which the latest batch ended, by key."""
+        """For each key, the account of the last message of its latest batch."""
         self._held: set[str] = set()
-        """Accounts of which it was logged that they have no key."""
+        """Accounts without a key that have been logged."""
         self._working: set[str] = set()
-        """Accounts whose key worked for the latest batch."""
+        """Accounts whose key worked in their latest batch."""
         self.outcomes: Counter[str] = Counter()
-        """Messages by what became of them: sent, later, dead, released."""
+        """How many messages were sent, later, dead or released since the start."""
 
     def start(self) -> threading.Thread:
-        """Run in a thread; `stop` ends it."""
+        """Run in a thread until `stop` is called."""
         thread = threading.Thread(target=self.run, name="delivery", daemon=True)
         thread.start()
         return thread
 
     def stop(self) -> None:
-        """Finish the batch in hand and end. Safe in a signal handler that no other interrupts."""
+        """Finish the current batch and end. Safe in a signal handler that no other one
+        interrupts."""
         self._stopping.set()
 
     def run(self) -> None:
-        """Deliver until stopped, whatever fails."""
+        """Deliver until stopped, also after errors."""
         while not self._stopping.is_set():
             try:
                 more = self.deliver_due()
@@ -98,18 +100,18 @@ class DeliveryWorker:
             except SQLAlchemyError as error:
                 log.error("outbox out of reach, trying again", reason=describe(error))  # noqa: TRY400
                 pause = FAULT_PAUSE
-            except Exception as error:  # noqa: BLE001 - a loop that ended would look like silence
+            except Exception as error:  # noqa: BLE001 - if the loop ended, nothing would be sent
                 log.error("fault of the bridge, trying again", reason=where(error))  # noqa: TRY400
                 pause = FAULT_PAUSE
             self._stopping.wait(pause)
 
     def drain(self) -> None:
-        """Deliver all that is due now, and return."""
+        """Deliver all that is due now, then return."""
         while self.deliver_due() and not self._stopping.is_set():
             pass
 
     def deliver_due(self) -> bool:
-        """Send what fits into a turn for each key that has messages due; whether more wait."""
+        """Give each key that has messages due one turn. Returns whether more wait."""
         accounts: dict[str, list[str]] = {}
         for account in sorted(self._store.due_accounts(self._clock())):
             key = self._destination.key_for(account)
@@ -123,21 +125,22 @@ class DeliveryWorker:
         return more
 
     def _take_turn(self, key: str, accounts: Sequence[str]) -> bool:
-        """Send batches for a moment; whether more wait. The first accounts are those that come
-        after the last ones of the turn before."""
+        """Send batches with one key for `TURN` seconds. Returns whether more wait. It begins with
+        the account after the last one of the key's previous turn, so that all accounts get their
+        share."""
         last = self._last_account.get(key)
         begins = 0 if last is None else bisect_right(accounts, last)
         waiting = deque([*accounts[begins:], *accounts[:begins]])
         ends = time.monotonic() + TURN
         while waiting and not self._is_open(key) and not self._stopping.is_set():
             most = min(len(waiting), self._destination.limits.most_messages)
-            asked = [waiting.popleft() for _ in range(most)]
-            lease = self._claim(asked)
+            chosen = [waiting.popleft() for _ in range(most)]
+            lease = self._claim(chosen)
             self._send(key, lease)
-            self._last_account[key] = asked[-1]
-            if self._is_full(lease):  # the last account may have more, those behind had no turn
+            self._last_account[key] = chosen[-1]
+            if self._is_full(lease):  # the last account may have more, those after it were left out
                 self._last_account[key] = last = lease.messages[-1].account
-                waiting.extendleft(reversed(asked[asked.index(last) + 1 :]))
+                waiting.extendleft(reversed(chosen[chosen.index(last) + 1 :]))
                 waiting.append(last)
             if time.monotonic() > ends:
                 return bool(waiting)
@@ -184,14 +187,14 @@ class DeliveryWorker:
         except SendError as error:
             metrics.count_batch(self._destination.name, type(error).__name__)
             return error
-        except Exception as error:  # noqa: BLE001 - may not stick, nor hold up other accounts
+        except Exception as error:  # noqa: BLE001 - must not stop other messages
             metrics.count_batch(self._destination.name, "Fault")
             return RetryableError(f"fault of the bridge: {where(error)}")
         metrics.count_batch(self._destination.name, "Sent")
         return None
 
     def _send_parts(self, key: str, parts: Iterable[Lease]) -> None:
-        """One after another, until the key's circuit opens."""
+        """Send the parts one after another. If the key's circuit opens, release the rest."""
         for part in parts:
             if self._stopping.is_set() or self._is_open(key):
                 self._settle(part, Released(self._clock()))
@@ -210,7 +213,7 @@ class DeliveryWorker:
             _log_overrun(len(lease.messages) - settled.total())
 
     def _resume(self, accounts: Iterable[str]) -> None:
-        """A pause of theirs may have been noted, also before this process started."""
+        """Delete pauses of these accounts, which may be from before this process started."""
         if new := {*accounts} - self._working:
             self._store.resume_accounts(*new)
             self._working |= new
@@ -240,7 +243,7 @@ def _log_answer(answer: SendError | None, lease: Lease, seconds: float) -> None:
     if answer is None:
         log.info("sent", **fields)
     else:
-        level, text = ANSWERS.get(type(answer), ANSWERS[BatchRejected])
+        level, text = LOGGED_AS.get(type(answer), LOGGED_AS[BatchRejected])
         log.log(level, text, reason=str(answer), **fields)
 
 
@@ -248,7 +251,7 @@ def _log_outcomes(lease: Lease, settlement: Settlement) -> None:
     if not isinstance(settlement, Failed) and not log.isEnabledFor(logging.DEBUG):
         return
     for message in lease.messages:
-        outcome, fields = settlement.outcome(message.id), _log_fields(message)
+        outcome, fields = settlement.outcome(message.id), _to_fields(message)
         if isinstance(settlement, Failed) and outcome == "dead":
             account = message.account or None
             log.error("dead", reason=settlement.attempt.reason, account=account, **fields)
@@ -256,7 +259,7 @@ def _log_outcomes(lease: Lease, settlement: Settlement) -> None:
             log.debug(outcome, **fields)
 
 
-def _log_fields(message: Claimed) -> dict[str, Any]:
+def _to_fields(message: Claimed) -> dict[str, Any]:
     return {
         "message_id": message.message_id,
         "collection": message.collection,

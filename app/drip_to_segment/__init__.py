@@ -1,5 +1,6 @@
-"""Drip → Segment: the files of this folder, in the order in which an event meets them.
+"""Receive Drip's email events and send them to Segment as track calls.
 
-webhook → schema → mapping → track (all of it by translate); later, from the delivery worker,
-destination. `webhook_setup` is about the webhook in Drip itself.
+An event passes through `webhook.py`, then `translate.py`, which uses `schema.py`, `mapping.py` and
+`track.py`. The delivery worker sends it through `destination.py`. `webhook_setup.py` is about the
+webhook's settings in Drip.
 """

@@ -1,4 +1,4 @@
-"""One batch over the wire to Segment, and what its answer means. The only file that posts."""
+"""Post one batch to Segment and interpret its answer. No other file posts to Segment."""
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -28,33 +28,34 @@ from app.destination import (
 CONNECT_TIMEOUT = 4.0
 READ_TIMEOUT = 10.0
 WHOLE_EXCHANGE = 12.0
-"""Seconds. The last one bounds an answer that comes byte by byte; the outbox's lease is longer."""
+"""Seconds. The last one limits an answer that comes byte by byte. A lease lasts longer."""
 
 LATER = frozenset({408, 425, 429, 460})
-"""With 5xx, what the SDK's own consumer tries again (docs/facts.md § 3), and 425 Too Early."""
+"""Answers after which the batch is tried again, beside 5xx: those of the SDK's own consumer
+(docs/facts.md § 3), and 425 Too Early."""
 
 NEVER = frozenset({501, 505})
-"""The 5xx that another try does not mend."""
+"""The 5xx after which another try does not help."""
 
 CULPRIT_INSIDE = frozenset({400, 413, 422})
-"""Something in the batch is what Segment will not take: too big, or not JSON to its taste."""
+"""Segment will not take something in the batch: it is too large, or not JSON as Segment wants
+it."""
 
 ADDRESS_WRONG = frozenset({404, 407})
-"""No such page, and a proxy that wants a login: no event is at fault. Any other 4xx may be a
-firewall's, for what an event says."""
+"""No such page, or a proxy that wants a login: no event is at fault. Any other 4xx may come from a
+firewall that rejects the content of an event."""
 
 WORDS_KEPT = 500
 """Characters of Segment's answer that are kept with an event."""
 
 _NO_CALLS = '"batch": []'
-"""What the SDK makes of a batch that is empty."""
+"""How an empty batch looks in the SDK's envelope."""
 
 
 class _Session(DeadlineSession):
-    """Puts the calls into the SDK's envelope as they were kept.
+    """A session that puts the kept payloads into the SDK's envelope, byte for byte.
 
-    The SDK would write each of them anew, for which each had to be read: four fifths of what
-    sending takes.
+    The SDK would parse and encode each of them again, which is four fifths of the time of sending.
     """
 
     payloads: Sequence[str] = ()
@@ -63,26 +64,26 @@ class _Session(DeadlineSession):
         super().__init__()
         self._environment: dict[Any, Any] = {}
 
-    def merge_environment_settings(self, url: Any, *given: Any) -> Any:
-        """Proxies and certificates of the environment: `requests` would look for them with each
-        batch, a fifth of what sending takes."""
+    def merge_environment_settings(self, url: Any, *args: Any) -> Any:
+        """Look up proxies and certificates in the environment once for each URL. `requests` would
+        do so for each batch, which is a fifth of the time of sending."""
         if url not in self._environment:
-            self._environment[url] = super().merge_environment_settings(url, *given)
+            self._environment[url] = super().merge_environment_settings(url, *args)
         return dict(self._environment[url])
 
     def post(
         self, url: Any, data: Any = None, json: Any = None, **kwargs: Any
     ) -> requests.Response:
-        """Called by the SDK."""
-        before, empty, behind = data.partition(_NO_CALLS)
+        """Called by the SDK with an empty batch in its envelope."""
+        before, empty, after = data.partition(_NO_CALLS)
         if not empty:
             raise ValueError("not the envelope that this version of the SDK makes")
         batch = f'"batch": [{", ".join(self.payloads)}]'
-        return super().post(url, before + batch + behind, json, **kwargs)
+        return super().post(url, before + batch + after, json, **kwargs)
 
 
 _session = _Session()
-sdk._session = _session  # noqa: SLF001 - the SDK has no other way to hand it one
+sdk._session = _session  # noqa: SLF001 - the SDK has no other way to set it
 
 
 LABELS = Labels(
@@ -103,19 +104,19 @@ LABELS = Labels(
 
 
 class SegmentDestination:
-    """Segment's HTTP tracking API."""
+    """Segment's HTTP tracking API, as a `Destination`."""
 
     name = "segment"
     limits = Limits(
-        # the SDK's own consumer sends as many (docs/facts.md § 3)
+        # as many as the SDK's own consumer sends (docs/facts.md § 3)
         most_messages=100,
-        # with the separators and the envelope around them a body stays under 475,000
+        # with separators and envelope, a body then stays under 475,000 bytes
         most_bytes=474_000,
         largest_message=MAX_MSG_SIZE,
     )
-    # as long as Drip itself would have gone on sending
+    # as long as Drip itself sends again
     retry = RetryPolicy(give_up_after=72 * 3600.0)
-    # so long is Segment sure to know a message id that it took (docs/facts.md § 2)
+    # Segment recognises a message id for at least so long (docs/facts.md § 2)
     dedupe_window = 24 * 3600.0
     labels = LABELS
 
@@ -125,11 +126,11 @@ class SegmentDestination:
         self._write_keys = write_keys
 
     def key_for(self, account: str) -> str | None:
-        """The write key of the source that this Drip account's events belong to, if one is set."""
+        """The write key for the events of this Drip account, or None if none is set."""
         return self._write_keys.get(account, self._write_key)
 
     def send(self, key: str, payloads: Sequence[str]) -> None:
-        """Post the calls as one batch with one write key; on return Segment has answered 2xx.
+        """Post the payloads as one batch with one write key. On return Segment has answered 2xx.
 
         Raises `RetryableError`, `BatchRejected`, `Forbidden`, `InvalidKey` or `Unreachable`.
         """
@@ -141,11 +142,10 @@ class SegmentDestination:
             words = _without(key, f"{error.code}: {error.message}")[:WORDS_KEPT]
             raise answer_to_error(error.status, words, error.response.headers) from None
         except (requests.RequestException, OSError, ValueError, RecursionError) as error:
-            # no answer, or none that can be read: Segment may have taken the batch, and drops the
-            # repeat by its message ids
-            said = f"no answer ({type(error).__name__})"
+            # Segment may have taken the batch all the same; it drops the repeat by its message ids
+            reason = f"no answer ({type(error).__name__})"
             check = what_to_check(error, "SEGMENT_HOST")
-            raise (Unreachable(f"{said}: {check}") if check else RetryableError(said)) from None
+            raise (Unreachable(f"{reason}: {check}") if check else RetryableError(reason)) from None
 
 
 def _without(key: str, words: str) -> str:
@@ -154,24 +154,25 @@ def _without(key: str, words: str) -> str:
 
 
 def answer_to_error(status: int, words: str, headers: Mapping[str, Any]) -> SendError:
-    """What any answer but 2xx means for the events of the batch."""
-    said = f"HTTP {status}"
+    """The error for an answer other than 2xx: it decides what becomes of the batch."""
+    answer = f"HTTP {status}"
     if status in LATER or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in NEVER):
-        return RetryableError(said, words, asked=_seconds_asked(headers))
+        return RetryableError(answer, words, asked=_seconds_asked(headers))
     if status in CULPRIT_INSIDE:
-        return BatchRejected(said, words)
+        return BatchRejected(answer, words)
     if status == HTTPStatus.UNAUTHORIZED:
-        return InvalidKey(f"{said}: check SEGMENT_WRITE_KEY and SEGMENT_WRITE_KEYS", words)
+        return InvalidKey(f"{answer}: check SEGMENT_WRITE_KEY and SEGMENT_WRITE_KEYS", words)
     if 400 <= status < 500 and status not in ADDRESS_WRONG:
         check = (
             "SEGMENT_WRITE_KEY, SEGMENT_WRITE_KEYS, and any firewall between that minds an event"
         )
-        return Forbidden(f"{said}: check {check}. Its words are kept with the event", words)
-    return InvalidKey(f"{said}: check SEGMENT_HOST, SEGMENT_REGION and any proxy between", words)
+        return Forbidden(f"{answer}: check {check}. Its words are kept with the event", words)
+    return InvalidKey(f"{answer}: check SEGMENT_HOST, SEGMENT_REGION and any proxy between", words)
 
 
 def _seconds_asked(headers: Mapping[str, Any]) -> float | None:
-    """Segment's 429 carries both headers, each in seconds to wait (docs/facts.md § 2)."""
+    """The seconds to wait that the answer asks for, or None. Segment's 429 has both headers
+    (docs/facts.md § 2)."""
     for name in ("Retry-After", "X-RateLimit-Reset"):
         try:
             return float(Retry().parse_retry_after(headers[name]))

@@ -1,4 +1,4 @@
-"""What becomes what: Drip's events and properties on the left, Segment's words on the right.
+"""Map Drip's events and properties to Segment's names.
 
 Sources: Drip's `_webhook_events.md`, Segment's email spec and Drip source (docs/facts.md § 1, 2).
 """
@@ -17,10 +17,10 @@ COLLECTIONS: Mapping[str, str] = MappingProxyType(
         "subscriber.complained": "Email Marked as Spam",
     }
 )
-"""Drip event → collection: the track call's event name, to the letter."""
+"""Drip event → collection, which is the exact event name of the track call."""
 
 HAPPEN_AGAIN = frozenset({"subscriber.opened_email", "subscriber.clicked_email"})
-"""What a person does any number of times with one mail."""
+"""Events that a person may cause any number of times with one email."""
 
 DOCUMENTED_PROPERTIES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -30,12 +30,13 @@ DOCUMENTED_PROPERTIES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "campaign_id": ("properties", "campaign_id"),
         "campaign_name": ("properties", "campaign_name"),
         "url": ("properties", "link_url"),
-        # destinations look for these two in the context, and spell the second one so
+        # Segment's destinations look for these two in the context, with this spelling
         "ip_address": ("context", "ip"),
         "user_agent": ("context", "userAgent"),
     }
 )
-"""Drip property → place in the track call. All are documented as strings, and arrive as strings."""
+"""Drip property → place and name in the track call. All are documented as strings, and are sent as
+strings."""
 
 WAREHOUSE_COLUMNS = frozenset(
     {
@@ -43,9 +44,9 @@ WAREHOUSE_COLUMNS = frozenset(
         *("timestamp", "original_timestamp", "sent_at", "received_at"),
     }
 )
-"""A property with one of these names, or with `context_` in front, is discarded by warehouses."""
+"""Warehouses discard properties with these names, and those that begin with `context_`."""
 
 
 def is_discarded(name: str) -> bool:
-    """Whether a warehouse would drop a property of this name."""
+    """Whether a warehouse would discard a property with this name."""
     return not name or name in WAREHOUSE_COLUMNS or name.startswith("context_")

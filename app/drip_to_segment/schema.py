@@ -1,7 +1,7 @@
-"""Drip's envelope, read liberally.
+"""Read the body of a Drip webhook, liberally.
 
-Its published examples are a floor, not a contract (docs/facts.md § 1). Only what stops a correct
-call is an error: whose event it is, what happened, and when.
+Drip publishes examples, not a contract (docs/facts.md § 1). So only what a correct track call needs
+may be an error: whose event it is, what happened, and when.
 """
 
 import json
@@ -17,7 +17,7 @@ from app.errors import InvalidPayload, UnsupportedEvent
 
 
 class DripEvent(NamedTuple):
-    """One email event as Drip told it; what Drip left out, or left blank, is None."""
+    """One email event as Drip sent it. What Drip left out or left blank is None."""
 
     name: str
     account_id: str | None
@@ -30,24 +30,25 @@ class DripEvent(NamedTuple):
 
 
 def body_to_event(body: bytes) -> DripEvent:
-    """Raises `UnsupportedEvent` if no collection is for it, `InvalidPayload` field by field."""
+    """Read an event. Raises `UnsupportedEvent` if it has no collection, and `InvalidPayload` with
+    the errors of each field."""
     envelope = _parse(body)
     name = envelope.get("event")
     if isinstance(name, str) and name.strip() and name.strip() not in COLLECTIONS:
         raise UnsupportedEvent(name.strip())
     try:
-        found = _ENVELOPE.load(_by_path(envelope))
+        values = _ENVELOPE.load(_by_path(envelope))
     except ValidationError as error:
         raise InvalidPayload(_topmost(error.messages_dict)) from None
     return DripEvent(
-        name=found["event"],
-        account_id=found["account_id"],
-        subscriber_id=found["subscriber_id"],
-        email=found["email"],
-        user_id=found["user_id"],
-        time_zone=found["time_zone"],
-        occurred_at=found["occurred_at"],
-        properties=found["properties"] or {},
+        name=values["event"],
+        account_id=values["account_id"],
+        subscriber_id=values["subscriber_id"],
+        email=values["email"],
+        user_id=values["user_id"],
+        time_zone=values["time_zone"],
+        occurred_at=values["occurred_at"],
+        properties=values["properties"] or {},
     )
 
 
@@ -73,14 +74,14 @@ def _no_such_number(constant: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_such_number)
-"""Made once: `json.loads` would make one for each body."""
+"""Made once, because `json.loads` would make one for each body."""
 
 
 class _Text(fields.Field[str | None]):
-    """Text, or a number where text is documented; blank counts as missing, and so does null."""
+    """Text, or a number in place of the documented text. Blank text and null count as missing."""
 
     def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str | None:
-        """marshmallow's own takes longer over what is not there than over what is."""
+        """Skip marshmallow's own method, which takes longest over values that are missing."""
         return None if value is None else self._deserialize(value, *args, **kwargs)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str | None:
@@ -93,12 +94,13 @@ class _Text(fields.Field[str | None]):
 
 
 def _is_whole(value: str | float) -> bool:
-    """Whether it is one whole number beyond doubt, as 4417.0 is: from 2⁵³ on there are several."""
+    """Whether a float stands for exactly one integer, as 4417.0 does. From 2⁵³ on it may be
+    several."""
     return isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53
 
 
 class _Email(_Text):
-    """Trimmed, otherwise as Drip wrote it: whether it is a good address is not ours to judge."""
+    """An address, trimmed and otherwise as Drip sent it. Whether it is valid is not checked."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str | None:
         text = super()._deserialize(value, *args, **kwargs)
@@ -106,7 +108,7 @@ class _Email(_Text):
 
 
 class _AccountId(_Text):
-    """The account decides whose Segment source gets the event: it is read exactly or not at all."""
+    """An account id, read exactly or not at all: it decides whose Segment source gets the event."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str | None:
         if isinstance(value, float) and not _is_whole(value):
@@ -116,19 +118,20 @@ class _AccountId(_Text):
             self._check(text)
         return text
 
-    # nor an address: an account is logged and shown
+    # no "@", because accounts are logged and shown, and must not be addresses
     _check = validate.Regexp(r"[!-?A-~]{1,64}\Z", error="Not an account id.")
 
 
 class _TextOrNothing(_Text):
-    """Text that no correct call depends on: what is not text is left out."""
+    """Text that a correct call can do without. Anything but text is left out."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str | None:
         return super()._deserialize(value, *args, **kwargs) if isinstance(value, str) else None
 
 
 class _Instant(fields.AwareDateTime):
-    """ISO 8601 in any offset and precision; without an offset it is UTC, as Drip documents."""
+    """A time in ISO 8601, in any offset and precision. Without an offset it is UTC, as Drip
+    documents."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> datetime:
         try:
@@ -140,7 +143,7 @@ class _Instant(fields.AwareDateTime):
 
 
 class _Object(fields.Field[dict[str, Any]]):
-    """What holds further fields."""
+    """A JSON object."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -148,8 +151,9 @@ class _Object(fields.Field[dict[str, Any]]):
         return value
 
 
-class _Somebody(_Object):
-    """A subscriber by any name; whether the name can be read is for its own field to tell."""
+class _Subscriber(_Object):
+    """A subscriber with a user id or an email. Whether these can be read is checked by their own
+    fields."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         subscriber = super()._deserialize(value, *args, **kwargs)
@@ -159,8 +163,8 @@ class _Somebody(_Object):
 
 
 class _Envelope(Schema):
-    """Of the objects within one another at once, each field under its dotted path: a schema for
-    each of them takes half as long again."""
+    """All fields of the nested objects in one schema, each under its dotted path. One schema for
+    each object would take half as long again."""
 
     class Meta:
         unknown = EXCLUDE
@@ -176,7 +180,7 @@ class _Envelope(Schema):
     data = _Object(required=True)
     account_id = _AccountId(data_key="data.account_id")
     properties = fields.Dict(data_key="data.properties", allow_none=True)
-    subscriber = _Somebody(data_key="data.subscriber", required=True)
+    subscriber = _Subscriber(data_key="data.subscriber", required=True)
     subscriber_id = _Text(data_key="data.subscriber.id")
     email = _Email(data_key="data.subscriber.email")
     user_id = _Text(data_key="data.subscriber.user_id")
@@ -184,11 +188,12 @@ class _Envelope(Schema):
 
 
 _ENVELOPE = _Envelope()
-"""Made once: making one copies each of its fields, and takes longer than reading an event."""
+"""Made once, because making one takes longer than reading an event."""
 
 
 def _by_path(envelope: Mapping[str, Any]) -> dict[str, Any]:
-    """What the schema takes, picked by name: Drip's own names may have dots in them."""
+    """The values by the paths of the schema. They are picked one by one, because names in Drip's
+    objects may have dots."""
     name = envelope.get("event", missing)
     data = envelope.get("data", missing)
     within = data if isinstance(data, dict) else {}
@@ -209,14 +214,14 @@ def _by_path(envelope: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _blank_is_none(value: Any) -> Any:
-    """Text is trimmed; nothing but blanks counts as missing, and so does null."""
+    """Trim text; blank text becomes None."""
     return (value.strip() or None) if isinstance(value, str) else value
 
 
 def _topmost(errors: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """Where all of `data` is amiss, what is missing within is not worth a word."""
+    """The errors without those of fields inside `data`, if `data` itself has an error."""
     return {
-        path: told
-        for path, told in errors.items()
+        path: reasons
+        for path, reasons in errors.items()
         if "data" not in errors or not path.startswith("data.")
     }

@@ -1,4 +1,5 @@
-"""Drip event → Segment track call: who, when, what, and an id that survives re-sends. Pure."""
+"""Build Segment's track call from a Drip event, with an id that stays the same in re-sends.
+Pure."""
 
 import json
 import re
@@ -24,19 +25,22 @@ from app.version import VERSION
 INTEGRATION = {"name": "Drip", "version": VERSION}
 
 NOT_BACK_TO_DRIP = {"Drip": False, "Drip (Actions)": False}
-"""A Drip destination on the same source would send each event back to where it came from."""
+"""Keeps a Drip destination on the same source from sending each event back to Drip."""
 
 _builder = Client("none", send=False, sync_mode=True)
-"""The SDK's own builder: like this it starts no thread and sends nothing (docs/facts.md § 3)."""
+"""The SDK's own builder. With these settings it starts no thread and sends nothing
+(docs/facts.md § 3)."""
 
-# each made once: `json.dumps` would make one for each call
+# made once, because `json.dumps` would make one for each call
 _ENCODER = json.JSONEncoder(allow_nan=False)
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def event_to_message(event: DripEvent, raw: bytes, received_at: float) -> Message:
-    """The message for the event that came as the body `raw`: its payload is a track call in ASCII
-    JSON. `received_at`, in seconds since the epoch, is the event's time if Drip told none.
+    """The message for an event, with a track call in ASCII JSON as its payload.
+
+    `raw` is the body that came. `received_at`, in seconds since the epoch, is the event's time if
+    Drip sent none.
 
     Raises `InvalidPayload` if Segment would refuse the call, or take it and drop it
     (docs/facts.md § 2).
@@ -61,13 +65,15 @@ def event_to_message(event: DripEvent, raw: bytes, received_at: float) -> Messag
 
 
 def message_id(event: DripEvent, received_at: float) -> str:
-    """The same event gives the same id in every process and version, and no other event gives it.
+    """The event's id: the same for every re-send, in every process and version, and for no other
+    event.
 
-    Of the profile it takes only who it is, since the rest changes between re-sends. Segment drops
-    repeats across all of its workspaces, so the account is in it too (docs/facts.md § 2).
+    It is a hash. Of the subscriber only the id is in it, because the rest may change between
+    re-sends. The account is in it because Segment drops repeats across all of its workspaces
+    (docs/facts.md § 2).
 
-    Of opens and clicks without a time the minute of receipt is in it, or every further one of a
-    mail would pass for a re-send of the first: a re-send after that minute counts as another.
+    Opens and clicks without a time have the minute of receipt in it. Otherwise each further one of
+    an email would pass for a re-send of the first. A re-send after that minute counts as another.
     """
     identity: dict[str, Any] = {
         "event": event.name,
@@ -97,13 +103,13 @@ def _build(event: DripEvent, identity: str, received_at: float) -> dict[str, Any
         )
     except RecursionError:
         raise
-    except RuntimeError:  # its text is the whole call: not to be shown, nor chained
+    except RuntimeError:  # the SDK's error quotes the whole call, so it is not chained
         raise _too_large() from None
     return {name: value for name, value in call.items() if value is not None}
 
 
 def _places(event: DripEvent) -> dict[str, dict[str, Any]]:
-    """Everything that Drip said, under "properties" or "context"; nulls are left out."""
+    """All that Drip sent, under "properties" or "context", without nulls."""
     properties: dict[str, Any] = {
         "account_id": event.account_id,
         "subscriber_id": event.subscriber_id,
@@ -123,7 +129,7 @@ def _places(event: DripEvent) -> dict[str, dict[str, Any]]:
         free = _free_name(name, places["properties"])
         places["properties"][free] = sent[name]
         room -= len(free)
-        if room < 0:  # thousands of names that all become one would grow, and take, without end
+        if room < 0:  # thousands of names that become the same one would each get a longer prefix
             raise _too_large()
     return places
 
@@ -134,7 +140,7 @@ def _too_large() -> InvalidPayload:
 
 
 def _free_name(name: str, taken: Mapping[str, Any]) -> str:
-    """The name in snake case, with `drip_` in front where it would be dropped or overwrite."""
+    """The name in snake case, with `drip_` in front if it would be discarded or is taken."""
     free = _snake_case(name)
     while is_discarded(free) or free in taken:
         free = f"drip_{free}"
@@ -148,12 +154,13 @@ def _snake_case(name: str) -> str:
 
 
 def _snake_case_first(name: str) -> tuple[bool, str]:
-    """An order of names in which one that needs no change keeps its name."""
+    """The sort key by which names that need no change come first, and so keep their name."""
     return name != _snake_case(name), name
 
 
 def _is_text(value: Any) -> bool:
-    """Text, or a number: left a number, it would change the type of the warehouse's column."""
+    """Whether a value can be sent as text. Numbers can: sent as a number, one would change the type
+    of the warehouse's column."""
     return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 

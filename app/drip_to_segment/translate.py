@@ -1,4 +1,4 @@
-"""The body of a webhook → a message to keep, or the reason why there is nothing to keep. Pure."""
+"""Translate the body of a Drip webhook into a message to keep. Pure."""
 
 from hashlib import sha256
 
@@ -12,10 +12,11 @@ log = get_logger(__name__)
 
 
 def translate(body: bytes, received_at: float, account: str = "") -> Message | Ignored:
-    """The message to keep for a body received at `received_at` (seconds since the epoch).
+    """The message for a body, or `Ignored` for an event without a collection. Never raises.
 
-    A body that cannot become a correct track call gives a quarantined message, with its errors
-    field by field. If `account` is not "", so does an event of any other Drip account.
+    `received_at` is in seconds since the epoch. A body that cannot become a correct track call
+    becomes a quarantined message, with its errors field by field. If `account` is not "", so does
+    an event of any other Drip account.
     """
     try:
         return _translate(body, received_at, account)
@@ -23,7 +24,7 @@ def translate(body: bytes, received_at: float, account: str = "") -> Message | I
         return Ignored(error.event)
     except InvalidPayload as error:
         return _quarantined(body, received_at, account, error.errors)
-    except Exception as error:  # noqa: BLE001 - our fault must not cost the sender's event
+    except Exception as error:  # noqa: BLE001 - a bug must not lose an event
         log.error("fault of the bridge, event set aside", reason=where(error))  # noqa: TRY400
         errors = {"body": ["A fault of the bridge; see its log."]}
         return _quarantined(body, received_at, account, errors)
@@ -37,7 +38,7 @@ def _translate(body: bytes, received_at: float, account: str) -> Message:
 
 
 def quarantine(message: Message, errors: FieldErrors) -> Message:
-    """The same body, to be kept in quarantine for these reasons."""
+    """The same message as one for quarantine, with these errors."""
     return _quarantined(message.raw, message.received_at, message.account, errors)
 
 

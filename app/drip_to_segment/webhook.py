@@ -1,8 +1,8 @@
-"""`POST /webhooks/drip`: receive, translate, keep, answer.
+"""Serve `POST /webhooks/drip`: receive, translate, keep, answer.
 
-What Drip does in return decides each answer (docs/facts.md § 1): it re-sends only after a 429, and
-switches the webhook off after 3 days of any other error. So whatever came with a valid token is
-kept and gets a 200, unless it cannot be kept now; and nothing here ends in a 5xx.
+Drip re-sends only after a 429, and switches the webhook off after 3 days of any other error
+(docs/facts.md § 1). So whatever comes with a valid token is kept and answered 200. If it cannot be
+kept now, the answer is 429. Nothing is answered 5xx.
 """
 
 import time
@@ -31,15 +31,15 @@ UNAVAILABLE = Answer(
     "not kept",
     {"error": "Cannot be kept now; send again."},
     HTTPStatus.TOO_MANY_REQUESTS,
-    # for a sender that reads it: Drip documents only that it re-sends for up to 3 days
+    # Drip documents only that it re-sends for up to 3 days, but other senders may read this
     {"Retry-After": "30"},
 )
 
 
 def create_webhook(tokens: Mapping[str, str], outbox: GroupCommit) -> Blueprint:
-    """The blueprint that admits callers with one of the tokens and keeps what they post.
+    """The blueprint that keeps what callers with a valid token post.
 
-    `tokens` gives the Drip account whose events a token may post, "" for any account's.
+    `tokens` has, for each token, the Drip account whose events it may post, or "" for all accounts.
     """
     blueprint = Blueprint("webhook", __name__)
     room = Room()

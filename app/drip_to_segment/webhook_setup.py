@@ -1,4 +1,4 @@
-"""What is wrong with a webhook of ours, in sentences that say what comes of it."""
+"""Check the bridge's webhook in Drip, and build and read its URL. Pure."""
 
 from collections.abc import Iterator, Sequence
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
@@ -6,17 +6,27 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 from app.clients.drip import Webhook
 from app.drip_to_segment.mapping import COLLECTIONS
 
+PATH = "/webhooks/drip"
+"""Where the bridge serves the webhook."""
+
+USER = "drip"
+"""The user name for HTTP Basic. The bridge takes any."""
+
 RECEIVED = "subscriber.received_email"
+"""The one event that Drip sends by a flag of its own (docs/facts.md § 1)."""
 
 IN_QUERY = "Its token is in the query of its URL, which proxies log."
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def faults(
     webhook: Webhook, base: str | None, tokens: Sequence[str], is_basic: bool = False
 ) -> list[str]:
-    """None for a webhook that posts what it should, where it should, with our first token.
+    """What is wrong with a webhook, in sentences. None for one that posts the right events to the
+    right place with the first of `tokens`.
 
-    Without a `base` any host will do; with `is_basic` the token may not be in the query.
+    Without a `base` any host is right. With `is_basic` the token must not be in the query.
     """
     return [
         *_address_faults(webhook.post_url, base),
@@ -49,7 +59,7 @@ def _token_faults(token: str | None, tokens: Sequence[str]) -> Iterator[str]:
 
 
 def _event_faults(webhook: Webhook) -> Iterator[str]:
-    # of received_email the flag alone tells whether it is sent (docs/facts.md § 1)
+    # Drip sends received_email by this flag alone, not by its list of events (docs/facts.md § 1)
     if not webhook.includes_received_email:
         yield f"It is without include_received_email: Drip leaves out {RECEIVED}."
     if missing := COLLECTIONS.keys() - webhook.events - {RECEIVED}:
@@ -60,19 +70,10 @@ def _event_faults(webhook: Webhook) -> Iterator[str]:
         yield "Drip says that it is switched off."
 
 
-PATH = "/webhooks/drip"
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
-USER = "drip"
-"""The user name that stands before the secret; the bridge takes any."""
-
-
 def webhook_url(base: str, token: str, is_basic: bool = False) -> str:
-    """What Drip is to post to, secret included, where the bridge is reached at `base`.
+    """The URL that Drip posts to, with the secret, if the bridge is reached at `base`.
 
-    With HTTP Basic the secret is in no query, which proxies log.
+    With `is_basic` the secret is sent by HTTP Basic instead of the query, which proxies log.
     """
     secret = quote(token, safe="")
     if is_basic:
@@ -82,25 +83,25 @@ def webhook_url(base: str, token: str, is_basic: bool = False) -> str:
 
 
 def has_token_in_query(post_url: str) -> bool:
-    """Whether the secret is where proxies log it."""
+    """Whether the secret is in the query, which proxies log."""
     parts = _split(post_url)
     return parts is not None and "token" in dict(parse_qsl(parts.query))
 
 
 def leads_to(base: str, post_url: str) -> bool:
-    """Whether this is the webhook of the bridge at `base`, whatever its token."""
+    """Whether the URL leads to the bridge at `base`, whatever its token."""
     place = _place(post_url)
     return place is not None and place == _place(base.rstrip("/") + PATH)
 
 
 def is_exact(post_url: str) -> bool:
-    """Whether the path is the one that the bridge answers at: it takes no slash at the end."""
+    """Whether the path is exactly `PATH`, without a slash at the end."""
     parts = _split(post_url)
     return parts is not None and parts.path == PATH
 
 
 def token_in(post_url: str) -> str | None:
-    """The secret in the query, or else the password, as the bridge itself looks for it."""
+    """The secret in the query, or else the password: the order in which the bridge looks for it."""
     parts = _split(post_url)
     if parts is None:
         return None
@@ -109,7 +110,7 @@ def token_in(post_url: str) -> str | None:
 
 
 def masked(post_url: str) -> str:
-    """To show: where it leads, with neither token, query nor user name."""
+    """The URL to show to people, without token, query and user name."""
     parts = _split(post_url)
     if parts is None:
         return "(not a URL)"

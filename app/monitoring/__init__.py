@@ -1,1 +1,1 @@
-"""Is the bridge well? Checks, figures, alerts, and the endpoints that report them."""
+"""Check, count and report whether the bridge is well: checks, stats, metrics, alerts, endpoints."""

@@ -1,4 +1,4 @@
-"""Which alerts are out, so that several processes, and one that starts again, tell each once."""
+"""Record which alerts have been sent, so that several processes send each of them once."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -12,16 +12,21 @@ from app.database.tables import alerts
 
 @dataclass(frozen=True)
 class Alert:
-    """Something to tell now: that a condition arose, or that it has passed."""
+    """A report that a check has failed, or that it passes again."""
 
     name: str
     text: str
     since: float
+    """When it failed, in seconds since the epoch."""
     is_cleared: bool
 
 
 class AlertStore:
-    """Times are seconds since the epoch, and are always passed in."""
+    """The alerts that are out, for all processes over one database.
+
+    Times are in seconds since the epoch, and are always passed in. All methods raise
+    `SQLAlchemyError` if the database is out of reach.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -34,13 +39,13 @@ class AlertStore:
         return connection.scalar(self._insert, row) is not None
 
     def is_empty(self) -> bool:
-        """Whether no alert is out; takes no lock."""
+        """Whether no alert is out. Takes no lock."""
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             return connection.scalar(select(alerts.c.name).limit(1)) is None
 
     def note(self, current: Mapping[str, str], unknown: Set[str], now: float) -> list[Alert]:
-        """Write down which conditions hold now: name → text. Those of which nothing is known stay
-        as they are. Gives what is new by that: one process alone is given each.
+        """Record which checks fail now (name → text), and return what changed: each change is
+        returned to one process only. Checks in `unknown` stay as they were recorded.
         """
         with self._engine.begin() as connection:
             known = connection.execute(select(alerts)).all()
@@ -55,13 +60,14 @@ class AlertStore:
                 if row.name not in current.keys() | unknown and _clear(connection, row, now)
             ]
             for row in known:
-                if row.name in current and row.stage == "cleared":  # back before anyone was told
+                # failed again before its end was sent
+                if row.name in current and row.stage == "cleared":
                     _move(connection, row.name, "cleared", "told", now)
                     arose.append(Alert(row.name, current[row.name], row.since, is_cleared=False))
         return arose + passed
 
     def claim(self, now: float, until: float) -> Alert | None:
-        """What is to be told now and has waited for longest, ours to tell until then."""
+        """Claim the alert that has been due for longest, until `until`; None if none is due."""
         due = (alerts.c.stage != "told", alerts.c.due_at <= now)
         first = select(alerts.c.name).where(*due).order_by(alerts.c.due_at, alerts.c.name).limit(1)
         claimed = (
@@ -74,24 +80,22 @@ class AlertStore:
             row = connection.execute(claimed).first()
         return Alert(row.name, row.text, row.since, row.stage == "cleared") if row else None
 
-    def told(self, notice: Alert) -> None:
-        """It was told; what was not is told again once the claim has ended."""
+    def mark_sent(self, alert: Alert) -> None:
+        """Record that a claimed alert was sent. Otherwise it is due again when its claim ends."""
         with self._engine.begin() as connection:
-            if notice.is_cleared:
-                ended = (alerts.c.name == notice.name, alerts.c.stage == "cleared")
+            if alert.is_cleared:
+                ended = (alerts.c.name == alert.name, alerts.c.stage == "cleared")
                 connection.execute(delete(alerts).where(*ended))
             else:
-                _move(connection, notice.name, "raised", "told", notice.since)
+                _move(connection, alert.name, "raised", "told", alert.since)
 
 
 def _clear(connection: Connection, row: Any, now: float) -> bool:
-    """Whether it was this that ended it."""
+    """Record that a check passes again. Returns whether this call changed that."""
     if row.stage == "told":
         return _move(connection, row.name, "told", "cleared", now)
-    raised = (
-        alerts.c.name == row.name,
-        alerts.c.stage == "raised",
-    )  # nobody was told that it arose
+    # its beginning was not sent, so its end need not be either
+    raised = (alerts.c.name == row.name, alerts.c.stage == "raised")
     return connection.execute(delete(alerts).where(*raised)).rowcount == 1
 
 

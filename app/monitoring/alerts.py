@@ -1,9 +1,8 @@
-"""Tell an operator of trouble, once for each condition, and again when it has passed.
+"""Alert an operator once when a check fails, and once when it passes again.
 
-Every process of the bridge watches; the database records what was sent
-(app/monitoring/alert_store.py). So a deliverer that is gone is noticed by the web process, and the
-other way round. What is wrong with the database itself cannot be recorded in it: each process
-reports that by itself.
+Every process of the bridge watches, so the web process notices that a deliverer is gone, and the
+other way round. The database records what was sent (`alert_store.py`). Trouble with the database
+itself cannot be recorded there, so each process reports that by itself.
 """
 
 import time
@@ -27,43 +26,44 @@ from app.monitoring.stats_cache import StatsUnavailable
 log = get_logger(__name__)
 
 LOOK_EVERY = 10.0
-"""Seconds between looks."""
+"""Seconds between two runs of the checks."""
 
 CLAIM = 60.0
-"""Seconds that a process has to send an alert; then another may try."""
+"""Seconds that a process has to send an alert; after that another may try."""
 
 OPERATION_TIMEOUT = 5.0
 WHOLE_EXCHANGE = 10.0
-"""Seconds: for each step of a post, and for all of it."""
+"""Seconds for each step of a post, and for the whole of it."""
 
 
 class Watch:
-    """Looks at the figures, and reports trouble to the log and the alert webhook."""
+    """Run the checks and report what changed to the log and to the alert webhook."""
 
     def __init__(
         self,
-        book: AlertStore,
+        store: AlertStore,
         take_stats: Callable[[], Stats],
         silence: float | None,
         url: str | None,
         is_kept: Callable[[], bool],
         labels: Labels,
     ) -> None:
-        """`is_kept` says whether this process could keep the latest webhook."""
+        """`silence` is how many seconds without a webhook are too many, `url` the alert webhook.
+        `is_kept` returns whether this process could keep the latest webhook."""
         self._labels = labels
-        self._book = book
+        self._store = store
         self._take_stats = take_stats
         self._silence = silence
         self._url = url
         self._session = DeadlineSession()
         self._is_kept = is_kept
         self._database: dict[str, Alert] = {}
-        """What is wrong with the database, which cannot note it itself."""
+        """What is wrong with the database, which cannot be recorded in it."""
         self._untaken: list[Alert] = []
-        """Notices of the database that the receiver has not taken yet."""
+        """Alerts of the database that the alert webhook has not taken yet."""
 
     def look(self) -> None:
-        """Once."""
+        """Run the checks once, and send what is due."""
         now = time.time()
         wrong = {} if self._is_kept() else {"unkept": unkept(self._labels)}
         try:
@@ -73,31 +73,32 @@ class Watch:
         except SQLAlchemyError as error:
             log.warning("watch: outbox out of reach", reason=describe(error))
             wrong["unwritten"] = UNWRITTEN
-        self._tell_of_the_database(wrong, now)
+        self._report_database(wrong, now)
 
     def _look_at_outbox(self, now: float) -> None:
         stats = self._take_stats()
         failed = failed_checks(stats, self._labels, now, self._silence)
-        if not failed and self._book.is_empty():  # as ever: nothing to write down
+        if not failed and self._store.is_empty():  # the usual case: no write to the database
             return
-        # where all events have been pruned nobody can tell how long the silence is
+        # if all messages have been pruned, nothing shows how long the silence is
         unknown = {"silence"} if stats.last_webhook is None else set()
-        for notice in self._book.note(failed, unknown, now):
-            _log(notice, now)  # first, whatever the receiver does
-        self._tell_all(now)
+        for alert in self._store.note(failed, unknown, now):
+            _log(alert, now)  # before it is sent, because the alert webhook may fail
+        self._send_due(now)
 
-    def _tell_all(self, now: float) -> None:
-        """Send what is due. One that fails is sent again after its claim, and delays no other."""
-        while notice := self._book.claim(now, now + CLAIM):
+    def _send_due(self, now: float) -> None:
+        """Send what is due. An alert that fails is sent again after its claim, and delays no
+        other."""
+        while alert := self._store.claim(now, now + CLAIM):
             try:
-                self._tell(notice, now)
-                self._book.told(notice)
+                self._send(alert, now)
+                self._store.mark_sent(alert)
             except AlertNotDelivered as error:
-                log.warning("alert not taken, trying again", alert=notice.name, reason=str(error))
-                if error.is_silent:  # the others would wait as long: with the next look
+                log.warning("alert not taken, trying again", alert=alert.name, reason=str(error))
+                if error.is_silent:  # each of the others would wait as long
                     return
 
-    def _tell_of_the_database(self, wrong: Mapping[str, str], now: float) -> None:
+    def _report_database(self, wrong: Mapping[str, str], now: float) -> None:
         begun = [
             Alert(name, wrong[name], now, is_cleared=False)
             for name in wrong.keys() - self._database.keys()
@@ -106,25 +107,26 @@ class Watch:
             replace(self._database.pop(name), is_cleared=True)
             for name in self._database.keys() - wrong.keys()
         ]
-        self._database |= {notice.name: notice for notice in begun}
-        for notice in [*begun, *ended]:
-            _log(notice, now)
+        self._database |= {alert.name: alert for alert in begun}
+        for alert in [*begun, *ended]:
+            _log(alert, now)
         self._untaken += [*begun, *ended]
         try:
             while self._untaken:
-                self._tell(self._untaken[0], now)
+                self._send(self._untaken[0], now)
                 del self._untaken[0]
         except AlertNotDelivered as error:
             name = self._untaken[0].name
             log.warning("alert not taken, trying again", alert=name, reason=str(error))
 
-    def _tell(self, notice: Alert, now: float) -> None:
-        """Raises `AlertNotDelivered`."""
+    def _send(self, alert: Alert, now: float) -> None:
+        """Post an alert, if there is a webhook for them. Raises `AlertNotDelivered`."""
         if self._url:
-            self._post(self._url, {"text": alert_to_text(notice, now)})
+            self._post(self._url, {"text": alert_to_text(alert, now)})
 
     def _post(self, url: str, message: Mapping[str, str]) -> None:
-        """Raises `AlertNotDelivered`. The URL is a secret, and libraries quote it in errors."""
+        """Raises `AlertNotDelivered`. It does not chain the libraries' errors, because they quote
+        the URL, which is a secret."""
         try:
             with self._session.deadline(WHOLE_EXCHANGE):
                 answer = self._session.post(url, json=message, timeout=OPERATION_TIMEOUT)
@@ -136,13 +138,13 @@ class Watch:
             raise AlertNotDelivered(f"HTTP {answer.status_code}: check ALERT_WEBHOOK_URL")
 
 
-def _log(notice: Alert, now: float) -> None:
-    say = log.info if notice.is_cleared else log.error
-    say("alert", alert=notice.name, text=alert_to_text(notice, now))
+def _log(alert: Alert, now: float) -> None:
+    write = log.info if alert.is_cleared else log.error
+    write("alert", alert=alert.name, text=alert_to_text(alert, now))
 
 
-def alert_to_text(notice: Alert, now: float) -> str:
-    """One line, for a chat."""
-    if notice.is_cleared:
-        return f"Drip-Segment bridge, over after {(now - notice.since) / 60:.0f} min: {notice.text}"
-    return f"Drip-Segment bridge: {notice.text}"
+def alert_to_text(alert: Alert, now: float) -> str:
+    """The alert in one line, for a chat."""
+    if alert.is_cleared:
+        return f"Drip-Segment bridge, over after {(now - alert.since) / 60:.0f} min: {alert.text}"
+    return f"Drip-Segment bridge: {alert.text}"

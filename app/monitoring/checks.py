@@ -1,14 +1,14 @@
-"""Checks over the stats: what is wrong, each in a sentence that says what to do. Pure."""
+"""Check the stats: each failed check has a sentence with what is wrong and what to do. Pure."""
 
 from app.destination import Labels
 from app.monitoring.stats import Stats
 from app.outbox.quarantine import MOST_BYTES, is_full
 
 OLDEST = 300.0
-"""Seconds that an event may wait."""
+"""Seconds that a message may wait."""
 
 NOT_READY = ("waiting", "held", "paused")
-"""Those for which events do not flow; the others have happened, and flow goes on."""
+"""Checks that fail while messages do not flow. The others report what has happened."""
 
 UNWRITTEN = (
     "The database cannot be written: see its disk, its role's rights, whether it is read-only, and "
@@ -17,7 +17,7 @@ UNWRITTEN = (
 
 
 def unkept(labels: Labels) -> str:
-    """What this process knows by itself: it could not keep the latest webhook."""
+    """The sentence for a process that could not keep the latest webhook."""
     return (
         "Webhooks cannot be kept, and each is answered 429: see whether the database can be "
         "written (its disk, its role's rights, whether it is read-only) and what the log says. "
@@ -30,7 +30,7 @@ def failed_checks(
 ) -> dict[str, str]:
     """The name of each check that failed → what is wrong and what to do.
 
-    `silence` is how many seconds without a webhook are too many; None if nobody minds.
+    `silence` is how many seconds without a webhook are too many; None for no such check.
     """
     return {
         **_of_flow(stats, labels, now),
@@ -40,47 +40,47 @@ def failed_checks(
 
 
 def _of_flow(stats: Stats, labels: Labels, now: float) -> dict[str, str]:
-    found = {}
+    failed = {}
     age = 0.0 if stats.oldest_pending is None else now - stats.oldest_pending
     held = stats.states["held"]
     if age > OLDEST and not stats.oldest_is_held:
-        found["waiting"] = (
+        failed["waiting"] = (
             f"The oldest event has waited for {_span(age)}: see whether a deliverer runs "
             "(DELIVER_IN_WEB, or flask --app wsgi deliver) and what the log says of "
             f"{labels.destination}."
         )
     if age > OLDEST and held:
         since = f", the oldest for {_span(age)}" if stats.oldest_is_held else ""
-        found["held"] = f"{_number(held, 'event')} held{since}, because {labels.no_key}."
+        failed["held"] = f"{_number(held, 'event')} held{since}, because {labels.no_key}."
     if stats.pauses:
-        found["paused"] = (
+        failed["paused"] = (
             f"The events of {_number(len(stats.pauses), labels.account)} paused, because "
             f"{labels.destination} refused the key or is not reached: check {labels.check_key}. "
             "The log says which."
         )
-    return found
+    return failed
 
 
 def _of_the_last_hour(stats: Stats, labels: Labels) -> dict[str, str]:
-    found = {}
+    failed = {}
     if died := stats.died_lately:
-        found["dead"] = (
+        failed["dead"] = (
             f"In the last hour {_count(died, 'event')} died: {labels.destination} will not take "
             "such, or took nothing for 72 hours. Why: flask --app wsgi events --state dead"
         )
     if quarantined := stats.quarantined_lately:
-        found["quarantined"] = (
+        failed["quarantined"] = (
             f"In the last hour {_count(quarantined, 'webhook')} could not be read, and went to "
             "quarantine. Why: flask --app wsgi events --state quarantined"
         )
     if is_full(stats.quarantine_bytes):
-        found["quarantine full"] = (
+        failed["quarantine full"] = (
             f"Quarantine has its {MOST_BYTES // 1_000_000} MB, so a webhook that cannot be read is "
             "answered 429. Why: flask --app wsgi events --state quarantined. Where a newer version "
             "can read them: flask --app wsgi requeue --quarantined. A lower FAILED_RETENTION_DAYS "
             "removes the oldest."
         )
-    return found
+    return failed
 
 
 def _of_silence(stats: Stats, labels: Labels, now: float, silence: float | None) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""`GET /healthz`, `/readyz` and `/metrics`: is the bridge well, in words and in figures.
+"""Serve `GET /healthz`, `/readyz` and `/metrics`: whether the bridge is well, in words and figures.
 
-They contain figures only: no account, no key, nothing of an event. Most come from the outbox, so
-any web process can report on deliverers, which have no port of their own.
+They name no account and no key, and show nothing of a message. Most figures come from the outbox,
+so any web process can report on deliverers, which have no port of their own.
 """
 
 import time
@@ -31,8 +31,8 @@ def create_endpoints(
     is_kept: Callable[[], bool],
     may_read_metrics: Callable[[Request], bool],
 ) -> Blueprint:
-    """The blueprint with the three endpoints. `is_kept` says whether this process could keep the
-    latest webhook, `may_read_metrics` whether a caller of `/metrics` gets an answer."""
+    """The blueprint with the three endpoints. `is_kept` returns whether this process could keep
+    the latest webhook, `may_read_metrics` whether a caller may read `/metrics`."""
     blueprint = Blueprint("health", __name__)
 
     @blueprint.get("/healthz")
@@ -59,7 +59,7 @@ def create_endpoints(
 
 
 def _reasons(cache: StatsCache, labels: Labels) -> list[str]:
-    """Why events do not flow as they should, each with what to do."""
+    """Why messages do not flow as they should, each with what to do."""
     try:
         failed = failed_checks(cache.latest(), labels, time.time())
     except StatsUnavailable as error:
@@ -73,7 +73,7 @@ class _OfTheOutbox(Collector):
         self._destination = destination
 
     def collect(self) -> Iterator[Metric]:
-        """Read when it is asked for."""
+        """Called by Prometheus' client for each scrape."""
         build = {"version": VERSION}
         yield InfoMetricFamily("bridge_build", "The bridge's version.", build)
         stats = None
@@ -83,10 +83,10 @@ class _OfTheOutbox(Collector):
 
 
 def stats_to_metrics(stats: Stats | None, destination: Destination, now: float) -> Iterator[Metric]:
-    """The figures of one destination; if there are none, only that the database is out of reach.
+    """The figures of one destination. Without stats, only that the database is out of reach.
 
-    Since when, not for how long, as Prometheus advises: the time since then is right at any moment,
-    not only at that of the scrape.
+    Most times are given as a timestamp, not as an age, as Prometheus advises: an age computed from
+    a timestamp is right at any moment, not only at that of the scrape.
     """
     reached = float(stats is not None)
     yield GaugeMetricFamily(

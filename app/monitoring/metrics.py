@@ -1,8 +1,8 @@
-"""What the processes count, by the conventions of Prometheus.
+"""Count webhooks, batches and messages for Prometheus, over all processes.
 
-Where PROMETHEUS_MULTIPROC_DIR is set, as under gunicorn it always is, each process counts in a file
-there: what a process counted outlives it, and any process can tell the sum. What the outbox knows
-by itself, such as how much waits, is read from it (app/monitoring/endpoints.py).
+If PROMETHEUS_MULTIPROC_DIR is set, as it always is under gunicorn, each process counts in a file
+there. So its counts outlive it, and any process can report the sum. Figures that the outbox has,
+such as how many messages wait, are read from it instead (`endpoints.py`).
 """
 
 import os
@@ -19,12 +19,13 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 ROOM = 4 << 20
-"""Bytes that a process may come to count in: in a file that cannot grow, counting would kill it."""
+"""Bytes that one process may need for its counts. If its file cannot grow, counting kills it."""
 
 
 def ensure_folder() -> None:
-    """A folder with room for this process: the one that is set, or else a new one on disk. Called
-    after a fork too: something that tidies up may have taken the folder."""
+    """Make sure that there is a folder with room for this process's counts: the one that is set, or
+    else a new one on disk. It is called after a fork too, because a system's clean-up may have
+    removed the folder."""
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if folder and not _has_room(Path(folder)):
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"bridge-{os.getpid()}-")
@@ -41,7 +42,8 @@ def _has_room(folder: Path) -> bool:
 
 
 def remove_folders_of_the_dead() -> None:
-    """Whoever ends as it should removes its own; a killed one leaves it, in memory."""
+    """Remove folders of processes that were killed. They take memory, and only a process that ends
+    properly removes its own."""
     for place in {Path("/dev/shm"), Path(tempfile.gettempdir())}:  # noqa: S108
         for folder in place.glob("bridge-[0-9]*-*"):
             with suppress(OSError):
@@ -60,13 +62,13 @@ def _runs(process: int) -> bool:
 
 
 def _reserve(file: int, size: int) -> None:
-    if hasattr(os, "posix_fallocate"):  # not on macOS, which has no /dev/shm either
+    if hasattr(os, "posix_fallocate"):  # macOS has neither this nor /dev/shm
         os.posix_fallocate(file, 0, size)
 
 
 ensure_folder()
 
-# several processes together have none: the same figures in either case
+# counts of several processes have no such series, so those of one process have none either
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _own = CollectorRegistry()
@@ -109,14 +111,14 @@ RESULTS = {
     "Unreachable": "unreachable",
     "Fault": "fault",
 }
-"""What `count_batch` is given → the label."""
+"""The argument `result` of `count_batch` → the label in the metric."""
 
 
 def start_at_zero(destination: str) -> None:
-    """Open this process's files, and begin the series that alerts are about.
+    """Open this process's files, and begin the series that alerts use at 0.
 
-    A series that begins with its first event hides this event from `increase()`. The files get all
-    their room now: a webhook must not fail because its count cannot be written.
+    In a series that begins with its first count, Prometheus' `increase()` misses that count. The
+    files get their full size now, so that no webhook fails because its count cannot be written.
     """
     for outcome in ("ignored", "quarantined", "refused", "not_kept"):
         _webhooks.labels(destination, outcome, "")
@@ -129,45 +131,48 @@ def start_at_zero(destination: str) -> None:
             _reserve(file.fileno(), own.stat().st_size)
 
 
-Given = ParamSpec("Given")
+Arguments = ParamSpec("Arguments")
 
 
-def _or_not(count: Callable[Given, None]) -> Callable[Given, None]:
-    """A count that cannot be written costs nobody what is counted."""
+def _ignoring_errors(count: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """The same function without its errors: a webhook must not fail because it cannot be
+    counted."""
 
     @wraps(count)
-    def count_or_not(*given: Given.args, **named: Given.kwargs) -> None:
+    def count_if_possible(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         with suppress(Exception):
-            count(*given, **named)
+            count(*args, **kwargs)
 
-    return count_or_not
+    return count_if_possible
 
 
-@_or_not
+@_ignoring_errors
 def count_webhook(destination: str, outcome: str, collection: str, seconds: float) -> None:
-    """One answer of the app. No collection, "", where no event came of it."""
+    """Count one answer to a webhook. The collection is "" if no message came of it. `seconds` is
+    from the whole body to the answer."""
     _webhooks.labels(destination, outcome.replace(" ", "_"), collection).inc()
     if outcome in KEPT:
         _accept_seconds.observe(seconds)
 
 
-@_or_not
+@_ignoring_errors
 def count_batch(destination: str, result: str) -> None:
-    """One answer of the destination: "Sent", "Fault", or the name of a `SendError`."""
+    """Count one batch. `result` is "Sent", "Fault", or the name of a `SendError`."""
     _batches.labels(destination, RESULTS.get(result, "fault")).inc()
 
 
-@_or_not
+@_ignoring_errors
 def count_settled(destination: str, outcome: str, events: int) -> None:
-    """Events: sent, later, dead, released."""
+    """Count messages whose outcome is sent, later, dead or released."""
     _events.labels(destination, outcome).inc(events)
 
 
 def counted() -> Collector:
-    """What all processes counted that share PROMETHEUS_MULTIPROC_DIR; without it, this one."""
+    """The counts of all processes that share PROMETHEUS_MULTIPROC_DIR; without it, this
+    process's."""
     if list(_files("*.db")):
         return MultiProcessCollector(None)  # type: ignore[no-untyped-call]
-    return _own  # also if something has taken the files
+    return _own  # also if a clean-up has removed the files
 
 
 def _files(pattern: str) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""What is in the outbox, in figures: all SQL for them, through the partial indexes alone."""
+"""Count what is in the outbox, with SQL that reads only its partial indexes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,20 +11,22 @@ from app.outbox.quarantine import OVERHEAD
 from app.outbox.traffic import newest_of
 
 KeyFor = Callable[[str], str | None]
+"""Returns an account's key, or None."""
 
-Of = Mapping[str, str]
-"""Parameters of a statement: the destination's name."""
+Parameters = Mapping[str, str]
+"""Of a statement: the destination's name."""
 
 LATELY = 3600.0
-"""Seconds."""
+"""Seconds that count as lately."""
 
 PAUSE_GRACE = 60.0
-"""Seconds. A refused key is tried again at its pause's end, and paused anew: no gap between two."""
+"""Seconds for which a pause still counts after its end. The key is tried again then, and a refusal
+pauses it anew: the two should not look like two troubles."""
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Whose events wait because the destination refused their key, and what to check."""
+    """An account whose messages wait because its key was refused, and what to check."""
 
     account: str
     reason: str
@@ -32,47 +34,46 @@ class Pause:
 
 @dataclass(frozen=True)
 class Stats:
-    """The figures of one destination at one moment. Times are seconds since the epoch, None if
-    there is none."""
+    """The figures of one destination at one moment. Times are in seconds since the epoch, or None
+    if there is none."""
 
     states: Mapping[str, int]
-    """Events by state: pending, held, sent, dead, quarantined, erased. Each counts once: held ones,
-    whose account has no key, are not among the pending here."""
+    """Messages by state: pending, held, sent, dead, quarantined, erased. Each counts once: held
+    ones, whose account has no key, are not among the pending here."""
     oldest_pending: float | None
-    """When the oldest event came that waits, held or not."""
+    """When the oldest message was received that waits, held or not."""
     oldest_is_held: bool
     last_webhook: float | None
-    """When the latest event came that is still kept."""
+    """When the newest message was received that is still kept."""
     last_sent: float | None
     died_lately: int
     quarantined_lately: int
     quarantine_bytes: int
-    """Which are in quarantine, as `Quarantine` counts them."""
+    """The size of the quarantine, as `Quarantine` counts it."""
     pauses: tuple[Pause, ...]
     database_bytes: int
-    """Tables and indexes; of PostgreSQL the whole database."""
+    """Tables and indexes; on PostgreSQL the whole database."""
 
 
 def take_stats(engine: Engine, destination: str, now: float, key_for: KeyFor) -> Stats:
-    """Count what is for one destination. `key_for` gives an account's key, if there is one.
-    Raises `SQLAlchemyError`.
+    """Count the messages for one destination. Raises `SQLAlchemyError`.
 
-    Nothing is locked on either engine. The statements follow one another: events that move on
-    meanwhile may be counted twice or not at all.
+    Nothing is locked on either engine. The statements run one after another, so messages that
+    change state meanwhile may be counted twice or not at all.
     """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        of = {"destination": destination}
-        oldest = connection.execute(OLDEST, of).first()
-        lately = _to_counts(connection, _settled_since(now - LATELY), of)
+        parameters = {"destination": destination}
+        oldest = connection.execute(OLDEST, parameters).first()
+        lately = _to_counts(connection, _settled_since(now - LATELY), parameters)
         return Stats(
-            states=_count_states(connection, of, key_for),
+            states=_count_states(connection, parameters, key_for),
             oldest_pending=oldest.received_at if oldest else None,
             oldest_is_held=oldest is not None and key_for(oldest.account) is None,
             last_webhook=connection.scalar(newest_of(destination)),
-            last_sent=connection.scalar(LAST_SENT, of),
+            last_sent=connection.scalar(LAST_SENT, parameters),
             died_lately=lately.get("dead", 0),
             quarantined_lately=lately.get("quarantined", 0),
-            quarantine_bytes=connection.scalar(QUARANTINE_BYTES, of) or 0,
+            quarantine_bytes=connection.scalar(QUARANTINE_BYTES, parameters) or 0,
             pauses=_pauses(connection, destination, now),
             database_bytes=connection.scalar(SIZE[engine.dialect.name]) or 0,
         )
@@ -108,15 +109,19 @@ def _settled_since(then: float) -> Select[str, int]:
     return SETTLED.where(failed, events.c.settled_at > then)
 
 
-def _count_states(connection: Connection, of: Of, key_for: KeyFor) -> dict[str, int]:
+def _count_states(
+    connection: Connection, parameters: Parameters, key_for: KeyFor
+) -> dict[str, int]:
     counts = dict.fromkeys(("pending", "held", "sent", "dead", "quarantined", "erased"), 0)
-    for account, waiting in connection.execute(WAITING, of):
+    for account, waiting in connection.execute(WAITING, parameters):
         counts["held" if key_for(account) is None else "pending"] += waiting
-    return counts | _to_counts(connection, SETTLED, of)
+    return counts | _to_counts(connection, SETTLED, parameters)
 
 
-def _to_counts(connection: Connection, statement: Select[str, int], of: Of) -> dict[str, int]:
-    return dict(connection.execute(statement, of).all())
+def _to_counts(
+    connection: Connection, statement: Select[str, int], parameters: Parameters
+) -> dict[str, int]:
+    return dict(connection.execute(statement, parameters).all())
 
 
 def _pauses(connection: Connection, destination: str, now: float) -> tuple[Pause, ...]:

@@ -1,6 +1,6 @@
-"""One look at the stats at a time, and nobody waits for a database that hangs.
+"""Count the stats once for all callers, and do not let them wait for a database that hangs.
 
-A count goes through an index from end to end: cheap, but not free, and anyone may ask for it.
+A count reads an index from end to end. That is cheap, but not free, and anyone may ask for it.
 """
 
 import threading
@@ -19,22 +19,27 @@ from app.monitoring.stats import Stats
 log = get_logger(__name__)
 
 PATIENCE = 6.0
-"""Seconds. Longer than a database that still answers lets one wait (app/database/engine.py)."""
+"""Seconds that a caller waits: longer than a database that still answers takes
+(`BUSY_SECONDS` in app/database/engine.py)."""
 
 SHARE = 20
-"""The stats is kept for so many times as long as it took: counting takes 5 % of a processor."""
+"""Stats are kept for this many times as long as counting took, so counting takes 5 % of a
+processor."""
 
 LONGEST_KEPT = 30.0
-"""Seconds."""
+"""Seconds that stats are kept at most."""
 
 
 class StatsUnavailable(Exception):
-    """The outbox cannot be read; the message says what to do."""
+    """The outbox cannot be read. The message has what to do, and anyone may read it."""
 
 
 class StatsCache:
-    """The latest stats, for any number of threads. Its own starts after any fork, and stays: under
-    the worker, a thread that ends leaves what its database driver waited with."""
+    """The latest stats, for any number of threads.
+
+    One thread counts. It starts with the first call, so a process may fork before, and never ends:
+    under gunicorn's gevent worker, a thread that ends leaks what its database driver waited with.
+    """
 
     def __init__(self, take: Callable[[], Stats]) -> None:
         """`take` may raise `ConfigError` and `SQLAlchemyError`."""
@@ -43,11 +48,12 @@ class StatsCache:
         self._asked_at = 0.0
         self._kept_until = 0.0
         self._taking: Future[Stats] | None = None
-        self._wanted: SimpleQueue[Future[Stats]] = SimpleQueue()
+        self._requests: SimpleQueue[Future[Stats]] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def latest(self) -> Stats:
-        """Raises `StatsUnavailable`, at the latest after `PATIENCE` seconds."""
+        """The stats, counted anew if they are no longer current. Raises `StatsUnavailable` after
+        `PATIENCE` seconds at most."""
         taking, asked_at = self._join()
         try:
             return taking.result(timeout=max(0.0, asked_at + PATIENCE - time.monotonic()))
@@ -61,7 +67,7 @@ class StatsCache:
             if self._taking is None or self._is_over(self._taking):
                 self._taking = Future()
                 self._asked_at = time.monotonic()
-                self._wanted.put(self._taking)
+                self._requests.put(self._taking)
             self._ensure_thread(self._taking)
             return self._taking, self._asked_at
 
@@ -71,25 +77,25 @@ class StatsCache:
         thread = threading.Thread(target=self._run, name="stats", daemon=True)
         try:
             thread.start()
-        except RuntimeError as error:  # too many already, on this machine; later perhaps not
-            self._wanted.get_nowait()
+        except RuntimeError as error:  # too many threads on this machine; the next call tries again
+            self._requests.get_nowait()
             taking.set_exception(_to_unavailable(error))
         else:
             self._thread = thread
 
     def _is_over(self, taking: Future[Stats]) -> bool:
-        """A failure is not kept: the next caller may find the database back."""
+        """Whether to count anew. A failure is not kept, because the database may be back."""
         return taking.done() and time.monotonic() > self._kept_until
 
     def _run(self) -> None:
         while True:
-            self._count(self._wanted.get())
+            self._count(self._requests.get())
 
     def _count(self, taking: Future[Stats]) -> None:
         began = time.monotonic()
         try:
             stats = self._take()
-        except Exception as error:  # noqa: BLE001 - whoever waits has to be told
+        except Exception as error:  # noqa: BLE001 - each caller needs an answer
             taking.set_exception(_to_unavailable(error))
         else:
             took = time.monotonic() - began
@@ -98,7 +104,8 @@ class StatsCache:
 
 
 def _to_unavailable(error: Exception) -> StatsUnavailable:
-    """What anyone may read. A driver's words name hosts and users: those are for the log."""
+    """The error for callers, who may be anyone. A driver's own error names hosts and users, so it
+    only goes to the log."""
     if isinstance(error, ConfigError):
         return StatsUnavailable(str(error))
     if isinstance(error, SQLAlchemyError):

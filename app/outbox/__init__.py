@@ -1,5 +1,6 @@
-"""What has been accepted: kept durably, claimed under a lease, settled once, and looked after.
+"""Keep accepted messages durably, claim them under a lease, and settle each once.
 
-messages → store (the way of a message) → group_commit (many puts, one commit); the other files
-search, requeue, erase and prune. Nothing here knows what a message says or where it goes.
+`messages.py` has the values, `store.py` the way of a message, `group_commit.py` many puts in one
+commit. The other files search, requeue, erase and prune. Nothing here depends on the source or on
+the destination of a message.
 """

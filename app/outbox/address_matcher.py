@@ -1,7 +1,7 @@
-"""Does an address occur in what is kept? Pure.
+"""Find an email address in texts and bodies, however it is spelt. Pure.
 
-Found in any spelling that `spellings.py` reads, its domain in letters or in Punycode; in UTF-8, in
-UTF-16 and UTF-32 of either byte order, and in Latin-1.
+It is found in every spelling that `spellings.py` reads, with its domain in letters or in Punycode,
+and in UTF-8, Latin-1, and UTF-16 and UTF-32 of either byte order.
 """
 
 import re
@@ -12,15 +12,16 @@ from contextlib import suppress
 from app.outbox.spellings import comparable, readings
 
 WIDE = (("utf-16-le", 2), ("utf-16-be", 2), ("utf-32-le", 4), ("utf-32-be", 4))
+"""Encodings whose letters have several bytes each, and how many."""
 
 
 def is_address(text: str) -> bool:
-    """Whether it may be looked for: something, one at sign, something."""
+    """Whether a text looks like an address: something, one at sign, something."""
     return re.fullmatch(r"[^\s@]+@[^\s@]+", comparable(text)) is not None
 
 
 class AddressMatcher:
-    """Looks for one address, in any case."""
+    """Find one address, in upper or lower case."""
 
     def __init__(self, address: str) -> None:
         local, _, domain = _folded(address).rpartition("@")
@@ -39,13 +40,13 @@ class AddressMatcher:
 
     def _is_in_reading(self, text: str) -> bool:
         return any(
-            not _begins_before(text, found.start()) and not _goes_on(text, found.end())
-            for found in self._pattern.finditer(text)
+            not _begins_before(text, match.start()) and not _goes_on(text, match.end())
+            for match in self._pattern.finditer(text)
         )
 
 
 def _begins_before(text: str, start: int) -> bool:
-    """Whether it is the end of another's: hanna@…, anna.ana@…, bo+ana@…, o'hara@…"""
+    """Whether the match is the end of a longer name: hanna@…, anna.ana@…, bo+ana@…, o'hara@…"""
     last = text[start - 1 : start]
     return (
         _is_letter(last)
@@ -55,7 +56,8 @@ def _begins_before(text: str, start: int) -> bool:
 
 
 def _goes_on(text: str, end: int) -> bool:
-    """Whether the domain is longer: ….community, ….com.mx, …-shop.com; but it may end a line."""
+    """Whether the domain is longer than the match: ….community, ….com.mx, …-shop.com. A dot or
+    hyphen that ends a sentence does not count."""
     hyphens = end
     while text[hyphens : hyphens + 1] == "-":
         hyphens += 1
@@ -64,7 +66,7 @@ def _goes_on(text: str, end: int) -> bool:
 
 
 def _is_letter(sign: str) -> bool:
-    """Or a digit, or what is above or below a letter."""
+    """Whether it is a letter, a digit, an underscore, or a mark above or below a letter."""
     return sign == "_" or (sign != "" and unicodedata.category(sign)[0] in "LMN")
 
 
@@ -73,24 +75,24 @@ def _folded(text: str) -> str:
 
 
 def _label_to_pattern(label: str) -> str:
-    """A part of a domain, in letters and in Punycode."""
-    spelt = {label}
-    whole = unicodedata.normalize("NFC", label)
-    with suppress(UnicodeError):  # it is no Punycode
+    """A pattern for one part of a domain, in letters and in Punycode."""
+    spellings = {label}
+    composed = unicodedata.normalize("NFC", label)
+    with suppress(UnicodeError):  # not valid Punycode
         if label.startswith("xn--"):
-            spelt.add(_folded(label[4:].encode().decode("punycode")))
+            spellings.add(_folded(label[4:].encode().decode("punycode")))
         elif not label.isascii():
-            spelt.add(f"xn--{whole.encode('punycode').decode()}")
-    return f"(?:{'|'.join(map(re.escape, sorted(spelt)))})"
+            spellings.add(f"xn--{composed.encode('punycode').decode()}")
+    return f"(?:{'|'.join(map(re.escape, sorted(spellings)))})"
 
 
 def _texts(body: bytes) -> Iterator[str]:
-    """The body in each encoding that it may be in."""
+    """The body, decoded from each encoding that it may be in."""
     text = body.decode(errors="replace")
     yield text
     if "\ufffd" in text:
         yield body.decode("latin-1")
-    if b"\0" in body:  # as in every ASCII letter of the others
+    if b"\0" in body:  # each ASCII letter has one in UTF-16 and UTF-32
         for encoding, width in WIDE:
             for start in range(width):
                 yield body[start:].decode(encoding, errors="replace")

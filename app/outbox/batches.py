@@ -1,4 +1,4 @@
-"""Long work in short steps, so that whoever writes meanwhile is never held up."""
+"""Run long jobs in short batches so that other writers are not blocked."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -7,16 +7,19 @@ from typing import TypeVar
 Step = TypeVar("Step")
 
 Wait = Callable[[float], object]
-"""Waits for seconds; something true means to stop, as with `threading.Event.wait`."""
+"""Waits for so many seconds, and returns something true to stop, as `threading.Event.wait` does."""
 
 SHORTEST_PAUSE = 0.02
+"""Seconds between two batches, at least."""
 
 STEP_BYTES = 1_000_000
-"""Of bodies that go with one commit: SQLite's log grows by as much, also on a disk that is full."""
+"""Bytes of bodies that are changed with one commit. SQLite's log grows by as much before the file
+can shrink, so this has to fit on a disk that is nearly full."""
 
 
 def within(sized: Iterable[tuple[int, int]], most: int = STEP_BYTES) -> list[int]:
-    """The ids of the first ones whose sizes together are at most this; of one at least."""
+    """The first ids of `sized` (pairs of id and size) whose sizes together are at most `most`;
+    at least one."""
     ids: list[int] = []
     for id_, size in sized:
         most -= size
@@ -27,9 +30,9 @@ def within(sized: Iterable[tuple[int, int]], most: int = STEP_BYTES) -> list[int
 
 
 def in_batches(step: Callable[[], Step], wait: Wait = time.sleep) -> Iterator[Step]:
-    """What each step gives, until one gives nothing or `wait` says to stop.
+    """Yields what each step returns, until one returns nothing or `wait` returns something true.
 
-    After each step others have the database for as long as the step had it.
+    Each pause is as long as the step before it, so others have the database half of the time.
     """
     while True:
         began = time.monotonic()

@@ -1,6 +1,6 @@
-"""A clock that has jumped prunes nothing, and what it put off is made due.
+"""Protect messages from a clock that was wrong: prune nothing by it, and undo what it put off.
 
-Times are seconds since the epoch, and are always passed in.
+Times are in seconds since the epoch, and are always passed in.
 """
 
 import time
@@ -20,25 +20,27 @@ from app.outbox.traffic import NEWEST
 log = get_logger(__name__)
 
 GAP = 24 * 3600.0
-"""Seconds that may pass unseen: longer, and the clock may have jumped, or the bridge was off."""
+"""Seconds. After a longer gap, either the clock has jumped or the bridge was off: pruning waits."""
 
 HOLD = 2 * 3600.0
-"""Seconds for which a clock has to run evenly until it is believed after a gap."""
+"""Seconds for which the clock has to run evenly after a gap before it is believed."""
 
 JUMP = 60.0
-"""Seconds by which the clock may be set at once and still runs evenly."""
+"""Seconds. A clock that is set by no more than this still counts as running evenly."""
 
 FURTHEST = 2 * 3600.0
-"""Seconds ahead: nothing waits that long for its next try (`RetryPolicy.longest`)."""
+"""Seconds ahead of now. Nothing is due later than that by a clock that is right: waits are shorter
+(`RetryPolicy.longest`)."""
 
 STEP = 300
-"""Events that are changed with one commit."""
+"""Messages that are changed with one commit."""
 
 ENDS = ("sent", "erased", "dead", "quarantined")
+"""The states that pruning deletes."""
 
 
 class Clock:
-    """Whether the time of day may decide that something is old."""
+    """Decide whether the time of day is right, before pruning deletes anything by it."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -49,12 +51,13 @@ class Clock:
         )
         self._offset: float | None = None
         self._even_since = 0.0
-        """By the clock that nobody sets."""
+        """Since when the clock has run evenly, by the monotonic clock."""
 
     def is_believed(self, now: float, steady: float) -> bool:
-        """To be asked every now and then; `steady` is by a clock that nobody sets.
+        """Whether `now` is believed. `steady` is the time by a monotonic clock.
 
-        Believed is a time near the last that was; after a gap, one that runs evenly for long.
+        A time is believed if it is within `GAP` of the last one that was, or if the clock has run
+        evenly for `HOLD`. So this has to be called regularly.
         """
         if self._offset is None or abs(now - steady - self._offset) > JUMP:
             self._even_since = steady
@@ -68,13 +71,14 @@ class Clock:
         return False
 
     def seen_at(self) -> float | None:
-        """The last time that was believed, or when the newest event came; None of neither."""
+        """The last time that was believed, or else when the newest message was received; None if
+        there is neither."""
         with self._reader.connect() as connection:
-            noted: float | None = connection.scalar(select(clock.c.seen_at))
-            return connection.scalar(NEWEST) if noted is None else noted
+            seen_at: float | None = connection.scalar(select(clock.c.seen_at))
+            return connection.scalar(NEWEST) if seen_at is None else seen_at
 
     def believe(self, now: float) -> None:
-        """Note it as right."""
+        """Record that this time is right."""
         with self._engine.begin() as connection:
             connection.execute(self._note, {"id": 1, "seen_at": now})
 
@@ -82,7 +86,8 @@ class Clock:
 def make_due(
     engine: Engine, destinations: Iterable[str], now: float, wait: Wait = time.sleep
 ) -> int:
-    """What was kept or put off by a clock far ahead of this one is due now; how many events."""
+    """Make due what was received or put off by a clock far ahead of this one. Returns how many
+    messages that were."""
     with engine.begin() as connection:
         for table, until in ((alerts, alerts.c.due_at), (pauses, pauses.c.until)):
             far = until > now + FURTHEST
@@ -96,8 +101,8 @@ def make_due(
 
 
 def bring_back(engine: Engine, now: float, wait: Wait = time.sleep) -> None:
-    """What came or ended by a clock far ahead did so now, or it would be kept until then. To be
-    done by a clock that is believed."""
+    """Correct times of receipt and settlement that lie far ahead: they become `now`, or pruning
+    would keep those messages until then. Call it only with a time that is believed."""
     far = now + FURTHEST
     came_ahead = (IS_PENDING, events.c.received_at > far)
     ended_ahead = (IS_SETTLED, events.c.state.in_(ENDS), events.c.settled_at > far)
@@ -109,9 +114,9 @@ def bring_back(engine: Engine, now: float, wait: Wait = time.sleep) -> None:
 
 def _make_some_due(engine: Engine, destination: str, now: float) -> int:
     far = now + FURTHEST
-    given = {"destination": destination, "far": far}
+    values = {"destination": destination, "far": far}
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        accounts = connection.scalars(text(WAITING_ACCOUNTS + _PUT_OFF), given).all()
+        accounts = connection.scalars(text(WAITING_ACCOUNTS + _PUT_OFF), values).all()
     is_ours = (events.c.destination == destination, events.c.account.in_(accounts))
     put_off = (IS_PENDING, *is_ours, events.c.due_at > far)
     return _change_some(engine, put_off, due_at=now, lease=None) if accounts else 0

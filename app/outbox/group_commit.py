@@ -1,4 +1,4 @@
-"""Many puts, one commit: requests that wait at the same time share one sync to disk."""
+"""Put many messages with one commit, so that requests that wait together share one sync to disk."""
 
 import threading
 from collections import deque
@@ -15,47 +15,50 @@ from app.outbox.quarantine import Quarantine
 from app.outbox.store import Store
 
 LARGEST_GROUP = 200
+"""Messages of one commit."""
 
 LONGEST_WAIT = 8.0
-"""Seconds a caller waits for its commit, longer than a database that still answers makes it."""
+"""Seconds that a caller waits for its commit: longer than a database that still answers takes."""
 
 PROBE_WAIT = 1.0
-"""The same while commits fail, for one caller at a time; the others are told at once."""
+"""The same while commits fail. One caller at a time waits, the others get an error at once."""
 
 
 class _Waiting:
-    """A caller, and what it waits for."""
+    """A caller that waits for its message to be kept."""
 
     def __init__(self, message: Message, concurrency: Concurrency) -> None:
         self.message = message
         self.given_up = False
-        self._is_new: bool | OutboxUnavailable = False
-        self._told = concurrency.make_event()
+        self._result: bool | OutboxUnavailable = False
+        self._done = concurrency.make_event()
 
-    def tell(self, is_new: bool | OutboxUnavailable) -> None:
-        """Called by the writer, once."""
-        self._is_new = is_new
-        self._told.set()
+    def resolve(self, result: bool | OutboxUnavailable) -> None:
+        """Let the caller go on. The writer calls it once: whether the message is new, or why it
+        could not be kept."""
+        self._result = result
+        self._done.set()
 
     def wait(self, longest: float) -> bool:
-        """Raises `OutboxUnavailable`, and `TimeoutError` where nothing was told by then."""
-        if not self._told.wait(longest):
+        """Whether the message is new. Raises `OutboxUnavailable`, and `TimeoutError` after
+        `longest` seconds."""
+        if not self._done.wait(longest):
             self.given_up = True
             raise TimeoutError
-        if isinstance(self._is_new, OutboxUnavailable):
-            raise self._is_new
-        return self._is_new
+        if isinstance(self._result, OutboxUnavailable):
+            raise self._result
+        return self._result
 
 
 class GroupCommit:
-    """Puts messages through one writer, started by the first put: after any fork."""
+    """Put messages through one writer, which the first put starts: a process may fork before."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.quarantine = Quarantine()
         self._queue: deque[_Waiting] = deque()
         self._trouble: str | None = None
-        """Why nothing can be kept, from the first failure to the next commit."""
+        """Why nothing can be kept, from the first failure until a commit succeeds."""
         self._is_ready = False
         """Whether the database has this version's schema."""
         self._writer_started = threading.Lock()
@@ -63,21 +66,23 @@ class GroupCommit:
         self.use(THREADS)
 
     def use(self, concurrency: Concurrency) -> None:
-        """Say how callers and the writer wait, before the first put."""
+        """Set how callers and the writer wait: with threads or with greenlets. To be called before
+        the first put."""
         self._concurrency = concurrency
         self._store = Store(
             sleeping_by(self._store.engine, concurrency.sleep), self._store.destination
         )
-        self._somebody_waits = concurrency.make_event()
+        self._has_work = concurrency.make_event()
 
     @property
     def trouble(self) -> str | None:
-        """Why the latest put was not kept; None if it was. Not for strangers."""
+        """Why the latest put was not kept; None if it was. It may name hosts and users, so it is
+        not shown to callers."""
         return self._trouble
 
     @property
     def destination(self) -> str:
-        """Where the messages go."""
+        """The name of the destination of the messages."""
         return self._store.destination
 
     def is_kept(self) -> bool:
@@ -85,14 +90,15 @@ class GroupCommit:
         return self._trouble is None
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connections to the database."""
         self._store.engine.dispose()
 
     def put(self, message: Message) -> bool:
-        """Keep it: on disk on return. False if it was kept before.
+        """Keep a message: on return it is on disk. Returns False if it was kept before.
 
-        Raises `OutboxUnavailable`, or `ContentRejected` if no other moment is better. The commit
-        may yet be under way when the wait runs out: sent again, it will be a duplicate.
+        Raises `OutboxUnavailable`, or `ContentRejected` if the database will never take the
+        content. After a time-out the commit may still succeed: the source sends again, and that is
+        then a duplicate.
         """
         if message.payload is None:
             self.quarantine.take(message.raw)
@@ -109,11 +115,11 @@ class GroupCommit:
     def _put(self, message: Message, longest: float) -> bool:
         waiting = _Waiting(message, self._concurrency)
         self._queue.append(waiting)
-        self._somebody_waits.set()
+        self._has_work.set()
         if self._writer_started.acquire(blocking=False):
             try:
                 self._concurrency.start(self._write)
-            except RuntimeError:  # too many threads; the next caller finds perhaps fewer
+            except RuntimeError:  # too many threads; the next caller tries again
                 self._writer_started.release()
                 raise OutboxUnavailable("no thread can be started") from None
         try:
@@ -124,32 +130,32 @@ class GroupCommit:
 
     def _write(self) -> None:
         while True:
-            self._somebody_waits.wait()
-            self._somebody_waits.clear()
+            self._has_work.wait()
+            self._has_work.clear()
             while group := self._next_group():
                 self._keep_all(group)
 
     def _next_group(self) -> list[_Waiting]:
-        """All that wait now, but for those whose caller has given up."""
+        """All that wait now, except those whose caller has given up."""
         group = [self._queue.popleft() for _ in range(min(len(self._queue), LARGEST_GROUP))]
         return [waiting for waiting in group if not waiting.given_up]
 
     def _keep_all(self, group: Sequence[_Waiting]) -> None:
-        """If the database refuses one for what is in it, halve the group until that stands alone:
-        nobody's content costs the others their commit."""
+        """Keep a group. If the database refuses the content of one message, halve the group until
+        that message is alone, so that the others are kept."""
         kept = self._keep([waiting.message for waiting in group])
         if isinstance(kept, ContentRejected) and len(group) > 1:
             middle = len(group) // 2
             self._keep_all(group[:middle])
             self._keep_all(group[middle:])
         else:
-            _tell(group, kept)
+            _resolve(group, kept)
 
     def _keep(self, messages: Sequence[Message]) -> set[str] | OutboxUnavailable:
-        """The message ids that are new, or why none could be kept."""
+        """Returns the message ids that are new, or why none could be kept."""
         if self._is_ready and self._trouble is None:
             return self._commit(messages)
-        # a database in trouble may hang, and even an answer that says so must not wait for it
+        # a database in trouble may hang: in a thread of its own, it does not hold up other answers
         kept: set[str] | OutboxUnavailable = self._concurrency.call_apart(
             lambda: self._commit(messages)
         )
@@ -161,29 +167,29 @@ class GroupCommit:
                 make_ready(self._store.engine)
                 self._is_ready = True
             new = self._store.put(messages)
-        except Exception as error:  # noqa: BLE001 - whoever waits has to be told
+        except Exception as error:  # noqa: BLE001 - each caller needs an answer
             if is_of_content(error) and not _is_quarantined(messages):
                 return ContentRejected(_describe(error))
-            self._is_ready = False  # it may be another database when it is back
+            self._is_ready = False  # another database may answer next, after a fail-over
             self._trouble = _describe(error)
             return OutboxUnavailable(self._trouble)
         self._trouble = None
         return new
 
 
-def _tell(group: Sequence[_Waiting], kept: set[str] | OutboxUnavailable) -> None:
+def _resolve(group: Sequence[_Waiting], kept: set[str] | OutboxUnavailable) -> None:
     for waiting in group:
         if isinstance(kept, OutboxUnavailable):
-            waiting.tell(kept)
+            waiting.resolve(kept)
         else:
             message_id = waiting.message.message_id
-            waiting.tell(message_id in kept)
+            waiting.resolve(message_id in kept)
             kept.discard(message_id)  # a copy in the same group is a duplicate
 
 
 def _is_quarantined(messages: Sequence[Message]) -> bool:
-    """One alone, as it came: of such the database has nothing to refuse unless something is wrong
-    with all of them."""
+    """Whether it is a single quarantined message. It is kept as bytes, so a refusal means that
+    something is wrong with the database, not with the content."""
     return [message.payload for message in messages] == [None]
 
 

@@ -1,4 +1,4 @@
-"""What is kept and sent: messages, leases over them, and what happened to one on its way."""
+"""The values of the outbox: messages, leases over them, settlements and failed attempts."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,15 +11,15 @@ NO_ERRORS: FieldErrors = {}
 
 
 class Message(NamedTuple):
-    """A message to keep. Without a payload it goes to quarantine, and `errors` say why."""
+    """A message to keep. Without a payload it goes to quarantine, and `errors` has the reasons."""
 
     message_id: str
     account: str
-    """Of the sender, which decides the key; "" if it named none."""
+    """The source's account, which decides the key; "" if it named none."""
     payload: str | None
-    """What the destination will get, byte for byte."""
+    """What the destination gets, byte for byte."""
     raw: bytes
-    """What came."""
+    """The body that came, byte for byte."""
     received_at: float
     """Seconds since the epoch."""
     errors: FieldErrors = NO_ERRORS
@@ -28,13 +28,13 @@ class Message(NamedTuple):
 
 
 class Ignored(NamedTuple):
-    """Nothing to keep: an event that the destination has no place for."""
+    """Nothing to keep, because the destination has no place for such an event."""
 
     event: str
 
 
 class Claimed(NamedTuple):
-    """A message that is ours to send until its lease ends."""
+    """A message that this process may send until its lease ends."""
 
     id: int
     message_id: str
@@ -47,41 +47,40 @@ class Claimed(NamedTuple):
 
 @dataclass(frozen=True)
 class Lease:
-    """Messages claimed together: account by account, and of each the one first that has been due
-    for longest."""
+    """Messages claimed together, account by account; of each account the longest due first."""
 
     token: str
     messages: tuple[Claimed, ...]
 
     @property
     def accounts(self) -> list[str]:
-        """Whose messages they are, in their order."""
+        """The accounts of the messages, each once, in their order."""
         return list(dict.fromkeys(message.account for message in self.messages))
 
     @property
     def payload_bytes(self) -> int:
-        """The size of all payloads together."""
+        """The size of all payloads together. They are ASCII: one byte a character."""
         return sum(len(message.payload) for message in self.messages)
 
     def only(self, messages: Iterable[Claimed]) -> "Lease":
-        """The same claim over some of its messages."""
+        """The same lease for some of its messages."""
         return replace(self, messages=tuple(messages))
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A try that failed, or a person who had the message sent again."""
+    """A line of a message's history: a try that failed, or an operator's requeue."""
 
     at: float
     """Seconds since the epoch."""
     reason: str
     words: str = ""
-    """The destination's own; they may quote the message."""
+    """The destination's answer. It may quote the message, so it is never logged."""
 
 
 @dataclass(frozen=True)
 class Sent:
-    """The destination took them."""
+    """The destination took the messages."""
 
     at: float
 
@@ -92,7 +91,8 @@ class Sent:
 
 @dataclass(frozen=True)
 class Failed:
-    """They were tried in vain: those in `due` are tried again then, the others are dead."""
+    """The destination did not take the messages. Those in `due` (id → time) are tried again at that
+    time, the others are dead."""
 
     attempt: Attempt
     due: Mapping[int, float]
@@ -104,7 +104,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Released:
-    """They go back untried; `why` is kept with them."""
+    """The messages go back without using up a try, due at `due`. `why` is kept with them."""
 
     due: float
     why: str = ""
@@ -119,15 +119,15 @@ Settlement = Sent | Failed | Released
 
 
 def attempt_to_line(attempt: Attempt) -> str:
-    """To be added to a message's history, a line of JSON for each attempt."""
+    """The line of JSON that is appended to a message's history."""
     return json.dumps({"at": attempt.at, "reason": attempt.reason, "words": attempt.words}) + "\n"
 
 
 def read_history(text: str | None) -> list[Attempt]:
-    """Oldest first."""
+    """The attempts in a message's history, oldest first."""
     return [Attempt(**json.loads(line)) for line in (text or "").splitlines()]
 
 
 def errors_to_text(errors: Mapping[str, object]) -> str:
-    """As they are kept beside a quarantined message."""
+    """The errors of a quarantined message as JSON, as the table has them."""
     return json.dumps(errors)

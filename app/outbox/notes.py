@@ -1,4 +1,7 @@
-"""What pages note for a while, for all processes. Times are seconds since the epoch."""
+"""Keep short texts for a while, for all processes: ended sessions, used links, searches.
+
+Times are in seconds since the epoch.
+"""
 
 import time
 from collections.abc import Callable
@@ -11,7 +14,7 @@ from app.database.tables import notes
 
 
 class Notes:
-    """Short texts by name, each until its time is over."""
+    """Short texts by name, each kept until its time is over."""
 
     def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
         self._engine = engine
@@ -20,7 +23,8 @@ class Notes:
         self._insert = dialect_of(engine).insert(notes)
 
     def keep(self, name: str, text: str, seconds: float) -> bool:
-        """Note it for so long, or longer if it is known; whether it is new."""
+        """Keep a text for so many seconds from now, also if it is kept already. Returns whether the
+        name is new."""
         now = self._clock()
         row = {"name": name, "text": storable(text), "until": now + seconds}
         put = self._insert.values(row).on_conflict_do_nothing().returning(notes.c.name)
@@ -35,7 +39,7 @@ class Notes:
         return is_new
 
     def text(self, name: str) -> str | None:
-        """What was noted under this name; None if nothing was, or its time is over."""
-        wanted = select(notes.c.text).where(notes.c.name == name, notes.c.until > self._clock())
+        """The text with this name; None if there is none or its time is over."""
+        current = select(notes.c.text).where(notes.c.name == name, notes.c.until > self._clock())
         with self._reader.connect() as connection:
-            return connection.scalar(wanted)
+            return connection.scalar(current)

@@ -1,28 +1,29 @@
-"""Events that ended long ago go, a few hundred at a time."""
+"""Delete messages that ended long ago, a few hundred at a time."""
 
 import time
 from collections import Counter
-from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, select, text
+from sqlalchemy import Connection, Engine, delete, func, select
 
 from app.config.settings import LEAST_DAYS
 from app.database.sql import IS_SETTLED
+from app.database.sqlite_file import release_free_pages
 from app.database.tables import bodies, events, whole
 from app.outbox.batches import Wait, in_batches, within
 from app.outbox.traffic import prune_traffic
 
 STEP = 300
-"""Events that go with one commit: some tens of milliseconds for which writers wait."""
+"""Messages deleted with one commit: writers wait for some tens of milliseconds."""
 
 PAGES = 1_000
-"""Of SQLite's file that are given back with one commit: 4 MB."""
+"""Pages of SQLite's file that are returned with one commit: 4 MB."""
 
 DAY = 24 * 3600.0
+"""Seconds."""
 
 
 class Pruning:
-    """Keeps each kind for so many days after it ended. What waits to be sent is never pruned."""
+    """Keep messages for so many days after they ended. What waits to be sent is never deleted."""
 
     def __init__(self, engine: Engine, sent_days: float, failed_days: float) -> None:
         self._engine = engine
@@ -31,41 +32,35 @@ class Pruning:
         self._days = {"sent": sent, "erased": sent, "dead": failed, "quarantined": failed}
 
     def run(self, now: float, wait: Wait = time.sleep) -> Counter[str]:
-        """Prune all that is old enough, or until `wait` says to stop; how many, by state.
+        """Delete all that is old enough, or until `wait` returns something true. Returns how many
+        messages were deleted, by state.
 
-        SQLite's file shrinks once its log is written back to it.
+        SQLite's file shrinks when its log is next written back to it.
         """
         pruned: Counter[str] = Counter()
         for step in in_batches(lambda: self.step(now), wait):
             pruned += step
-        for _ in in_batches(self._give_back, wait):
+        for _ in in_batches(self._release_pages, wait):
             pass
         return pruned
 
     def step(self, now: float) -> Counter[str]:
-        """Prune at most `STEP` events; how many, by state."""
+        """Delete at most `STEP` messages. Returns how many, by state."""
         pruned: Counter[str] = Counter()
         with self._engine.begin() as connection:
             for state, days in self._days.items():
                 most = STEP - pruned.total()
                 pruned[state] = _prune(connection, state, now - days * DAY, most)
             prune_traffic(connection, now - self._days["sent"] * DAY)
-        self._give_back()
+        self._release_pages()
         return +pruned
 
-    def _give_back(self) -> int:
-        """Pages that SQLite's file has no use for go to the system; how many went."""
+    def _release_pages(self) -> int:
+        """Return unused pages of SQLite's file to the operating system. Returns how many."""
         if self._engine.dialect.name != "sqlite":
             return 0
         with self._reader.connect() as connection:
-            free = _free_pages(connection)
-            driver: Any = connection.connection.driver_connection
-            try:
-                # it goes page by page with what is fetched, and SQLAlchemy sees no rows to fetch
-                driver.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()
-            except driver.OperationalError:  # locked: another time will do
-                return 0
-            return max(0, free - _free_pages(connection))
+            return release_free_pages(connection, PAGES)
 
 
 def _prune(connection: Connection, state: str, before: float, most: int) -> int:
@@ -83,8 +78,3 @@ def _prune(connection: Connection, state: str, before: float, most: int) -> int:
     ids = within(map(tuple, connection.execute(old)))
     connection.execute(delete(events).where(events.c.id.in_(ids)))
     return len(ids)
-
-
-def _free_pages(connection: Connection) -> int:
-    free: int = connection.execute(text("PRAGMA freelist_count")).scalar_one()
-    return free

@@ -1,7 +1,8 @@
-"""How much of what cannot be read is kept: a disk that is full of it would keep nothing else.
+"""Limit how much of what cannot be read is kept, so that it does not fill the disk.
 
-What was kept stays, for as long as was promised. What no longer fits is answered 429, after which
-Drip sends it again for three days: time for a person to see why it cannot be read.
+What was accepted stays until its retention ends. A body that no longer fits is answered 429, after
+which Drip sends it again for three days (docs/facts.md § 1). That gives an operator time to see why
+it cannot be read.
 """
 
 from app.errors import OutboxUnavailable
@@ -9,28 +10,29 @@ from app.errors import OutboxUnavailable
 MOST_BYTES = 500_000_000
 
 OVERHEAD = 1_000
-"""Bytes that each takes beside its body."""
+"""Bytes that each message takes beside its body."""
 
 LARGEST_BODY = 1 << 20
+"""Bytes that one body may have."""
 
 
 def is_full(kept: int) -> bool:
-    """Whether the largest body does not fit in beside so many bytes."""
+    """Whether the largest body does not fit any more, with so many bytes kept."""
     return kept + LARGEST_BODY + OVERHEAD > MOST_BYTES
 
 
 class Quarantine:
-    """What one process knows of it: as it was last counted, and what it has put in since."""
+    """The size of the quarantine as one process knows it: the last count and its own additions."""
 
     def __init__(self) -> None:
         self._bytes = 0
 
     def note(self, kept: int) -> None:
-        """So many bytes are in it."""
+        """Set the size to a new count, in bytes."""
         self._bytes = kept
 
     def take(self, body: bytes) -> None:
-        """Take room for a body. Raises `OutboxUnavailable`."""
+        """Reserve room for a body. Raises `OutboxUnavailable` if there is none."""
         size = len(body) + OVERHEAD
         if self._bytes + size > MOST_BYTES:
             raise OutboxUnavailable("quarantine is full")

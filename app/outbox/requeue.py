@@ -1,7 +1,7 @@
-"""What a person may have done again: events given up, and those that could not be read.
+"""Requeue messages: make dead ones due again, and translate quarantined ones again.
 
-Each act is one short transaction and names the state it expects, so any number may run at once, and
-one that was cut off is simply run again.
+Each step is one short transaction that checks the state it expects. So any number may run at once,
+and one that was interrupted can be run again.
 """
 
 from collections import Counter
@@ -36,17 +36,16 @@ from app.outbox.messages import Attempt, Ignored, Message, attempt_to_line, erro
 log = get_logger(__name__)
 
 STEP = 300
-"""Events that are due again with one commit."""
+"""Dead messages that are made due with one commit."""
 
 FORGOTTEN_AFTER = 24 * 3600.0
-"""Seconds for which Segment is sure to know a message id it took (docs/facts.md § 2)."""
-
+"""Seconds after which Segment may no longer recognise a message id (docs/facts.md § 2)."""
 
 PAGE = 20
-"""Events in memory at once: a body may be 1 MiB."""
+"""Quarantined messages in memory at once: a body may be 1 MiB."""
 
 Outcome = Literal["requeued", "duplicate", "ignored", "unreadable", "gone", "unknown", "left alone"]
-"""What became of one event."""
+"""What became of one message."""
 
 WORDS: dict[Outcome, str] = {
     "requeued": "due now",
@@ -57,14 +56,15 @@ WORDS: dict[Outcome, str] = {
     "unknown": "no event has this id",
     "left alone": "neither dead nor quarantined, so it was left alone",
 }
+"""How an outcome is shown to the operator."""
 
 Translate = Callable[[bytes, float, str], Message | Ignored]
-"""Body, when it was received, and the one account that it may be of, or ""."""
+"""Called with a body, the time of its receipt, and the account that it has to belong to, or ""."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What came, and what has become of it."""
+    """What a requeue needs of a message."""
 
     id: int
     account: str
@@ -75,7 +75,7 @@ class Kept:
 
     @property
     def place(self) -> "Place":
-        """Among the settled ones."""
+        """Its place in the order of `quarantined`."""
         return self.settled_at or 0.0, self.id
 
 
@@ -87,8 +87,8 @@ _KEPT = select(*columns_of(field.name for field in fields(Kept))).select_from(wh
 
 
 class Requeue:
-    """Changes what is kept for one destination. Times are seconds since the epoch, and are always
-    passed in."""
+    """Requeue the messages for one destination. Times are in seconds since the epoch, and are
+    always passed in."""
 
     def __init__(self, engine: Engine, destination: str, translate: Translate) -> None:
         self._engine = engine
@@ -99,14 +99,15 @@ class Requeue:
         self._dialect = dialect_of(engine)
 
     def find(self, message_id: str) -> Kept | None:
-        """The event with this id, in whichever state."""
+        """The message with this id, in any state."""
         statement = _KEPT.where(events.c.message_id == storable(message_id), self._is_ours)
         with self._reader.connect() as connection:
             row = connection.execute(statement).mappings().one_or_none()
         return Kept(**row) if row else None
 
     def count(self, state: str, received_before: float | None = None) -> int:
-        """How many events are dead or quarantined, and of these those received before."""
+        """How many messages are in this state, dead or quarantined; if given, only those received
+        before this time."""
         statement = select(func.count()).where(events.c.state == state, IS_SETTLED, self._is_ours)
         if received_before is not None:
             statement = statement.where(events.c.received_at < received_before)
@@ -114,9 +115,10 @@ class Requeue:
             return connection.scalar(statement) or 0
 
     def requeue_some_dead(self, now: float) -> int:
-        """Those that died first, of all that had died by now, are due again; how many.
+        """Make due the next dead messages, those that died first. Returns how many.
 
-        Not those that died later: one that is sent in vain again would go round for ever.
+        Only messages that had died by `now`: one that dies again in the meantime would otherwise be
+        requeued for ever.
         """
         dead = (
             select(events.c.id)
@@ -132,12 +134,12 @@ class Requeue:
         return len(ids)
 
     def requeue_dead(self, id_: int, now: float) -> bool:
-        """One is due again; False if it is not dead any more."""
+        """Make one message due. Returns False if it is not dead any more."""
         with self._engine.begin() as connection:
             return connection.execute(_again([id_], now)).rowcount == 1
 
     def quarantined(self, after: Place, until: float, most: int) -> list[Kept]:
-        """The next ones, in the order in which they were set aside."""
+        """The next quarantined messages, in the order in which they were quarantined."""
         settled_at, id_ = events.c.settled_at, events.c.id
         statement = (
             _KEPT.where(events.c.state == "quarantined", IS_SETTLED, self._is_ours)
@@ -149,11 +151,11 @@ class Requeue:
             return [Kept(**row) for row in connection.execute(statement).mappings()]
 
     def release(self, id_: int, message: Message, now: float) -> bool | None:
-        """It can be read now: a pending event takes its place, and is due.
+        """Replace a quarantined message, which can be read now, by a pending one that is due.
 
-        False if that event was there already, None if this one is quarantined no more. The new
-        one is put first: while that waits for another's put of the same event it holds nothing
-        that the other may wait for.
+        Returns False if that message was kept before, None if this one is no longer quarantined.
+        The new message is put first: while that waits for another process's put of the same
+        message, it holds no lock that the other may wait for.
         """
         here = (events.c.id == id_, events.c.state == "quarantined")
         values: dict[str, ColumnElement[Any]] = {
@@ -182,26 +184,26 @@ class Requeue:
         return new is not None
 
     def discard(self, id_: int) -> bool:
-        """It is nothing to keep; False if it is quarantined no more."""
+        """Delete one that is nothing to keep. Returns False if it is no longer quarantined."""
         statement = delete(events).where(events.c.id == id_, events.c.state == "quarantined")
         with self._engine.begin() as connection:
             return connection.execute(statement).rowcount == 1
 
     def explain(self, id_: int, errors: FieldErrors) -> bool:
-        """It stays, for these reasons; False if it is quarantined no more."""
+        """Leave one in quarantine, with new reasons. Returns False if it is there no longer."""
         values = {"error": errors_to_text(errors)}
         here = (events.c.id == id_, events.c.state == "quarantined")
         with self._engine.begin() as connection:
             return connection.execute(update(events).where(*here).values(values)).rowcount == 1
 
     def requeue_quarantined(self, now: float, wait: Wait) -> Counter[Outcome]:
-        """All that had been quarantined by `now`; how many became what."""
+        """Translate again all that had been quarantined by `now`. Returns how many became what."""
         outcomes: Counter[Outcome] = Counter()
         last = START
 
         def step() -> list[Kept]:
             page = self.quarantined(last, now, PAGE)
-            outcomes.update(self._read_again(event, now) for event in page)
+            outcomes.update(self._translate_again(event, now) for event in page)
             return page
 
         for page in in_batches(step, wait):
@@ -209,24 +211,24 @@ class Requeue:
         return outcomes
 
     def requeue_one(self, message_id: str, now: float) -> Outcome:
-        """A dead or a quarantined event."""
-        found = self.find(message_id)
-        if found is None:
+        """Requeue one dead or quarantined message."""
+        message = self.find(message_id)
+        if message is None:
             return "unknown"
-        if found.state == "quarantined":
-            return self._read_again(found, now)
-        if found.state == "dead":
-            return "requeued" if self.requeue_dead(found.id, now) else "gone"
+        if message.state == "quarantined":
+            return self._translate_again(message, now)
+        if message.state == "dead":
+            return "requeued" if self.requeue_dead(message.id, now) else "gone"
         return "left alone"
 
-    def _read_again(self, event: Kept, now: float) -> Outcome:
-        message = self._translate(event.raw, event.received_at, event.account)
+    def _translate_again(self, kept: Kept, now: float) -> Outcome:
+        message = self._translate(kept.raw, kept.received_at, kept.account)
         if isinstance(message, Ignored):
-            return "ignored" if self.discard(event.id) else "gone"
+            return "ignored" if self.discard(kept.id) else "gone"
         if message.payload is None:
-            return "unreadable" if self.explain(event.id, message.errors) else "gone"
+            return "unreadable" if self.explain(kept.id, message.errors) else "gone"
         try:
-            is_new = self.release(event.id, message, now)
+            is_new = self.release(kept.id, message, now)
         except SQLAlchemyError as error:
             if not is_of_content(error):
                 raise

@@ -1,98 +1,58 @@
-"""Find events, newest first, and show one whole. Only reads, a page at a time.
+"""Find messages, newest first, and show one of them whole. Only reads, one page at a time.
 
-A page is fetched whole before it is handed on: SQLite's log could not be emptied while a reader
-stood in the middle of one.
+A page is read completely before it is returned, because SQLite's log cannot be emptied while a
+reader is in the middle of one.
 """
 
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Engine, func, literal_column, select, text
 
-from app.database.sql import (
-    ESCAPE,
-    IS_PENDING,
-    IS_SETTLED,
-    WAITING_ACCOUNTS,
-    storable,
-    text_to_pattern,
-)
+from app.database.sql import WAITING_ACCOUNTS, storable
 from app.database.tables import bodies, columns_of, events, whole
+from app.outbox.batches import within
+from app.outbox.search_query import MOST_WORDS, State, Wanted, to_conditions
+
+__all__ = ["MOST_WORDS", "Event", "Page", "Search", "State", "Summary", "Wanted"]
 
 PATIENCE = 20_000
-"""Ids that a page looks through."""
+"""Ids that are searched for one page."""
 
 PAGE = 20
-"""Events that one query gives."""
+"""Messages that one query returns."""
 
 MOST_BYTES = 1 << 21
-"""Of bodies in memory at once, or one body: it may be 1 MiB."""
+"""Bytes of bodies in memory at once. A single body may be 1 MiB."""
 
 WINDOW = 5_000
-"""Ids that one query goes through at most where no index leads to what is wanted."""
+"""Ids that one query searches at most if no index leads to the matches."""
 
 WORDS_WINDOW = 100
-"""The same where words are looked for in each call: of 32 KB, that may take 10 ms."""
-
-MOST_WORDS = 254
-"""Letters that are looked for at most, as many as an address may have: to look for twice as many
-takes twice as long."""
+"""The same if each payload has to be read: one of 32 KB may take 10 ms."""
 
 LONGEST = 2.0
-"""Seconds that a page may look."""
-
-State = Literal["pending", "held", "sent", "dead", "quarantined", "erased"]
-"""Held is what waits and has no key to be sent with; the others are as the table has them."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which events; None is any. `since` and `until` are of receipt, in seconds since the epoch."""
-
-    state: State | None = None
-    collection: str | None = None
-    email: str | None = None
-    account: str | None = None
-    since: float | None = None
-    until: float | None = None
-    user_id: str | None = None
-    subject: str | None = None
-    """In any case, and any part of it."""
-
-    @property
-    def has_index(self) -> bool:
-        """Whether an index leads to few events; nearly all that is kept is sent."""
-        return not self.has_words and (self.email is not None or self.state not in (None, "sent"))
-
-    @property
-    def has_words(self) -> bool:
-        """Whether each call has to be looked through."""
-        return self.user_id is not None or self.subject is not None
-
-    def fits(self, summary: "Summary") -> bool:
-        """Whether what the query let through has the words where they are wanted."""
-        return self.user_id in (None, summary.user_id) and (
-            self.subject is None or self.subject.casefold() in summary.subject.casefold()
-        )
+"""Seconds that one page may take."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some events, newest first, and where to go on."""
+    """Some messages, newest first, and where the next page begins."""
 
     events: tuple["Summary", ...]
     older: int | None
-    """The `before` of the next page; None where there is none."""
+    """The `before` of the next page; None if there is none."""
     searched_back_to: float | None
-    """Where it gave up before the page was full: events older than this were not looked at."""
+    """If the search gave up before the page was full: messages received before this time (seconds
+    since the epoch) were not searched."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """All that is kept of one event. Times are seconds since the epoch."""
+    """All that is kept of one message. Times are in seconds since the epoch."""
 
     id: int
     message_id: str
@@ -109,22 +69,22 @@ class Event:
     payload: str | None
     raw: bytes
     history: str | None
-    """For `read_history`."""
+    """Failed attempts; `read_history` reads it."""
 
     @property
     def user_id(self) -> str | None:
-        """The one that Segment gets."""
-        return _of_call(self.payload)[0]
+        """The user id in the payload, if it has one."""
+        return _read_payload(self.payload)[0]
 
     @property
     def subject(self) -> str:
-        """The email's, or "" if the event has none."""
-        return _of_call(self.payload)[1]
+        """The email's subject in the payload, or ""."""
+        return _read_payload(self.payload)[1]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a list shows of an event: neither its body nor its call, which are large."""
+    """What a list shows of a message. It has neither body nor payload, which are large."""
 
     id: int
     message_id: str
@@ -138,8 +98,8 @@ class Summary:
     subject: str
 
 
-def _of_call(payload: str | None) -> tuple[str | None, str]:
-    """The user id and the email's subject."""
+def _read_payload(payload: str | None) -> tuple[str | None, str]:
+    """Returns the user id and the email's subject."""
     call = json.loads(payload) if payload else {}
     if not isinstance(call, dict):
         return None, ""
@@ -153,24 +113,17 @@ _WHOLE = select(*columns_of(field.name for field in fields(Event))).select_from(
 _LISTED = tuple(field.name for field in fields(Summary) if field.name in events.c)
 _SUMMARY = select(*columns_of((*_LISTED, "payload"))).select_from(whole)
 
-# of each event that is looked through, whatever else is asked for: not by way of all bodies
-_PAYLOAD = (
-    select(bodies.c.payload)
-    .where(bodies.c.event == events.c.id)
-    .correlate(events)
-    .scalar_subquery()
-)
-
-# a sum, not a column: or SQLite goes down the whole table, for it is in this order already
+# a sum instead of the column: SQLite would otherwise read the whole table, which is in this order
 _ID_TO_SORT: ColumnElement[int] = events.c.id + literal_column("0")
-
 
 Kept = TypeVar("Kept", Event, Summary)
 
 
 class Search:
-    """Looks through what is kept for one destination. `key_for` gives an account's key, if there
-    is one."""
+    """Search the messages for one destination. `key_for` returns an account's key, or None.
+
+    All methods raise `SQLAlchemyError` if the database is out of reach.
+    """
 
     def __init__(
         self, engine: Engine, destination: str, key_for: Callable[[str], str | None]
@@ -180,46 +133,48 @@ class Search:
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def one(self, message_id: str) -> Event | None:
-        """The event with this id."""
+        """The message with this id, or None."""
         with self._reader.connect() as connection:
-            row = (
-                connection.execute(_WHOLE.where(*self._named(message_id))).mappings().one_or_none()
-            )
+            rows = connection.execute(_WHOLE.where(*self._has_id(message_id)))
+            row = rows.mappings().one_or_none()
         return self._with_held(Event(**row)) if row else None
 
     def named(self, message_id: str) -> tuple[Summary, ...]:
-        """What a list shows of the event with this id."""
-        return tuple(self._list(_SUMMARY.where(*self._named(message_id))))
+        """The summary of the message with this id, as a list of one or none."""
+        return tuple(self._list(_SUMMARY.where(*self._has_id(message_id))))
 
-    def _named(self, message_id: str) -> tuple[ColumnElement[bool], ...]:
+    def _has_id(self, message_id: str) -> tuple[ColumnElement[bool], ...]:
         is_ours = events.c.destination == self._destination
         return events.c.message_id == storable(message_id), is_ours
 
     def find(self, wanted: Wanted, limit: int, before: int | None = None) -> Iterator[Event]:
-        """The newest `limit` events, or those older than the one with the id `before`."""
-        for found, _ in self._steps(wanted, limit, before):
-            yield from self.whole([summary.id for summary in found])
+        """The newest `limit` matches, or those older than the message with the id `before`."""
+        for matches, _ in self._steps(wanted, limit, before):
+            yield from self.whole([summary.id for summary in matches])
 
     def whole(self, ids: Sequence[int]) -> Iterator[Event]:
-        """These events, newest first: but a few are in memory at once."""
+        """These messages, newest first, with only a few of them in memory at once."""
         sizes = select(bodies.c.event, func.length(bodies.c.raw)).where(bodies.c.event.in_(ids))
         with self._reader.connect() as connection:
-            found = connection.execute(sizes.order_by(bodies.c.event.desc())).all()
-        for group in _in_groups([(row[0], row[1]) for row in found]):
+            rows = connection.execute(sizes.order_by(bodies.c.event.desc())).all()
+        left = [(row[0], row[1]) for row in rows]
+        while left:
+            group = within(left, MOST_BYTES)
+            del left[: len(group)]
             statement = _WHOLE.where(events.c.id.in_(group)).order_by(events.c.id.desc())
             with self._reader.connect() as connection:
                 page = [Event(**row) for row in connection.execute(statement).mappings()]
             yield from map(self._with_held, page)
 
     def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
-        """What a list shows of the same, but it gives up after `PATIENCE` ids or `LONGEST` seconds:
-        what is rare makes no page slow."""
+        """Summaries of the same matches. Gives up after `PATIENCE` ids or `LONGEST` seconds, so
+        that a search for something rare is not slow."""
         events: list[Summary] = []
         lowest, newest = self._ids()
         start = high = newest + 1 if before is None else before
         deadline = time.monotonic() + LONGEST
-        for found, high in self._steps(wanted, limit, before):
-            events += found
+        for matches, high in self._steps(wanted, limit, before):
+            events += matches
             if time.monotonic() > deadline:
                 break
             if start - high >= PATIENCE and not wanted.has_index:
@@ -231,26 +186,26 @@ class Search:
     def _steps(
         self, wanted: Wanted, limit: int, before: int | None
     ) -> Iterator[tuple[list[Summary], int]]:
-        """Events, and the id down to which all have been looked at."""
+        """Yields matches, and the lowest id that was searched so far."""
         lowest, highest = self._ids()
         high = highest + 1 if before is None else before
-        conditions = list(self._conditions(wanted))
+        conditions = list(to_conditions(wanted, self._destination, self._accounts_without_key))
         window = WORDS_WINDOW if wanted.has_words else WINDOW
         while limit > 0 and high > lowest:
             low = lowest if wanted.has_index else max(lowest, high - window)
             most = min(limit, PAGE)
             page = self._page(conditions, low, high, most, sort=wanted.has_index)
             high = page[-1].id if len(page) == most else low
-            found = [summary for summary in page if wanted.fits(summary)]
-            limit -= len(found)
-            yield found, high
+            matches = [each for each in page if wanted.matches(each.user_id, each.subject)]
+            limit -= len(matches)
+            yield matches, high
 
     def _page(
         self, conditions: list[ColumnElement[bool]], low: int, high: int, most: int, sort: bool
     ) -> list[Summary]:
         id_ = _ID_TO_SORT if sort else events.c.id
-        wanted = select(events.c.id).where(id_ >= low, id_ < high, *conditions)
-        ids = wanted.order_by(id_.desc()).limit(most)
+        matches = select(events.c.id).where(id_ >= low, id_ < high, *conditions)
+        ids = matches.order_by(id_.desc()).limit(most)
         return self._list(_SUMMARY.where(events.c.id.in_(ids)).order_by(events.c.id.desc()))
 
     def _list(self, statement: Any) -> list[Summary]:
@@ -264,51 +219,17 @@ class Search:
         return event
 
     def _ids(self) -> tuple[int, int]:
-        """The lowest and the highest; of an empty table 1 and 0."""
+        """The lowest and the highest id; 1 and 0 if the table is empty."""
         with self._reader.connect() as connection:
             lowest = connection.scalar(select(func.min(events.c.id)))
             highest = connection.scalar(select(func.max(events.c.id)))
         return lowest or 1, highest or 0
 
     def _received_at(self, before: int) -> float | None:
-        """When the oldest came that was looked at."""
+        """When the oldest message was received that was searched."""
         oldest = select(events.c.received_at).where(events.c.id >= before).order_by(events.c.id)
         with self._reader.connect() as connection:
             return connection.scalar(oldest.limit(1))
-
-    def _conditions(self, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
-        yield events.c.destination == self._destination
-        yield from self._state_conditions(wanted.state)
-        if wanted.collection is not None:
-            yield events.c.collection == wanted.collection
-        if wanted.email is not None:
-            yield events.c.email == storable(wanted.email.strip().lower())
-        if wanted.account is not None:
-            yield events.c.account == storable(wanted.account)
-        if wanted.since is not None:
-            yield events.c.received_at >= wanted.since
-        if wanted.until is not None:
-            yield events.c.received_at < wanted.until
-        if wanted.user_id is not None:
-            yield _PAYLOAD.ilike(text_to_pattern(wanted.user_id), escape=ESCAPE)
-        if wanted.subject is not None:
-            yield _PAYLOAD.ilike(text_to_pattern(wanted.subject), escape=ESCAPE)
-
-    def _state_conditions(self, state: State | None) -> Iterator[ColumnElement[bool]]:
-        match state:
-            case None:
-                pass
-            case "pending":
-                yield IS_PENDING
-                yield events.c.account.not_in(self._accounts_without_key())
-            case "held":
-                yield IS_PENDING
-                yield events.c.account.in_(self._accounts_without_key())
-            case "sent":
-                yield events.c.state == state
-            case _:
-                yield events.c.state == state
-                yield IS_SETTLED
 
     def _accounts_without_key(self) -> list[str]:
         with self._reader.connect() as connection:
@@ -319,19 +240,5 @@ class Search:
 
 
 def _to_summary(payload: str | None, **columns: Any) -> Summary:
-    user_id, subject = _of_call(payload)
+    user_id, subject = _read_payload(payload)
     return Summary(**columns, user_id=user_id, subject=subject)
-
-
-def _in_groups(sizes: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
-    """Ids with their sizes → ids that are not over `MOST_BYTES` together, unless it is one."""
-    group: list[int] = []
-    total = 0
-    for id_, size in sizes:
-        if group and total + size > MOST_BYTES:
-            yield group
-            group, total = [], 0
-        group.append(id_)
-        total += size
-    if group:
-        yield group

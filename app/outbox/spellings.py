@@ -1,9 +1,9 @@
-"""What a text says in each way it may be read, and where in the text that stands. Pure.
+"""Decode a text in every way that it may be escaped, and map places back to the original. Pure.
 
-An address is hidden on a page and found to be erased by these readings alone, so that what is
-hidden can be erased, and the other way round. Taken off are the escapes of JSON, JavaScript, URLs,
-HTML and quoted-printable mail, one in another too; letters are compared in one form and case. Not
-read is what was compressed, encrypted or written in base64.
+Pages hide addresses, and erasure finds them, by these readings alone: what one of them recognises,
+the other does too. The escapes of JSON, JavaScript, URLs, HTML and quoted-printable mail are
+decoded, also one within another, and letters are brought to one form and case. What was compressed,
+encrypted or written in base64 is not read.
 """
 
 import html
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 DEEPEST = 6
-"""How many escapings, one in another, are taken off: a link in a link in JSON in JSON."""
+"""How many layers of escapes are decoded, as those of a link within a link within JSON."""
 
 _HEX = "[0-9a-fA-F]"
 
@@ -27,7 +27,7 @@ _ENTITY = r"&(?:#[0-9]{1,8};?|#[xX][0-9a-fA-F]{1,8};?|[A-Za-z][A-Za-z0-9]{1,31};
 
 
 def _bytes(sign: str) -> str:
-    """A letter of UTF-8 in bytes, each as two digits behind the sign, or any byte alone."""
+    """A pattern for a letter in UTF-8, each byte as two digits after the sign, or any one byte."""
     more = rf"{sign}[89abAB]{_HEX}"
     return (
         rf"{sign}[cCdD]{_HEX}{more}|{sign}[eE]{_HEX}(?:{more}){{2}}"
@@ -36,52 +36,50 @@ def _bytes(sign: str) -> str:
 
 
 _AGAIN = "%(?:25){0,8}"
-"""A percent sign, itself written as one several times over."""
+"""A percent sign, which may itself be escaped several times."""
 
 _ESCAPED = rf"{_BACKSLASH}|%u{_HEX}{{4}}|{_bytes(_AGAIN)}|{_ENTITY}"
 _PLAIN = re.compile(_ESCAPED, re.DOTALL)
 _IN_MAIL = re.compile(rf"{_ESCAPED}|=\r?\n|{_bytes('=')}", re.DOTALL)
 
-_MAIL = re.compile(rf"{_ESCAPED}|=\r?\n|{_bytes('=')}", re.IGNORECASE | re.DOTALL)
-
 _MAIL = re.compile(rf"={_HEX}{{2}}|=\r?\n")
 
 _BLANK = re.compile(r"\+(?=[^\s\"'<>+@&=]*%(?:25)*40)")
-"""A form writes a blank as "+" where it writes an at sign as "%40"."""
+"""A form that escapes an at sign as "%40" writes a blank as "+"."""
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
-_UNSEEN = re.compile(
+_INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0]"
 )
 
 _STOPS = {"\u3002": ".", "\uff61": "."}
-"""What an internationalised domain may have for a dot, beside those that are forms of it."""
+"""Full stops that an internationalised domain may have, beside those that are forms of a dot."""
 
 
 class Reading:
-    """A text as it was, or with something written in another way."""
+    """A text, original or decoded, that can map places back to the original."""
 
     def __init__(self, text: str, before: "Reading | None" = None) -> None:
         self.text = text
         self._before = before
         if before is None:
             return
-        # of each place that was written anew: where it is here, and where it was before
+        # where each decoded piece begins and ends here, and where it began and ended before
         self._starts, self._ends = array("I"), array("I")
         self._old_starts, self._old_ends = array("I"), array("I")
 
     def written(self, pattern: re.Pattern[str], write: Callable[[str], str]) -> "Reading":
-        """With all that the pattern finds written in another way."""
+        """A further reading, with each match of the pattern replaced by what `write` returns."""
         if not pattern.search(self.text):
             return self
         after = Reading("", self)
         pieces: list[str] = []
         last = length = 0
-        for found in pattern.finditer(self.text):
-            start, end = found.span()
-            new = write(found[0])
+        for match in pattern.finditer(self.text):
+            start, end = match.span()
+            new = write(match[0])
             length += start - last
             after._starts.append(length)
             length += len(new)
@@ -94,7 +92,7 @@ class Reading:
         return after
 
     def origin(self, start: int, end: int) -> tuple[int, int]:
-        """Where in the text as it was that stands which is from start to end here."""
+        """Where in the original the text from `start` to `end` of this reading is."""
         if self._before is None:
             return start, end
         return self._before.origin(self._old(start, is_end=False), self._old(end, is_end=True))
@@ -103,13 +101,13 @@ class Reading:
         nearest = bisect_right(self._starts, place - is_end) - 1
         if nearest < 0:
             return place
-        if place - is_end < self._ends[nearest]:  # within what was written anew: all of it
+        if place - is_end < self._ends[nearest]:  # within a decoded piece: all of it
             return (self._old_ends if is_end else self._old_starts)[nearest]
         return self._old_ends[nearest] + place - self._ends[nearest]
 
 
 def readings(text: str) -> Iterator[Reading]:
-    """The text, and what it says with its escapes taken off, in comparable letters."""
+    """The text, and the text with its escapes decoded in each way, in comparable letters."""
     whole = Reading(text)
     yield _comparable(whole)
     is_mail = bool(_MAIL.search(text))
@@ -124,8 +122,9 @@ def readings(text: str) -> Iterator[Reading]:
 
 
 def comparable(text: str) -> str:
-    """The text in one form of its letters; their case is changed in some, and counts in none."""
-    return _NOT_ASCII.sub(lambda found: _letter(found[0]), text)
+    """The text with each letter in one form. The case is folded in some letters only, so callers
+    fold it."""
+    return _NOT_ASCII.sub(lambda match: _letter(match[0]), text)
 
 
 def _comparable(reading: Reading) -> Reading:
@@ -142,7 +141,7 @@ def _unescaped(reading: Reading, escape: re.Pattern[str]) -> Iterator[Reading]:
 
 @lru_cache(4096)
 def _letter(letter: str) -> str:
-    if _UNSEEN.match(letter):
+    if _INVISIBLE.match(letter):
         return ""
     apart = unicodedata.normalize("NFKD", _STOPS.get(letter, letter))
     return unicodedata.normalize("NFKD", apart.casefold())
@@ -153,7 +152,7 @@ _CONTROL = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 @lru_cache(4096)
 def _read_escape(written: str) -> str:
-    """One escape → the letter that it stands for."""
+    """The letter that one escape stands for."""
     sign, rest = written[0], written[1:]
     if sign == "&":
         return html.unescape(written)

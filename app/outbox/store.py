@@ -1,8 +1,9 @@
-"""An event's way through the outbox, for both engines: put, claim, renew, settle.
+"""Put, claim, renew and settle messages, on either engine.
 
-A claim is a lease: it moves an event's `due_at` to the lease's end and writes the claim's token
-beside it. A deliverer that dies leaves nothing to clean up: its events fall due again. Every later
-statement of a claim names its token, so one that overslept cannot undo another's work.
+A claim is a lease. It moves a message's `due_at` to the end of the lease and writes the lease's
+token beside it. If the deliverer dies, there is nothing to clean up: its messages fall due again.
+Every later statement of a lease checks the token, so a deliverer that was delayed beyond its lease
+cannot undo another's work.
 """
 
 from collections import Counter
@@ -49,15 +50,16 @@ _IS_DUE = """
 
 
 class Store:
-    """The messages for one destination. Times are seconds since the epoch, and are always passed
-    in."""
+    """The messages for one destination. Times are in seconds since the epoch, and are always passed
+    in. All methods raise `SQLAlchemyError` if the database is out of reach."""
 
     def __init__(self, engine: Engine, destination: str) -> None:
         self.engine = engine
         self.destination = destination
-        # a single SELECT is its own transaction: no BEGIN, so no write lock on SQLite
+        # a single SELECT needs no BEGIN, which would take SQLite's write lock
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
-        # a claim or a settlement that is lost with the power is made again, and nothing else is
+        # claims and settlements need not wait for the disk: after a power failure they are made
+        # again, to the same end
         self._settling = synced_later(engine)
         self._dialect = dialect_of(engine)
         self._put = InsertMany(
@@ -83,7 +85,7 @@ class Store:
         self._traffic = Traffic(engine, destination)
 
     def put(self, messages: Sequence[Message]) -> set[str]:
-        """Keep them: on disk on return. Gives the message ids that are new."""
+        """Keep messages: on return they are on disk. Returns the message ids that are new."""
         rows: dict[str, dict[str, Any]] = {}
         for message in messages:  # of copies the first is kept
             rows.setdefault(message.message_id, self._to_row(message))
@@ -115,7 +117,7 @@ class Store:
         }
 
     def due_accounts(self, now: float) -> list[str]:
-        """The accounts that have events to send now."""
+        """The accounts that have messages due now."""
         with self._reader.connect() as connection:
             return list(
                 connection.scalars(
@@ -126,22 +128,22 @@ class Store:
     def claim(
         self, accounts: Iterable[str], now: float, until: float, most_events: int, most_bytes: int
     ) -> Lease:
-        """Take the events of these accounts, in this order, that have been due for longest: as many
-        as fit, until the lease ends at `until`.
+        """Lease messages of these accounts, in this order, until `until`: those that have been due
+        for longest, as many as fit.
 
-        Claims that run at once take different events: PostgreSQL skips rows that another has
-        locked, SQLite's writers take turns.
+        Claims that run at once take different messages: PostgreSQL skips rows that another has
+        locked, and SQLite's writers take turns.
         """
         due: list[Claimed] = []
         with self._settling.begin() as connection:
             for account in accounts:
-                wanted = {
+                values = {
                     "destination": self.destination,
                     "whose": account,
                     "now": now,
                     "most_events": most_events - len(due),
                 }
-                due += map(Claimed._make, self._due.rows(connection, wanted))
+                due += map(Claimed._make, self._due.rows(connection, values))
                 if len(due) == most_events:
                     break
             lease = Lease(uuid4().hex, _fitting(due, most_bytes))
@@ -149,11 +151,12 @@ class Store:
         return lease
 
     def renew(self, lease: Lease, until: float) -> bool:
-        """Hold the events longer; False if any of them is no longer this claim's."""
+        """Extend a lease. Returns False if any of its messages is no longer under it."""
         return self._update(lease, {"due_at": until}) == len(lease.messages)
 
     def settle(self, lease: Lease, settlement: Settlement) -> Counter[str]:
-        """Carry it out for the messages that are still this claim's: how many became what."""
+        """Write down what became of the messages that are still under this lease. Returns how many
+        became what."""
         match settlement:
             case Sent():
                 return +Counter(sent=self._mark_sent(lease, settlement.at))
@@ -167,13 +170,13 @@ class Store:
                 return +Counter(later=later, dead=self._mark_dead(dead, settlement.attempt))
 
     def _mark_sent(self, lease: Lease, now: float) -> int:
-        given = self._names(lease) | {"now": now}
+        values = self._names(lease) | {"now": now}
         with self._settling.connect() as connection:
-            if self._sent_all.run(connection, given).rowcount == len(lease.messages):
+            if self._sent_all.run(connection, values).rowcount == len(lease.messages):
                 sent = Counter(message.collection for message in lease.messages)
-            else:  # some are another's by now: which, only the slower statement says
+            else:  # some are under another lease: only the slower statement returns which
                 connection.rollback()
-                sent = Counter(name for (name,) in self._sent_each.run(connection, given))
+                sent = Counter(name for (name,) in self._sent_each.run(connection, values))
             went = {(now, collection): count for collection, count in sent.items()}
             self._traffic.count(connection, "sent", went)
             connection.commit()
@@ -184,28 +187,28 @@ class Store:
         return self._update(lease, values) if lease.messages else 0
 
     def _reschedule(self, lease: Lease, settlement: Failed) -> int:
-        """Each is due again at its own time."""
+        """Make each message that is in `settlement.due` due at its time."""
         statement = (
             update(events)
             .where(events.c.id == bindparam("event"), events.c.lease == lease.token, IS_PENDING)
             .values(due_at=bindparam("due"), lease=None, tries=events.c.tries + 1)
             .values(_failed(settlement.attempt))
         )
-        due = [{"event": id_, "due": at} for id_, at in settlement.due.items()]
-        return self._run(statement, due) if due else 0
+        rows = [{"event": id_, "due": at} for id_, at in settlement.due.items()]
+        return self._run(statement, rows) if rows else 0
 
     def pause_account(self, account: str, until: float, reason: str) -> None:
-        """The account's key was refused: nothing of it is sent until then."""
+        """Record that nothing of the account is sent until then, because its key was refused."""
         values = {"until": until, "reason": reason}
-        named = {"destination": self.destination, "account": account}
-        statement = self._dialect.insert(pauses).values(**named, **values)
+        key = {"destination": self.destination, "account": account}
+        statement = self._dialect.insert(pauses).values(**key, **values)
         with self._settling.begin() as connection:
             connection.execute(
                 statement.on_conflict_do_update(index_elements=[*pauses.primary_key], set_=values)
             )
 
     def resume_accounts(self, *accounts: str) -> None:
-        """The key of these accounts was good."""
+        """Delete the pauses of these accounts, because their key worked."""
         with self._settling.begin() as connection:
             connection.execute(
                 delete(pauses).where(
@@ -220,9 +223,9 @@ class Store:
     def _update(self, lease: Lease, values: Mapping[str, Any]) -> int:
         return self._run(self._ours.values(values), self._names(lease))
 
-    def _run(self, statement: Update, given: dict[str, Any] | list[dict[str, Any]]) -> int:
+    def _run(self, statement: Update, values: dict[str, Any] | list[dict[str, Any]]) -> int:
         with self._settling.begin() as connection:
-            result: CursorResult[Any] = connection.execute(statement, given)
+            result: CursorResult[Any] = connection.execute(statement, values)
             return result.rowcount
 
 
@@ -234,13 +237,13 @@ _DUE = (
     .where(events.c.due_at <= bindparam("now"))
     .order_by(events.c.due_at, events.c.id)
     .limit(bindparam("most_events"))
-    # SQLite has no such clause, and is asked for none
+    # SQLAlchemy leaves this clause out for SQLite, which has none
     .with_for_update(skip_locked=True, of=events)
 )
 
 
 def _fitting(due: Sequence[Claimed], most_bytes: int) -> tuple[Claimed, ...]:
-    """The first of them, whose payloads together are not over `most_bytes`."""
+    """The first messages whose payloads together have at most `most_bytes`."""
     totals = accumulate(len(event.payload) for event in due)
     return tuple(event for event, total in zip(due, totals, strict=True) if total <= most_bytes)
 

@@ -1,6 +1,7 @@
-"""How many events came and went in each minute: what a chart shows without counting events again.
+"""Count messages by minute, so that a chart need not count the messages themselves.
 
-Written in the transaction that keeps or settles the events, so that the two never disagree.
+The counts are written in the transaction that keeps or settles the messages, so the two never
+disagree.
 """
 
 from collections import Counter
@@ -15,11 +16,12 @@ from app.database.tables import events as kept_events
 from app.database.tables import traffic
 
 MINUTE = 60
+"""Seconds."""
 
 
 @dataclass(frozen=True)
 class Minute:
-    """What one collection did in one minute; "" is what could not be read."""
+    """The counts of one collection in one minute; its name is "" for bodies that cannot be read."""
 
     minute: int
     """Its start, in seconds since the epoch."""
@@ -29,7 +31,7 @@ class Minute:
 
 
 class Traffic:
-    """Counts, for the store of one destination."""
+    """Count messages for the store of one destination."""
 
     def __init__(self, engine: Engine, destination: str) -> None:
         self._destination = destination
@@ -47,14 +49,14 @@ class Traffic:
         way: Literal["received", "sent"],
         events: Mapping[tuple[float, str | None], int],
     ) -> None:
-        """Count events: so many by time and collection."""
+        """Add counts, keyed by time in seconds and collection, to their minutes."""
         counts: Counter[tuple[int, str]] = Counter()
         for (at, name), count in events.items():
             counts[int(at) // MINUTE * MINUTE, name or ""] += count
         nothing = {"destination": self._destination, "received": 0, "sent": 0}
         rows: list[dict[str, Any]] = [
             {"minute": minute, "collection": collection, **nothing, way: count}
-            # in one order, or two transactions could wait for one another
+            # always in the same order, or two transactions could wait for one another
             for (minute, collection), count in sorted(counts.items())
         ]
         if rows:
@@ -62,7 +64,7 @@ class Traffic:
 
 
 def read_traffic(engine: Engine, destination: str, since: float) -> list[Minute]:
-    """The minutes in which anything happened since then, oldest first."""
+    """The minutes since then in which anything was received or sent, oldest first."""
     statement = (
         select(traffic.c.minute, traffic.c.collection, traffic.c.received, traffic.c.sent)
         .where(traffic.c.destination == destination, traffic.c.minute > since - MINUTE)
@@ -73,20 +75,21 @@ def read_traffic(engine: Engine, destination: str, since: float) -> list[Minute]
 
 
 def prune_traffic(connection: Connection, before: float) -> None:
-    """Forget the minutes before."""
+    """Delete the minutes that began before this time."""
     connection.execute(delete(traffic).where(traffic.c.minute < before))
 
 
-# by id, which grows with the time: no index is over all times
+# ids grow with time, and there is no index over all times of receipt
 NEWEST = select(kept_events.c.received_at).order_by(kept_events.c.id.desc()).limit(1)
 
 
 def newest_of(destination: str) -> Select[float]:
-    """When the newest message came that is for it."""
+    """The query for when the newest message for this destination was received."""
     return NEWEST.where(kept_events.c.destination == destination)
 
 
 def last_received(engine: Engine, destination: str) -> float | None:
-    """Seconds since the epoch; None if nothing is kept. Raises `SQLAlchemyError`."""
+    """When the newest message was received, in seconds since the epoch; None if nothing is kept.
+    Raises `SQLAlchemyError`."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         return connection.scalar(newest_of(destination))

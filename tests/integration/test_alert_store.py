@@ -21,7 +21,7 @@ def book(engine: Engine) -> AlertStore:
 def tell(book: AlertStore, now: float) -> list[Alert]:
     notices = []
     while notice := book.claim(now, now + 60):
-        book.told(notice)
+        book.mark_sent(notice)
         notices.append(notice)
     return notices
 

@@ -17,7 +17,8 @@ from app.database.engine import open_database
 from app.database.tables import events, pauses
 from app.monitoring.alert_store import AlertStore
 from app.outbox import erasure as erasing
-from app.outbox.erasure import CLEARED, LOG_IN_USE, ROUNDS, Erasure
+from app.outbox.erasure import LOG_IN_USE, ROUNDS, Erasure
+from app.outbox.mentions import CLEARED
 from app.outbox.messages import Attempt, read_history
 from app.outbox.store import Store
 from tests.support.builders import (
@@ -363,7 +364,7 @@ def test_a_large_file_is_written_anew_only_when_asked_to(
 def test_a_file_that_cannot_be_rewritten_is_reported(
     sqlite_store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(erasing, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("app.database.sqlite_file.BUSY_SECONDS", 0.2)
     erasure = erasure_of(sqlite_store, clock)
     with sqlite_store.engine.begin() as connection:
         connection.execute(update(events).values(tries=9))

@@ -1,1 +1,1 @@
-"""From one version's tables to the next, by Alembic."""
+"""Alembic's migrations, each from one version's tables to the next."""

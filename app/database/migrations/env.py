@@ -1,4 +1,4 @@
-"""Alembic runs this for each migration, on the connection that `schema.py` hands it."""
+"""Run by Alembic for each upgrade, on the connection that `schema.py` passes."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""The outbox's table of events."""
+"""Create the table of events."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,5 +1,4 @@
-"""What an operator asks of the events: by collection and person, how many, how old; and
-pauses and alerts."""
+"""Let events be found by collection and person and counted by age, and add pauses and alerts."""
 
 import json
 from typing import Any
@@ -16,7 +15,7 @@ STATES = "state IN ('pending', 'sent', 'dead', 'quarantined', 'erased')"
 
 
 def upgrade() -> None:
-    """Add columns, a state, indexes and tables; fill the columns from what is kept."""
+    """Add columns, a state, indexes and tables, and fill the columns from what is kept."""
     # what goes out is copied whole below, and its index with a condition would not be
     op.drop_index("events_waiting", "events")
     with op.batch_alter_table("events") as events:

@@ -1,4 +1,4 @@
-"""What a page shows: the tries of an event, and how many came and went in each minute."""
+"""Keep each event's tries, and how many came and went in each minute, for the inspector."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Bodies in a table of their own: an event is claimed and settled without writing them anew."""
+"""Move bodies to a table of their own, so that claiming and settling do not rewrite them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,7 +16,7 @@ DELETE_SOME = (
 
 
 def upgrade() -> None:
-    """Add the table, fill it from the events, and take the columns out of those."""
+    """Add the table, fill it from the events, and drop their columns."""
     if op.get_bind().dialect.name == "sqlite":
         _write_anew()
     else:
@@ -46,8 +46,8 @@ def _fill(table: str, columns: str, found: str, old: str) -> None:
 
 
 def _write_anew() -> None:
-    """The copy is SQLite's: one that drops columns, or a table with rows in it, keeps all that it
-    overwrites in memory until it is done."""
+    """Copy the table on SQLite. Dropping columns, or a table that has rows, would keep all that is
+    overwritten in memory until the end."""
     for index in ("events_waiting", "events_unsent", "events_settled", "events_email"):
         op.drop_index(index, "events")
     op.rename_table("events", "events_before")

@@ -1,4 +1,4 @@
-"""An index that takes an address of any length, where one of PostgreSQL's did not."""
+"""Let PostgreSQL index an address of any length."""
 
 from alembic import op
 
@@ -7,7 +7,7 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Make the index anew; SQLite's has no such limit."""
+    """Replace the index on PostgreSQL. SQLite's has no such limit."""
     if op.get_bind().dialect.name == "postgresql":
         op.drop_index("events_email", "events")
         op.create_index("events_email", "events", ["email"], postgresql_using="hash")

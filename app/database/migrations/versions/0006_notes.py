@@ -1,4 +1,4 @@
-"""What pages note for a while: sessions that were ended, links that were used, searches."""
+"""Add short texts that pages keep for a while: ended sessions, used links, searches."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Until when the clock was believed: by one that has jumped nothing is pruned."""
+"""Record until when the clock was believed, so that nothing is pruned by one that has jumped."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Each event goes to a destination: what counts, waits or is known does so for one of them."""
+"""Add the destination to each event, pause and count, so that there may be several."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,7 +17,7 @@ KEPT = (
 
 
 def upgrade() -> None:
-    """All that is kept so far goes to Segment."""
+    """Set the destination of all that is kept so far to Segment."""
     if op.get_bind().dialect.name == "sqlite":
         _write_events_anew()
         _write_pauses_anew()
@@ -34,8 +34,8 @@ def upgrade() -> None:
 
 
 def _write_events_anew() -> None:
-    """SQLite cannot drop the column's own unique index. While `schema.py` upgrades, it looks after
-    no foreign keys, or with the old table all bodies would go."""
+    """Copy the table, because SQLite cannot drop the column's own unique index. `schema.py` has
+    switched foreign keys off, or dropping the old table would delete all bodies."""
     op.create_table(
         "events_now",
         sa.Column("id", ID, primary_key=True),
