@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, or_, select, text, update
 from sqlalchemy.exc import OperationalError
 
-from app.database.engine import BUSY_SECONDS, LOOK_EVERY, describe
+from app.database.engine import BUSY_SECONDS, LOOK_EVERY, describe, reader
 from app.database.sql import storable
 from app.database.tables import alerts, bodies, events, notes, pauses, whole
 from app.outbox.address_matcher import AddressMatcher
@@ -77,7 +77,6 @@ class Erasure:
         wait: Wait = time.sleep,
     ) -> None:
         self._engine = engine
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._mention = AddressMatcher(address)
         self._clock = clock
         self._wait = wait
@@ -139,7 +138,7 @@ class Erasure:
         """
         if self._engine.dialect.name != "sqlite":
             return ""
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             connection.detach()  # closed at the end: others wait longer than it does
             megabytes = connection.scalar(_SIZE) or 0
             if megabytes > LARGEST and not also_large:
@@ -181,7 +180,7 @@ class Erasure:
             .order_by(c.id)
             .limit(PAGE)
         )
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             return [tuple(row) for row in connection.execute(statement)]
 
     def _without_mention(self, email: str | None, payload: str | None) -> str | None:
@@ -247,7 +246,7 @@ class Erasure:
 
     def _not_erased(self, ids: set[int]) -> list[int]:
         left = select(events.c.id).where(events.c.id.in_(ids), events.c.state != "erased")
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             return list(connection.scalars(left))
 
     def _clear_words(self) -> None:
@@ -267,7 +266,7 @@ class Erasure:
         last: int | None = 0
         while last is not None:
             statement = _WORDS.where(events.c.id > last).order_by(events.c.id).limit(STEP)
-            with self._reader.connect() as connection:
+            with reader(self._engine) as connection:
                 rows = connection.execute(statement).all()
             last = rows[-1].id if rows else None
             if ids := [row.id for row in rows if self._names(row.error, row.history)]:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, func, select, text
 
 from app.config.settings import LEAST_DAYS
+from app.database.engine import reader
 from app.database.sql import IS_SETTLED
 from app.database.tables import bodies, events, whole
 from app.outbox.batches import Wait, in_batches, within
@@ -26,7 +27,6 @@ class Pruning:
 
     def __init__(self, engine: Engine, sent_days: float, failed_days: float) -> None:
         self._engine = engine
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         sent, failed = max(sent_days, LEAST_DAYS), max(failed_days, LEAST_DAYS)
         self._days = {"sent": sent, "erased": sent, "dead": failed, "quarantined": failed}
 
@@ -57,7 +57,7 @@ class Pruning:
         """Pages that SQLite's file has no use for go to the system; how many went."""
         if self._engine.dialect.name != "sqlite":
             return 0
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             free = _free_pages(connection)
             driver: Any = connection.connection.driver_connection
             try:

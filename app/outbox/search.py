@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from sqlalchemy import ColumnElement, Engine, func, literal_column, select, text
 
+from app.database.engine import reader
 from app.database.sql import (
     ESCAPE,
     IS_PENDING,
@@ -175,13 +176,13 @@ class Search:
     def __init__(
         self, engine: Engine, destination: str, key_for: Callable[[str], str | None]
     ) -> None:
+        self._engine = engine
         self._destination = destination
         self._key_for = key_for
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def one(self, message_id: str) -> Event | None:
         """The event with this id."""
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             row = (
                 connection.execute(_WHOLE.where(*self._named(message_id))).mappings().one_or_none()
             )
@@ -203,11 +204,11 @@ class Search:
     def whole(self, ids: Sequence[int]) -> Iterator[Event]:
         """These events, newest first: but a few are in memory at once."""
         sizes = select(bodies.c.event, func.length(bodies.c.raw)).where(bodies.c.event.in_(ids))
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             found = connection.execute(sizes.order_by(bodies.c.event.desc())).all()
         for group in _in_groups([(row[0], row[1]) for row in found]):
             statement = _WHOLE.where(events.c.id.in_(group)).order_by(events.c.id.desc())
-            with self._reader.connect() as connection:
+            with reader(self._engine) as connection:
                 page = [Event(**row) for row in connection.execute(statement).mappings()]
             yield from map(self._with_held, page)
 
@@ -254,7 +255,7 @@ class Search:
         return self._list(_SUMMARY.where(events.c.id.in_(ids)).order_by(events.c.id.desc()))
 
     def _list(self, statement: Any) -> list[Summary]:
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             rows = [_to_summary(**row) for row in connection.execute(statement).mappings()]
         return list(map(self._with_held, rows))
 
@@ -265,7 +266,7 @@ class Search:
 
     def _ids(self) -> tuple[int, int]:
         """The lowest and the highest; of an empty table 1 and 0."""
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             lowest = connection.scalar(select(func.min(events.c.id)))
             highest = connection.scalar(select(func.max(events.c.id)))
         return lowest or 1, highest or 0
@@ -273,7 +274,7 @@ class Search:
     def _received_at(self, before: int) -> float | None:
         """When the oldest came that was looked at."""
         oldest = select(events.c.received_at).where(events.c.id >= before).order_by(events.c.id)
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             return connection.scalar(oldest.limit(1))
 
     def _conditions(self, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
@@ -311,7 +312,7 @@ class Search:
                 yield IS_SETTLED
 
     def _accounts_without_key(self) -> list[str]:
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             waiting = list(
                 connection.scalars(text(WAITING_ACCOUNTS), {"destination": self._destination})
             )

@@ -26,7 +26,7 @@ from sqlalchemy import (
     update,
 )
 
-from app.database.engine import dialect_of, synced_later
+from app.database.engine import dialect_of, reader, synced_later
 from app.database.sql import IS_PENDING, WAITING_ACCOUNTS, storable
 from app.database.statements import Prepared, PreparedInsert, among, ids_to_value
 from app.database.tables import bodies, columns_of, events, pauses, whole
@@ -59,7 +59,6 @@ class Store:
         self.engine = engine
         self.destination = destination
         # a single SELECT is its own transaction: no BEGIN, so no write lock on SQLite
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         # a claim or a settlement that is lost with the power is made again, and nothing else is
         self._settling = synced_later(engine)
         self._dialect = dialect_of(engine)
@@ -125,7 +124,7 @@ class Store:
 
     def due_accounts(self, now: float) -> list[str]:
         """The accounts that have events to send now."""
-        with self._reader.connect() as connection:
+        with reader(self.engine) as connection:
             return list(
                 connection.scalars(
                     text(WAITING_ACCOUNTS + _IS_DUE), {"now": now, "destination": self.destination}
