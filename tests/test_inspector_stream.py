@@ -17,10 +17,10 @@ from sqlalchemy.engine import URL
 
 from app.config.settings import Settings
 from app.database.tables import notes
+from app.formatting import printable
 from app.inspector import filters
 from app.inspector import stream as streaming
 from app.inspector.at_once import HEAVY
-from app.inspector.display import printable
 from app.outbox.messages import Attempt
 from tests.inspector_app import Visitor, create_inspected, text_of, webhook
 from tests.support.builders import mark_dead

@@ -19,6 +19,7 @@ from app.bridge import bridge_of, check_database
 from app.drip_to_segment import webhook
 from app.drip_to_segment.translate import translate
 from app.errors import ConfigError
+from app.formatting import join_reasons
 from app.outbox.messages import Ignored
 
 STANDARD_INPUT = "-"
@@ -108,8 +109,8 @@ def _collection(body: bytes) -> str:
 
 def _reason(answer: Answer) -> str:
     errors: Mapping[str, list[str]] = answer.get("errors", {})
-    by_field = [f"{field}: {' '.join(messages)}" for field, messages in errors.items()]
-    return "; ".join(by_field) or answer.get("error", "")
+    reasons = ((field, " ".join(messages)) for field, messages in errors.items())
+    return join_reasons(reasons) or answer.get("error", "")
 
 
 def _with_progress(names: list[str]) -> Iterator[Posted]:

@@ -1,5 +1,6 @@
 """What is wrong, from the figures: each in a sentence that says what to do. Pure."""
 
+from app.formatting import long_duration, pluralize
 from app.monitoring.stats import Stats
 from app.outbox.quarantine import MOST_BYTES, is_full
 
@@ -37,18 +38,18 @@ def _of_flow(stats: Stats, now: float) -> dict[str, str]:
     held = stats.states["held"]
     if age > OLDEST and not stats.oldest_is_held:
         found["waiting"] = (
-            f"The oldest event has waited for {_span(age)}: see whether a deliverer runs "
+            f"The oldest event has waited for {long_duration(age)}: see whether a deliverer runs "
             "(DELIVER_IN_WEB, or flask --app wsgi deliver) and what the log says of Segment."
         )
     if age > OLDEST and held:
-        since = f", the oldest for {_span(age)}" if stats.oldest_is_held else ""
+        since = f", the oldest for {long_duration(age)}" if stats.oldest_is_held else ""
         found["held"] = (
-            f"{_number(held, 'event')} held{since}, because no write key is set for them: set "
+            f"{_are(held, 'event')} held{since}, because no write key is set for them: set "
             "SEGMENT_WRITE_KEY, or their account's in SEGMENT_WRITE_KEYS."
         )
     if stats.pauses:
         found["paused"] = (
-            f"The events of {_number(len(stats.pauses), 'Drip account')} paused, because Segment "
+            f"The events of {_are(len(stats.pauses), 'Drip account')} paused, because Segment "
             "refused the key or is not reached: check SEGMENT_WRITE_KEY, SEGMENT_WRITE_KEYS, "
             "SEGMENT_REGION, SEGMENT_HOST, and any proxy or firewall between. The log says which."
         )
@@ -59,12 +60,12 @@ def _of_the_last_hour(stats: Stats) -> dict[str, str]:
     found = {}
     if died := stats.died_lately:
         found["dead"] = (
-            f"In the last hour {_count(died, 'event')} died: Segment will not take such, or took "
-            "nothing for 72 hours. Why: flask --app wsgi events --state dead"
+            f"In the last hour {pluralize(died, 'event')} died: Segment will not take such, or "
+            "took nothing for 72 hours. Why: flask --app wsgi events --state dead"
         )
     if quarantined := stats.quarantined_lately:
         found["quarantined"] = (
-            f"In the last hour {_count(quarantined, 'webhook')} could not be read, and went to "
+            f"In the last hour {pluralize(quarantined, 'webhook')} could not be read, and went to "
             "quarantine. Why: flask --app wsgi events --state quarantined"
         )
     if is_full(stats.quarantine_bytes):
@@ -80,22 +81,13 @@ def _of_the_last_hour(stats: Stats) -> dict[str, str]:
 def _of_silence(stats: Stats, now: float, silence: float | None) -> dict[str, str]:
     if silence is None or stats.last_webhook is None or now - stats.last_webhook <= silence:
         return {}
-    quiet = _span(now - stats.last_webhook)
+    quiet = long_duration(now - stats.last_webhook)
     return {
         "silence": f"No event came for {quiet}: see whether the webhook is still there and on: "
         "flask --app wsgi drip check"
     }
 
 
-def _span(seconds: float) -> str:
-    if seconds < 2 * 3600:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.0f} hours"
-
-
-def _count(count: int, what: str) -> str:
-    return f"1 {what}" if count == 1 else f"{count} {what}s"
-
-
-def _number(count: int, what: str) -> str:
-    return f"{_count(count, what)} {'is' if count == 1 else 'are'}"
+def _are(count: int, what: str) -> str:
+    """`1 event is`, `2 events are`."""
+    return f"{pluralize(count, what)} {'is' if count == 1 else 'are'}"
