@@ -20,6 +20,11 @@ from app.outbox.traffic import last_received
 
 CONNECT = "flask --app wsgi drip connect"
 
+SWITCHED_ON_UNKNOWN = (
+    "Whether it is switched on, Drip does not tell. It switches one off after 3 days of errors, "
+    "and notifies the account's owner."
+)
+
 
 class BaseUrl(click.ParamType[str]):
     """Where the bridge is reached. What was given is never repeated: a token may be in it."""
@@ -107,7 +112,7 @@ def check(base_url: str | None) -> None:
         _tell_faults(found, base_url, tokens)
         raise SystemExit(1)
     click.echo(f"{_name(found[0])} is as it should be: all {len(COLLECTIONS)} email events.")
-    click.echo(_switched_on(found[0]))
+    click.echo(SWITCHED_ON_UNKNOWN)
     click.echo(_last_event(bridge))
 
 
@@ -222,15 +227,6 @@ def _tell_absence(settings: Settings, base: str | None) -> None:
             "flask --app wsgi drip check BASE_URL)",
             err=True,
         )
-
-
-def _switched_on(webhook: Webhook) -> str:
-    if webhook.is_on:
-        return "Drip says that it is switched on."
-    return (
-        "Whether it is switched on, Drip does not tell. It switches one off after 3 days of "
-        "errors, and notifies the account's owner."
-    )
 
 
 def _last_event(bridge: Bridge) -> str:

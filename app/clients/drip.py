@@ -55,11 +55,9 @@ class Webhook:
 
     id: str
     post_url: str = field(repr=False)
-    """"" where Drip gave none."""
+    """"" if Drip gave none."""
     events: frozenset[str]
     includes_received_email: bool
-    is_on: bool | None
-    """None where Drip does not say, as it documents."""
 
 
 class Drip:
@@ -203,36 +201,13 @@ class _Refusal(Schema):
     errors = fields.List(fields.Dict(), required=True)
 
 
-_ON = fields.Boolean(
-    truthy=fields.Boolean.truthy | {"active", "enabled"},
-    falsy=fields.Boolean.falsy | {"inactive", "disabled", "paused", "suspended"},
-)
-
-
 def _to_webhook(found: Mapping[str, Any]) -> Webhook:
     return Webhook(
         id=found["id"],
         post_url=found["post_url"] or "",
         events=frozenset(found["events"] or ()),
         includes_received_email=bool(found["include_received_email"]),
-        is_on=_is_on(found),
     )
-
-
-def _is_on(found: Mapping[str, Any]) -> bool | None:
-    """No such field is documented, nor was one seen; should one come, this is what it may be."""
-    said = {_yes(found.get(name)) for name in ("status", "state", "enabled", "active")}
-    disabled = _yes(found.get("disabled"))
-    if False in said or disabled:
-        return False
-    return True if True in said or disabled is False else None
-
-
-def _yes(value: Any) -> bool | None:
-    try:
-        return _ON.deserialize(value.lower() if isinstance(value, str) else value)
-    except ValidationError:
-        return None
 
 
 def _reason(error: Mapping[Any, Any]) -> str:
