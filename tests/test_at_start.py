@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 
 from app import create_app
 from app.config.settings import Settings
-from app.config.warnings import notices
+from app.config.warnings import startup_warnings
 from tests.bridge_process import ROOT, TOKEN, BridgeProcess
 from tests.conftest import Said
 from tests.fake_segment import FakeSegment
@@ -20,7 +20,7 @@ OPENED = (ROOT / "samples" / "opened_email.json").read_bytes()
 
 
 def test_nothing_is_said_if_there_is_nothing_to_say(settings: Settings) -> None:
-    assert list(notices(settings)) == []
+    assert list(startup_warnings(settings)) == []
 
 
 def test_a_misspelt_variable_is_pointed_out(settings: Settings, said: Said) -> None:
@@ -34,14 +34,14 @@ def test_a_misspelt_variable_is_pointed_out(settings: Settings, said: Said) -> N
 def test_a_token_that_a_url_would_change_is_pointed_out(settings: Settings, letter: str) -> None:
     tokens = (TOKEN, f"sixteen{letter}letters!")
 
-    (sentence,) = notices(replace(settings, webhook_tokens=tokens))
+    (sentence,) = startup_warnings(replace(settings, webhook_tokens=tokens))
     assert sentence.startswith("DRIP_WEBHOOK_TOKEN has a letter that means something else in a URL")
     assert "letters!" not in sentence
 
 
 @pytest.mark.parametrize("token", ["kT9-_.~0123456789", "aGVsbG8/d29ybGQ=aGVsbG8="])
 def test_a_token_that_a_url_keeps_is_fine(settings: Settings, token: str) -> None:
-    assert list(notices(replace(settings, webhook_tokens=(token,)))) == []
+    assert list(startup_warnings(replace(settings, webhook_tokens=(token,)))) == []
 
 
 def test_a_file_beside_the_code_that_is_not_read_is_pointed_out(
@@ -51,11 +51,11 @@ def test_a_file_beside_the_code_that_is_not_read_is_pointed_out(
     (tmp_path / "code" / ".env").touch()
     monkeypatch.setattr("app.config.warnings.CODE", tmp_path / "code")
 
-    assert [f"{tmp_path}/code/.env is not read" in sentence for sentence in notices(settings)] == [
-        True
-    ]
+    assert [
+        f"{tmp_path}/code/.env is not read" in sentence for sentence in startup_warnings(settings)
+    ] == [True]
     monkeypatch.chdir(tmp_path / "code")
-    assert list(notices(settings)) == []
+    assert list(startup_warnings(settings)) == []
 
 
 def test_flask_run_says_that_it_sends_nothing_and_logs_no_secret(

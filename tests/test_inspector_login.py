@@ -19,7 +19,8 @@ from app import create_app
 from app.config.settings import Settings, load_settings
 from app.database.schema import upgrade
 from app.inspector.auth import Attempts
-from app.inspector.session import caller_of, own_path
+from app.inspector.session import own_path
+from app.web.client_address import rate_limit_key
 from app.web.login_link import LASTS, make_ticket, session_key
 from tests.conftest import TOKEN
 
@@ -535,7 +536,7 @@ def test_callers_are_told_apart_by_a_short_key(
     environ = {"REMOTE_ADDR": peer}
     if forwarded is not None:
         environ["HTTP_X_FORWARDED_FOR"] = forwarded
-    assert caller_of(Request(environ), trusted) == caller
+    assert rate_limit_key(Request(environ), trusted) == caller
 
 
 def test_the_setting_says_how_many_proxies_there_are(settings: Settings) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, func, select, text
 
-from app.config.settings import LEAST_DAYS
+from app.config.schema import LEAST_DAYS
 from app.database.engine import reader
 from app.database.sql import IS_SETTLED
 from app.database.tables import bodies, events, whole
