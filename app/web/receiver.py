@@ -1,4 +1,4 @@
-"""A webhook's body: whole or not at all, and never too much of them in memory at once."""
+"""Read a webhook's body completely, and limit the memory that all bodies take together."""
 
 import threading
 from collections.abc import Iterator
@@ -10,17 +10,17 @@ from werkzeug.wrappers import Request
 from app.errors import OutboxUnavailable
 
 LARGEST_BODY = 1 << 20
-"""Bytes. Drip's events are a few kB; a track call cannot be over 32 KB."""
+"""Bytes. Drip's events are a few kB, and a track call may not be over 32 KB."""
 
 SMALL_BODY = 1 << 14
-"""Bytes. So many are always taken: connections are counted already (gunicorn.conf.py)."""
+"""Bytes. Smaller bodies need no room: the number of connections is limited (gunicorn.conf.py)."""
 
 MOST_BYTES = 24 << 20
-"""Of all larger bodies together. While they are read, each byte is in memory up to three times."""
+"""Bytes of all larger bodies together. While read, each byte is in memory up to three times."""
 
 
 class Room:
-    """The memory for large bodies, shared by all callers."""
+    """A limit on the memory for large bodies, shared by all requests."""
 
     def __init__(self, size: int = MOST_BYTES) -> None:
         self._left = size
@@ -28,9 +28,10 @@ class Room:
 
     @contextmanager
     def held(self, request: Request) -> Iterator[None]:
-        """While the block runs, the request's body has its room.
+        """Reserve memory for the request's body while the block runs.
 
-        Raises `OutboxUnavailable` if there is none, `RequestEntityTooLarge` if there never will be.
+        Raises `OutboxUnavailable` if too much is taken, and `RequestEntityTooLarge` if the body is
+        over the limit by itself.
         """
         length = request.content_length
         size = LARGEST_BODY if length is None else length
@@ -53,18 +54,20 @@ class Room:
 
 
 def read_body(request: Request) -> bytes:
-    """The whole body or an error: half of one, kept, would stand in quarantine for nothing.
+    """Read the whole body. Half of one would end up in quarantine, and could not be sent.
 
     Raises `RequestEntityTooLarge` and `ClientDisconnected`.
     """
     length = request.content_length
-    if length is None:  # one more than we take: werkzeug ends a body at its limit without a word
+    if (
+        length is None
+    ):  # one byte more than allowed: werkzeug cuts a body at its limit without an error
         request.max_content_length = LARGEST_BODY + 1
     try:
         body = request.get_data(cache=False)
     except HTTPException:
         raise
-    except Exception:  # noqa: BLE001 - how broken framing is told is the server's own affair
+    except Exception:  # noqa: BLE001 - each server raises errors of its own for broken framing
         raise ClientDisconnected from None
     if len(body) > LARGEST_BODY:
         raise RequestEntityTooLarge
