@@ -59,9 +59,8 @@ def read_body(request: Request) -> bytes:
     Raises `RequestEntityTooLarge` and `ClientDisconnected`.
     """
     length = request.content_length
-    if (
-        length is None
-    ):  # one byte more than allowed: werkzeug cuts a body at its limit without an error
+    if length is None:
+        # one byte more than allowed, because werkzeug cuts a body at its limit without an error
         request.max_content_length = LARGEST_BODY + 1
     try:
         body = request.get_data(cache=False)
