@@ -1,4 +1,4 @@
-"""The bridge as a Flask app: Drip's email webhooks in, Segment's track calls out."""
+"""The bridge as a Flask app: it takes Drip's email webhooks and sends Segment track calls."""
 
 from functools import partial
 
@@ -8,28 +8,28 @@ from werkzeug.exceptions import HTTPException
 
 from app import cli
 from app.bridge import build_bridge
-from app.config.listening import Unmapped
 from app.config.settings import Settings, load_settings
-from app.config.warnings import notices
+from app.config.warnings import startup_warnings
 from app.drip_to_segment.webhook import create_webhook
 from app.inspector import create_inspector
 from app.logs import configure_logs, get_logger
 from app.monitoring.endpoints import create_endpoints
 from app.web.auth import has_token
+from app.web.client_address import UnmapIPv4
 
 log = get_logger(__name__)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The one place where the parts meet. Raises `ConfigError` where a setting is at fault."""
+    """Build the app from its parts. Raises `ConfigError` if a setting is wrong."""
     settings = settings or load_settings()
     configure_logs(settings.log_level, settings.log_format)
-    for notice in notices(settings):
-        log.warning(notice)
+    for warning in startup_warnings(settings):
+        log.warning(warning)
     bridge = build_bridge(settings)
 
     app = Flask(__name__)
-    app.wsgi_app = Unmapped(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = UnmapIPv4(app.wsgi_app)  # type: ignore[method-assign]
     app.extensions["bridge"] = bridge
     app.register_blueprint(create_webhook(bridge.settings.all_tokens, bridge.outbox))
     app.register_blueprint(
@@ -41,11 +41,11 @@ def create_app(settings: Settings | None = None) -> Flask:
         )
     )
     app.register_blueprint(create_inspector(bridge))
-    app.register_error_handler(HTTPException, _in_json)
+    app.register_error_handler(HTTPException, _error_to_json)
     for command in cli.COMMANDS:
         app.cli.add_command(command)
     return app
 
 
-def _in_json(error: HTTPException) -> ResponseReturnValue:
+def _error_to_json(error: HTTPException) -> ResponseReturnValue:
     return {"status": "refused", "error": error.name}, error.code or 500, error.get_headers()[1:]

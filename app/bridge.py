@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.config.schema import LEAST_DAYS
 from app.config.settings import Settings
 from app.database.engine import describe, open_database
 from app.database.schema import check_schema, make_ready
@@ -102,7 +103,12 @@ def build_bridge(settings: Settings) -> Bridge:
             is_kept=outbox.is_kept,
             labels=segment.labels,
         ),
-        pruning=Pruning(store.engine, settings.sent_retention_days, settings.failed_retention_days),
+        pruning=Pruning(
+            store.engine,
+            settings.sent_retention_days,
+            settings.failed_retention_days,
+            LEAST_DAYS,
+        ),
         clock=Clock(store.engine),
         requeue=Requeue(store.engine, segment.name, translate),
     )

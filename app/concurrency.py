@@ -1,8 +1,8 @@
-"""How code waits for other code and runs beside it: with threads, or with gevent's greenlets.
+"""One interface for threads and for gevent's greenlets: start, wait and sleep.
 
-The webhook is served by greenlets under the worker (app/server/worker.py), and by threads under
-`flask run`, in tests and in commands. What it needs of either is named here, so that nothing else
-has to know which it is and nothing of the standard library has to be replaced.
+Webhooks are served by greenlets under the worker (app/server/worker.py), and by threads under
+`flask run`, in tests and in commands. Because the code for webhooks uses this interface only, the
+standard library does not have to be monkey-patched.
 """
 
 import threading
@@ -13,37 +13,37 @@ from typing import Any, Protocol
 
 
 class Event(Protocol):
-    """As `threading.Event`."""
+    """The methods of `threading.Event` that are used."""
 
     def set(self) -> None:
-        """Let all go on that wait."""
+        """Wake all that wait."""
 
     def clear(self) -> None:
-        """Have those wait that come from now on."""
+        """Make later calls of `wait` wait."""
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for `set`, so many seconds at most; whether it came."""
+        """Wait for `set`, at most so many seconds. Return whether it is set."""
 
 
 @dataclass(frozen=True)
 class Concurrency:
-    """One way to wait and to run beside others."""
+    """How to run functions concurrently, and how to wait."""
 
     start: Callable[[Callable[[], None]], object]
-    """Run a function beside everything else; it does not keep the process from ending."""
+    """Run a function in the background. It does not keep the process from ending."""
 
     make_event: Callable[[], Event]
 
     sleep: Callable[[float], None]
-    """Seconds."""
+    """Sleep for so many seconds."""
 
     call_apart: Callable[[Callable[[], Any]], Any]
-    """Give what a function that may hang returns, so that only its caller waits for it. It must
-    not raise."""
+    """Call a function that may block for long, and return its result. Only the caller waits for it.
+    The function must not raise."""
 
 
-def _start(run: Callable[[], None]) -> None:
+def _start_thread(run: Callable[[], None]) -> None:
     threading.Thread(target=run, daemon=True).start()
 
 
-THREADS = Concurrency(_start, threading.Event, time.sleep, lambda call: call())
+THREADS = Concurrency(_start_thread, threading.Event, time.sleep, lambda call: call())

@@ -1,20 +1,21 @@
-"""What can go wrong, and what it means for whoever has to act.
+"""The bridge's own exceptions.
 
-Messages here may be logged and answered: none carries an email, a token, a write key or a body.
+Their messages may be logged and sent in answers, so none contains an email address, a token, a
+write key or a body.
 """
 
 from collections.abc import Mapping, Sequence
 
 FieldErrors = Mapping[str, Sequence[str]]
-"""Dotted path of a field in Drip's JSON ("data.subscriber") → what is wrong with it."""
+"""Dotted path of a field in Drip's JSON, such as "data.subscriber" → what is wrong with it."""
 
 
 class ConfigError(Exception):
-    """The bridge refuses to start; the message says why and what to do."""
+    """The bridge cannot start. The message says why, and what to do."""
 
 
 class UnsupportedEvent(Exception):
-    """Drip's event has no Segment collection: nothing to keep, nothing to send."""
+    """Drip's event has no Segment collection, so it is neither kept nor sent."""
 
     def __init__(self, event: str) -> None:
         super().__init__("not an email event")
@@ -22,7 +23,7 @@ class UnsupportedEvent(Exception):
 
 
 class InvalidPayload(Exception):
-    """The body cannot become a correct track call; it is kept in quarantine as it came."""
+    """The body cannot become a correct track call, so it is kept in quarantine as it came."""
 
     def __init__(self, errors: FieldErrors) -> None:
         super().__init__("not readable as an email event")
@@ -30,15 +31,15 @@ class InvalidPayload(Exception):
 
 
 class OutboxUnavailable(Exception):
-    """Nothing was kept; the sender has to send again."""
+    """The event could not be kept. The sender has to send it again."""
 
 
 class ContentRejected(OutboxUnavailable):
-    """The database will never take this event as it is; its neighbours it may."""
+    """The database will never accept this event, whereas it may accept others of the same batch."""
 
 
 class AlertNotDelivered(Exception):
-    """The alert webhook did not take an alert; `is_silent` if it did not even answer."""
+    """The alert webhook did not accept an alert. `is_silent` means that it did not answer."""
 
     def __init__(self, reason: str, is_silent: bool = False) -> None:
         super().__init__(reason)

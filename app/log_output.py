@@ -1,7 +1,7 @@
-"""Stderr that never holds up who writes to it.
+"""Make writes to stderr non-blocking: drop and count lines that do not fit.
 
-A pipe, a socket or a terminal that nobody reads fills up, and who writes to it then waits for ever,
-with a webhook in hand. Here a line that does not fit is dropped, and counted.
+A pipe, socket or terminal that nobody reads fills up. A blocking write to it would then wait for
+ever, and with it the webhook that is being logged.
 """
 
 import io
@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 
-# gevent replaces `socket` itself, by one that sets O_NONBLOCK for all who share the descriptor
+# gevent replaces `socket` by its own, which sets O_NONBLOCK for every process with this descriptor
 from _socket import MSG_DONTWAIT, socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,77 +17,76 @@ from threading import RLock
 from typing import Any, TextIO
 
 PIPE_BYTES = 1 << 20
-"""What Linux lets anyone have: so far may a reader fall behind before lines are dropped. Pipes have
-65,536 bytes by themselves, 0.2 s of a busy bridge's log."""
+"""The largest pipe that Linux allows without privileges. The default of 65,536 bytes is filled by
+0.2 s of a busy bridge's log."""
 
 Send = Callable[[bytes], int]
-"""Gives how much was taken, and raises `BlockingIOError` if that is nothing."""
+"""Writes bytes, and returns how many were taken. Raises `BlockingIOError` if none were."""
 
 
 class Output(io.RawIOBase):
-    """Takes all that it is given, at once; what did not fit is told by `lost`."""
+    """A stream whose writes return at once. What does not fit is dropped, and its lines counted."""
 
     def __init__(self, send: Send) -> None:
         super().__init__()
         self._send = send
-        self._begin()
-        os.register_at_fork(after_in_child=self._begin)
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
 
-    def _begin(self) -> None:
-        """Also in a child: what is left to write, and the lock, are the parent's."""
+    def _reset(self) -> None:
+        """Start empty, also in a forked child: the lock and the unwritten rest are the parent's."""
         self._lock = RLock()
         self._rest = b""
-        """Of a line that was taken in part: it goes first, so that no line is torn."""
-        self.lost = 0
-        """Lines."""
+        """The rest of a partly written line. It is written first, so that no line is torn."""
+        self.lost_lines = 0
 
     def writable(self) -> bool:
-        """It is."""
+        """Return True: this stream is only written to."""
         return True
 
     def fileno(self) -> int:
-        """Stderr's own: only what is written through this one may be dropped."""
+        """Return stderr's own descriptor. Writing to it directly may block."""
         return 2
 
     def isatty(self) -> bool:
-        """As stderr."""
+        """Return whether stderr is a terminal."""
         return os.isatty(2)
 
     def write(self, data: Any) -> int:
-        """For those that print."""
+        """Write data that was printed, not logged."""
         self.put(bytes(data))
         return len(data)
 
     def put(self, line: bytes) -> None:
-        """Now or not at all."""
+        """Write a line now, or drop it."""
         with self._lock:
-            if not self._take(line):
-                self.lost += line.count(b"\n")
+            if not self._send_all(line):
+                self.lost_lines += line.count(b"\n")
 
-    def tell_lost(self, line: bytes) -> None:
-        """The line says how many were lost so far: said, it begins again from none."""
+    def report_lost(self, line: bytes) -> None:
+        """Write a line that reports `lost_lines`. If that works, start counting from 0 again."""
         with self._lock:
-            if self._take(line):
-                self.lost = 0
+            if self._send_all(line):
+                self.lost_lines = 0
 
-    def _take(self, data: bytes) -> bool:
+    def _send_all(self, data: bytes) -> bool:
         try:
             while self._rest:
                 self._rest = self._rest[self._send(self._rest) :]
-            taken = self._send(data)
-        except OSError:  # full, or nobody has the other end any more
+            sent = self._send(data)
+        except OSError:  # full, or the reader is gone
             return False
-        self._rest = data[taken:]
+        self._rest = data[sent:]
         return True
 
 
 def unblock_stderr() -> TextIO:
-    """`sys.stderr`, and from now on one that never holds anyone up, if it could.
+    """Make `sys.stderr` non-blocking if it is a pipe, socket or terminal, and return it.
 
-    A file does not; and a pipe that this user may not open again stays as it is.
+    A file never blocks for long. A pipe that this user may not open again stays as it is.
     """
     old = sys.stderr
-    if output_of(old) is None and (send := _to_send(old)):
+    if output_of(old) is None and (send := _sender(old)):
         sys.stderr = io.TextIOWrapper(
             Output(send),
             encoding=old.encoding,
@@ -98,29 +97,29 @@ def unblock_stderr() -> TextIO:
 
 
 def output_of(stream: TextIO) -> Output | None:
-    """What is behind a stream that never holds anyone up; None for others."""
+    """Return the `Output` behind a stream, or None if it has none."""
     output = getattr(stream, "buffer", None)
     return output if isinstance(output, Output) else None
 
 
-def _to_send(stream: TextIO) -> Send | None:
+def _sender(stream: TextIO) -> Send | None:
     with suppress(OSError, ValueError, AttributeError):  # closed, in memory, or None
         if stream.fileno() == 2:
             kind = os.fstat(2).st_mode
             if stat.S_ISSOCK(kind):
-                return _to_send_to_socket()
+                return _socket_sender()
             if stat.S_ISFIFO(kind) or os.isatty(2):
-                return _to_send_to_file()
+                return _file_sender()
     return None
 
 
-def _to_send_to_socket() -> Send:
+def _socket_sender() -> Send:
     own = socket(fileno=os.dup(2))
     return lambda data: own.send(data, MSG_DONTWAIT)
 
 
-def _to_send_to_file() -> Send:
-    """Opened again: O_NONBLOCK on the one that we were given would be the parent's too."""
+def _file_sender() -> Send:
+    """Open stderr again: O_NONBLOCK on the inherited descriptor would apply to the parent too."""
     own = os.open("/proc/self/fd/2", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
     with suppress(ImportError, AttributeError, OSError):
         from fcntl import F_GETPIPE_SZ, F_SETPIPE_SZ, fcntl

@@ -1,4 +1,4 @@
-"""Something done every so often, in a thread beside the work that must not wait for it."""
+"""Run a task periodically, in a thread of its own."""
 
 import threading
 from collections.abc import Callable
@@ -12,8 +12,10 @@ log = get_logger(__name__)
 
 
 def every(seconds: float, task: Callable[[], object], name: str) -> threading.Thread:
-    """Start a thread that does it now and every so many seconds, whatever fails; it ends with the
-    process."""
+    """Start a thread that runs the task now and every so many seconds.
+
+    Errors are logged, and the next run follows all the same. The thread ends with the process.
+    """
     thread = threading.Thread(target=_run, args=(seconds, task, name), name=name, daemon=True)
     thread.start()
     return thread
@@ -26,6 +28,6 @@ def _run(seconds: float, task: Callable[[], object], name: str) -> None:
             task()
         except SQLAlchemyError as error:
             log.warning(f"{name}: outbox out of reach", reason=describe(error))
-        except Exception as error:  # noqa: BLE001 - a thread that ended would look like silence
+        except Exception as error:  # noqa: BLE001 - the task must go on, or nobody would notice
             log.error(f"{name}: fault of the bridge", reason=where(error))  # noqa: TRY400
         pause.wait(seconds)

@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 from app import create_app
 from app.config.settings import Settings
 from app.database.engine import open_database
-from app.logs import OnceAMinute
+from app.log_handlers import DeduplicatingHandler
 from app.outbox.store import Store
 from tests.support.bridge_process import BridgeProcess
 from tests.support.builders import TOKEN
@@ -62,7 +62,7 @@ def _nothing_is_said_later() -> Iterator[None]:
     """Lines that are held back are said while there is somebody to read them."""
     yield
     for handler in logging.getLogger().handlers:
-        if isinstance(handler, OnceAMinute):
+        if isinstance(handler, DeduplicatingHandler):
             handler.close()
 
 

@@ -1,4 +1,4 @@
-"""`flask --app wsgi …`: a file a command."""
+"""The commands of `flask --app wsgi`, one in each file."""
 
 from click import Command
 

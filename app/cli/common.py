@@ -1,4 +1,4 @@
-"""What every command over the outbox begins with, and how it tells what goes wrong there."""
+"""Open the database for a command, and turn its errors into one message."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +10,16 @@ from app.bridge import Bridge, bridge_of, check_database
 from app.database.engine import describe
 from app.errors import ConfigError
 
-FULL = ("disk is full", "No space left")
-"""In the words of either engine."""
+DISK_FULL = ("disk is full", "No space left")
+"""Parts of the error messages of SQLite and PostgreSQL."""
 
 
 @contextmanager
 def checked_database() -> Iterator[Bridge]:
-    """The bridge, over a database fit to work with. Raises `ClickException`: one sentence."""
+    """Give the bridge once its database is known to be usable.
+
+    Raises `ClickException` with one sentence if it is not, or if a statement fails later.
+    """
     bridge = bridge_of()
     try:
         check_database(bridge.settings)
@@ -24,11 +27,11 @@ def checked_database() -> Iterator[Bridge]:
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
     except SQLAlchemyError as error:
-        raise click.ClickException(f"DATABASE_URL: {_to_words(error)}") from None
+        raise click.ClickException(f"DATABASE_URL: {_explain(error)}") from None
 
 
-def _to_words(error: SQLAlchemyError) -> str:
-    said = describe(error)
-    if any(full in said for full in FULL):
-        said += ". Also to remove something takes some room: free 10 MB, and run it again"
-    return said
+def _explain(error: SQLAlchemyError) -> str:
+    message = describe(error)
+    if any(text in message for text in DISK_FULL):
+        message += ". Also to remove something takes some room: free 10 MB, and run it again"
+    return message

@@ -1,4 +1,4 @@
-"""`db upgrade`: what a release runs before the new version's processes start."""
+"""`db upgrade`: migrate the database, before the processes of a new version start."""
 
 import click
 from flask.cli import with_appcontext

@@ -1,4 +1,4 @@
-"""`deliver`: the delivery loop as a process of its own."""
+"""`deliver`: run the delivery loop in a process of its own."""
 
 import os
 import signal
@@ -27,43 +27,43 @@ def deliver(once: bool, until_end_of_input: bool) -> None:
     """Send kept events to Segment until told to stop (SIGTERM or Ctrl-C)."""
     with checked_database() as bridge:
         if until_end_of_input:
-            # beside a web process, which goes first: Drip waits for its answer, an event does not
+            # the web process has priority: Drip waits for its answer, but events can wait
             os.nice(5)
             threading.Thread(target=_wait_for_end, args=(bridge.delivery,), daemon=True).start()
         if once:
             _deliver_once(bridge.delivery)
         else:
-            _deliver_until_told(bridge)
+            _deliver_until_stopped(bridge)
 
 
 def _deliver_once(delivery: DeliveryWorker) -> None:
     delivery.drain()
-    found = ", ".join(f"{count} {outcome}" for outcome, count in delivery.outcomes.items())
-    click.echo(found or "Nothing was due.")
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in delivery.outcomes.items())
+    click.echo(counts or "Nothing was due.")
     if delivery.outcomes.keys() - {"sent"}:
         raise SystemExit(1)
 
 
 def _wait_for_end(delivery: DeliveryWorker) -> None:
-    # not through Python's buffer, whose lock would be held when the process ends
+    # os.read, because Python's buffered reader would hold its lock when the process ends
     while os.read(sys.stdin.fileno(), 1024):
         pass
     delivery.stop()
 
 
-def _deliver_until_told(bridge: Bridge) -> None:
+def _deliver_until_stopped(bridge: Bridge) -> None:
     def stop(*_: object) -> None:
-        _ignore_signals()  # a second one would interrupt the first, which holds a lock
+        _ignore_signals()  # a second signal would interrupt this handler, which holds a lock
         bridge.delivery.stop()
 
-    # before there is anything to stop: a batch may be in hand a moment after the start
+    # set first, because a batch may be in hand a moment after the start
     for signum in SIGNALS:
         signal.signal(signum, stop)
-    # in a thread, so that the signal never interrupts a statement of the loop
+    # in a thread, so that a signal never interrupts a statement of the loop
     running = bridge.start_delivery()
     bridge.start_watch()
     running.join()
-    # Python would give both their default back at its end, and a second one make that a failure
+    # at its end Python restores the default handlers, and a second signal would look like a failure
     _ignore_signals()
 
 

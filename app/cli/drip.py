@@ -1,4 +1,4 @@
-"""`drip connect`, `drip check`, `drip disconnect`: this bridge's webhook in the Drip account."""
+"""`drip connect`, `drip check`, `drip disconnect`: manage this bridge's webhook in Drip."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,9 +20,14 @@ from app.outbox.traffic import last_received
 
 CONNECT = "flask --app wsgi drip connect"
 
+SWITCHED_ON_UNKNOWN = (
+    "Whether it is switched on, Drip does not tell. It switches one off after 3 days of errors, "
+    "and notifies the account's owner."
+)
+
 
 class BaseUrl(click.ParamType[str]):
-    """Where the bridge is reached. What was given is never repeated: a token may be in it."""
+    """The URL at which the bridge is reached. Errors never repeat it: it may contain a token."""
 
     name = "url"
 
@@ -39,7 +44,7 @@ class BaseUrl(click.ParamType[str]):
 
 
 class DripGroup(click.Group):
-    """Commands that end in one clear sentence where Drip refuses."""
+    """A command group that reports a `DripError` as one message."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -70,11 +75,11 @@ def connect(base_url: str, replace: bool, basic: bool) -> None:
     settings = bridge_of().settings
     drip = _client(settings)
     tokens = settings.tokens_for(settings.drip_account_id)
-    found = _ours(drip.webhooks(), base_url, tokens)
-    kept = next((each for each in found if not faults(each, base_url, tokens, basic)), None)
-    others = [webhook for webhook in found if webhook is not kept]
+    webhooks = _ours(drip.webhooks(), base_url, tokens)
+    kept = next((each for each in webhooks if not faults(each, base_url, tokens, basic)), None)
+    others = [webhook for webhook in webhooks if webhook is not kept]
     if others and not replace:
-        _tell_faults(found, base_url, tokens, basic)
+        _print_faults(webhooks, base_url, tokens, basic)
         raise SystemExit(1)
     if kept is None:
         _create(drip, base_url, tokens, basic)
@@ -84,7 +89,7 @@ def connect(base_url: str, replace: bool, basic: bool) -> None:
         drip,
         others,
         "The webhook for this bridge is at work. Until the rest is deleted, events come more than "
-        f"once, and are kept once. Run again: {_again(base_url, basic)}",
+        f"once, and are kept once. Run again: {_replace_command(base_url, basic)}",
     )
 
 
@@ -99,15 +104,15 @@ def check(base_url: str | None) -> None:
     bridge = bridge_of()
     settings = bridge.settings
     tokens = settings.tokens_for(settings.drip_account_id)
-    found = _ours(_client(settings).webhooks(), base_url, tokens)
-    if not found:
-        _tell_absence(settings, base_url)
+    webhooks = _ours(_client(settings).webhooks(), base_url, tokens)
+    if not webhooks:
+        _print_absence(settings, base_url)
         raise SystemExit(1)
-    if len(found) > 1 or faults(found[0], base_url, tokens):
-        _tell_faults(found, base_url, tokens)
+    if len(webhooks) > 1 or faults(webhooks[0], base_url, tokens):
+        _print_faults(webhooks, base_url, tokens)
         raise SystemExit(1)
-    click.echo(f"{_name(found[0])} is as it should be: all {len(COLLECTIONS)} email events.")
-    click.echo(_switched_on(found[0]))
+    click.echo(f"{_name(webhooks[0])} is as it should be: all {len(COLLECTIONS)} email events.")
+    click.echo(SWITCHED_ON_UNKNOWN)
     click.echo(_last_event(bridge))
 
 
@@ -119,22 +124,22 @@ def disconnect(base_url: str | None, yes: bool) -> None:
     """Delete the webhooks that lead to BASE_URL; without it, those with a token of this bridge."""
     settings = bridge_of().settings
     drip = _client(settings)
-    # with an address no token counts: it may be that of a bridge that has moved on
+    # with an address, ignore tokens: the bridge with our token may have moved to another address
     tokens = () if base_url else settings.tokens_for(settings.drip_account_id)
-    found = _ours(drip.webhooks(), base_url, tokens)
-    if not found:
+    webhooks = _ours(drip.webhooks(), base_url, tokens)
+    if not webhooks:
         where = f"leads to {base_url}" if base_url else "has a token of this bridge"
         click.echo(f"Nothing to delete: no webhook of account {settings.drip_account_id} {where}.")
         return
-    for webhook in found:
+    for webhook in webhooks:
         click.echo(f"{_name(webhook)}")
     if not yes:
         click.confirm("Delete this? Drip will post nothing more to it.", abort=True)
-    _delete(drip, found, "Run the command again.")
+    _delete(drip, webhooks, "Run the command again.")
 
 
 def _client(settings: Settings) -> Drip:
-    """Raises `ClickException`, naming every setting that is missing and where to find it."""
+    """Return a client. Raises `ClickException` that says where to find each missing setting."""
     token, account = settings.drip_api_token, settings.drip_account_id
     if token and account:
         return Drip(account, token, settings.tokens_for(account), API)
@@ -147,7 +152,7 @@ def _client(settings: Settings) -> Drip:
 
 
 def _ours(webhooks: Sequence[Webhook], base: str | None, tokens: Sequence[str]) -> list[Webhook]:
-    """Those that lead to the bridge at `base`, or carry one of the tokens."""
+    """Return the webhooks that lead to the bridge at `base`, or have one of the tokens."""
     return [
         webhook
         for webhook in webhooks
@@ -155,12 +160,12 @@ def _ours(webhooks: Sequence[Webhook], base: str | None, tokens: Sequence[str]) 
     ]
 
 
-def _again(base: str, is_basic: bool) -> str:
+def _replace_command(base: str, is_basic: bool) -> str:
     return f"{CONNECT} {base}{' --basic' if is_basic else ''} --replace"
 
 
 def _create(drip: Drip, base: str, tokens: Sequence[str], is_basic: bool) -> None:
-    """Raises `ClickException` where Drip made it otherwise: nothing is deleted for that."""
+    """Create the webhook. Raises `ClickException` if Drip made it otherwise than asked."""
     created = drip.create(webhook_url(base, tokens[0], is_basic), COLLECTIONS)
     click.echo(f"{_name(created)} is created: all {len(COLLECTIONS)} email events.")
     if is_basic:
@@ -172,48 +177,48 @@ def _create(drip: Drip, base: str, tokens: Sequence[str], is_basic: bool) -> Non
         )
     if base.startswith("http:"):
         click.echo("Drip cannot reach it: this address is your own machine's.", err=True)
-    if wrong := faults(created, base, tokens, is_basic):
+    if problems := faults(created, base, tokens, is_basic):
         raise click.ClickException(
-            f"Drip made it otherwise than asked. {' '.join(wrong)} Nothing was deleted. Look at "
+            f"Drip made it otherwise than asked. {' '.join(problems)} Nothing was deleted. Look at "
             "it in Drip."
         )
 
 
-def _delete(drip: Drip, webhooks: Sequence[Webhook], then: str) -> None:
-    """All that can be. Raises `ClickException` naming those that are left, with what to do."""
-    left = []
+def _delete(drip: Drip, webhooks: Sequence[Webhook], next_step: str) -> None:
+    """Delete as many as possible. Raises `ClickException` naming those left, and what to do."""
+    failures = []
     for webhook in webhooks:
         try:
             drip.delete(webhook.id)
         except DripError as error:
-            left.append(f"{_name(webhook)} is not deleted: {error}")
+            failures.append(f"{_name(webhook)} is not deleted: {error}")
         else:
             click.echo(f"{_name(webhook)} is deleted.")
-    if left:
-        raise click.ClickException("\n".join([*left, then]))
+    if failures:
+        raise click.ClickException("\n".join([*failures, next_step]))
 
 
-def _tell_faults(
-    found: Sequence[Webhook], base: str | None, tokens: Sequence[str], is_basic: bool = False
+def _print_faults(
+    webhooks: Sequence[Webhook], base: str | None, tokens: Sequence[str], is_basic: bool = False
 ) -> None:
-    for webhook in found:
+    for webhook in webhooks:
         click.echo(f"{_name(webhook)}:", err=True)
         for fault in faults(webhook, base, tokens, is_basic) or ["It is as it should be."]:
             click.echo(f"  {fault}", err=True)
-    if len(found) > 1:
+    if len(webhooks) > 1:
         click.echo(
-            f"These are {len(found)} webhooks for one bridge: events come more than once, and are "
-            "kept once.",
+            f"These are {len(webhooks)} webhooks for one bridge: events come more than once, "
+            "and are kept once.",
             err=True,
         )
     click.echo(
         "To leave exactly one, as it should be, and delete the rest of these: "
-        f"{_again(base or 'BASE_URL', is_basic)}",
+        f"{_replace_command(base or 'BASE_URL', is_basic)}",
         err=True,
     )
 
 
-def _tell_absence(settings: Settings, base: str | None) -> None:
+def _print_absence(settings: Settings, base: str | None) -> None:
     click.echo(f"Account {settings.drip_account_id} has no webhook for this bridge.", err=True)
     click.echo(f"To create it: {CONNECT} {base or 'BASE_URL'}", err=True)
     if base is None:
@@ -222,15 +227,6 @@ def _tell_absence(settings: Settings, base: str | None) -> None:
             "flask --app wsgi drip check BASE_URL)",
             err=True,
         )
-
-
-def _switched_on(webhook: Webhook) -> str:
-    if webhook.is_on:
-        return "Drip says that it is switched on."
-    return (
-        "Whether it is switched on, Drip does not tell. It switches one off after 3 days of "
-        "errors, and notifies the account's owner."
-    )
 
 
 def _last_event(bridge: Bridge) -> str:

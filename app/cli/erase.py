@@ -1,4 +1,4 @@
-"""`erase`: a person asks to be forgotten."""
+"""`erase`: delete a person's data, when they ask for it."""
 
 from collections import Counter
 
@@ -32,20 +32,20 @@ def erase(email: str | None, yes: bool, vacuum: bool) -> None:
     with checked_database() as bridge:
         erasure = Erasure(bridge.store.engine, address)
         click.echo("Looking through every event; of a million, this may take minutes.", err=True)
-        found = erasure.look()
-        if found or erasure.others:
-            _ask(found, len(erasure.others), yes)
+        counts = erasure.look()
+        if counts or erasure.others:
+            _confirm(counts, len(erasure.others), yes)
             click.echo(f"Erased: {_by_state(erasure.erase())}.")
         else:
             click.echo("No event has this address in it.")
         _finish(erasure, vacuum)
 
 
-def _ask(found: Counter[str], others: int, yes: bool) -> None:
-    click.echo(f"To erase: {_by_state(found)}.")
-    if unsent := found["pending"]:
+def _confirm(counts: Counter[str], others: int, yes: bool) -> None:
+    click.echo(f"To erase: {_by_state(counts)}.")
+    if unsent := counts["pending"]:
         click.echo(f"Not sent yet, and then never to be sent: {unsent:,}.")
-    if unread := found["quarantined"]:
+    if unread := counts["quarantined"]:
         click.echo(f"Webhooks that could not be read, to go with all who are in them: {unread:,}.")
     if others:
         click.echo(f"Other people's, to be kept without what mentions the address: {others:,}.")
@@ -54,15 +54,15 @@ def _ask(found: Counter[str], others: int, yes: bool) -> None:
 
 
 def _finish(erasure: Erasure, vacuum: bool) -> None:
-    """Also where nothing was found: a run before this one may have been cut off here."""
+    """Overwrite what was deleted, also by an earlier run that was stopped before this point."""
     if erasure.left:
         raise click.ClickException(f"{erasure.left:,} are locked by another process: run it again.")
     if remains := erasure.overwrite(also_large=vacuum):
         raise click.ClickException(remains)
 
 
-def _by_state(states: Counter[str]) -> str:
-    if not states:
+def _by_state(counts: Counter[str]) -> str:
+    if not counts:
         return "none"
-    found = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
-    return f"{states.total():,} ({found})"
+    listed = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
+    return f"{counts.total():,} ({listed})"

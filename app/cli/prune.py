@@ -1,4 +1,4 @@
-"""`prune`: events that ended long ago go."""
+"""`prune`: remove events whose retention time is over."""
 
 import time
 from datetime import UTC, datetime
@@ -28,5 +28,5 @@ def prune(clock_is_right: bool) -> None:
                 "flask --app wsgi prune --clock-is-right"
             )
         pruned = bridge.pruning.run(now)
-    found = ", ".join(f"{count:,} {state}" for state, count in pruned.items())
-    click.echo(f"Removed: {found}." if found else "Nothing was old enough to be removed.")
+    counts = ", ".join(f"{count:,} {state}" for state, count in pruned.items())
+    click.echo(f"Removed: {counts}." if counts else "Nothing was old enough to be removed.")

@@ -1,4 +1,4 @@
-"""`replay`: files of webhooks through the bridge, as if Drip had posted them."""
+"""`replay`: post files of webhooks to the bridge, as Drip would."""
 
 import json
 import logging
@@ -18,6 +18,7 @@ from flask.cli import with_appcontext
 from app.bridge import bridge_of, check_database
 from app.drip_to_segment.translate import translate
 from app.errors import ConfigError
+from app.formatting import join_reasons
 from app.outbox.messages import Ignored
 from app.web import receiver
 
@@ -26,7 +27,7 @@ STANDARD_INPUT = "-"
 
 @dataclass(frozen=True)
 class Posted:
-    """One webhook's body as it stands in a file."""
+    """One webhook's body, and where it stands in a file."""
 
     name: str
     line: int
@@ -36,7 +37,7 @@ class Posted:
 NO_COLLECTION = "(no collection)"
 
 Answer = Mapping[str, Any]
-"""What the webhook answers: `status`, and `errors` by field where it is quarantined."""
+"""What the webhook answers: `status`, and `errors` by field if it is quarantined."""
 
 
 @click.command()
@@ -50,16 +51,16 @@ def replay(paths: tuple[str, ...], dry_run: bool) -> None:
     quarantined or refused, naming file, line and reason.
     """
     answer_to = _translate if dry_run else _poster()
-    seen: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     faults = 0
     for posted in _with_progress(find_files(paths)):
         with _quiet_webhook():
             answer = answer_to(posted.body)
-        seen[_collection(posted.body), answer["status"]] += 1
+        counts[_collection(posted.body), answer["status"]] += 1
         if reason := _reason(answer):
             faults += 1
             click.echo(f"{posted.name}:{posted.line}: {answer['status']}: {reason}", err=True)
-    click.echo(_table(seen), err=True)
+    click.echo(_table(counts), err=True)
     if faults:
         raise SystemExit(1)
 
@@ -92,7 +93,7 @@ def _poster() -> Callable[[bytes], Answer]:
 
 @contextmanager
 def _quiet_webhook() -> Iterator[None]:
-    """Its line an event would break the progress bar, and the closing table tells the same."""
+    """Log nothing for each event: it would break the progress bar, and a table follows anyway."""
     log = logging.getLogger(receiver.__name__)
     log.setLevel(logging.ERROR)
     try:
@@ -108,12 +109,12 @@ def _collection(body: bytes) -> str:
 
 def _reason(answer: Answer) -> str:
     errors: Mapping[str, list[str]] = answer.get("errors", {})
-    by_field = [f"{field}: {' '.join(messages)}" for field, messages in errors.items()]
-    return "; ".join(by_field) or answer.get("error", "")
+    reasons = ((field, " ".join(messages)) for field, messages in errors.items())
+    return join_reasons(reasons) or answer.get("error", "")
 
 
 def _with_progress(names: list[str]) -> Iterator[Posted]:
-    """The bodies of the files, with a bar where somebody watches."""
+    """Yield the bodies of the files, with a progress bar on a terminal."""
     size = sum(Path(name).stat().st_size for name in names if name != STANDARD_INPUT)
     hidden = not sys.stderr.isatty()
     with click.progressbar(length=size, label="Replaying", file=sys.stderr, hidden=hidden) as bar:
@@ -123,36 +124,36 @@ def _with_progress(names: list[str]) -> Iterator[Posted]:
                 bar.update(len(posted.body))
 
 
-def _table(seen: Counter[tuple[str, str]]) -> str:
-    """A line a collection, a column a status."""
-    if not seen:
+def _table(counts: Counter[tuple[str, str]]) -> str:
+    """Format the counts as a table: a row for each collection, a column for each status."""
+    if not counts:
         return "No events found."
-    statuses = sorted({status for _, status in seen})
-    collections = sorted({collection for collection, _ in seen})
+    statuses = sorted({status for _, status in counts})
+    collections = sorted({collection for collection, _ in counts})
     width = max(map(len, collections))
     lines = ["  ".join([" " * width, *statuses])]
     for collection in collections:
-        counts = [str(seen[collection, status]).rjust(len(status)) for status in statuses]
-        lines.append("  ".join([collection.ljust(width), *counts]))
+        cells = [str(counts[collection, status]).rjust(len(status)) for status in statuses]
+        lines.append("  ".join([collection.ljust(width), *cells]))
     return "\n".join(lines)
 
 
 def find_files(paths: Iterable[str]) -> list[str]:
-    """Folders become the `.json` and `.jsonl` files in them, sorted, at any depth."""
-    found: list[str] = []
+    """Replace folders with the `.json` and `.jsonl` files in them, sorted, at any depth."""
+    files: list[str] = []
     for path in paths:
         if path != STANDARD_INPUT and Path(path).is_dir():
             inside = (p for p in Path(path).rglob("*") if p.suffix in (".json", ".jsonl"))
-            found += sorted(str(p) for p in inside if p.is_file())
+            files += sorted(str(p) for p in inside if p.is_file())
         else:
-            found.append(path)
-    return found
+            files.append(path)
+    return files
 
 
 def read_bodies(name: str) -> Iterator[Posted]:
-    """The events of one file. What cannot be told apart comes as one body, for the bridge to judge.
+    """Yield the events of one file. What is not JSON is yielded whole, for the bridge to judge.
 
-    `.jsonl` is read a line at a time, so its size is no limit. Standard input may be either.
+    `.jsonl` is read line by line, so it may be of any size. Standard input may have either format.
     """
     if name == STANDARD_INPUT:
         content = sys.stdin.buffer.read()
@@ -173,7 +174,7 @@ def _lines(name: str, lines: Iterable[bytes]) -> Iterator[Posted]:
 
 
 def _values(name: str, content: bytes) -> Iterator[Posted]:
-    """One event, or the elements of an array, each as its own slice of the file."""
+    """Yield one event, or the elements of an array, each as it stands in the file."""
     try:
         text = content.decode("utf-8-sig")
         if not text.lstrip().startswith("["):
@@ -187,7 +188,7 @@ def _values(name: str, content: bytes) -> Iterator[Posted]:
 
 
 def _elements(text: str) -> Iterator[tuple[int, str]]:
-    """Line and text of each element of a JSON array. Raises `ValueError` where it is none."""
+    """Yield the line and text of each element of a JSON array. Raises `ValueError` otherwise."""
     json.loads(text)
     decode = json.JSONDecoder().raw_decode
     position, line = text.index("[") + 1, 1

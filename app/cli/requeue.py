@@ -1,4 +1,4 @@
-"""`requeue`: dead events are sent again, quarantined ones are read again."""
+"""`requeue`: send dead events again, and read quarantined ones again."""
 
 import time
 from collections import Counter
@@ -7,6 +7,7 @@ import click
 from flask.cli import with_appcontext
 
 from app.cli.common import checked_database
+from app.formatting import pluralize
 from app.outbox.batches import in_batches
 from app.outbox.requeue import (
     FORGOTTEN_AFTER,
@@ -44,12 +45,12 @@ def _requeue_dead(requeue: Requeue, now: float, yes: bool) -> None:
     if not count:
         click.echo("No event is dead.")
         return
-    click.echo(f"To send again: {_events(count)}.")
+    click.echo(f"To send again: {pluralize(count, 'event')}.")
     if old := requeue.count("dead", received_before=now - FORGOTTEN_AFTER):
-        _warn(old)
-    _ask(yes)
+        _warn_of_repeats(old)
+    _confirm(yes)
     requeued = sum(in_batches(lambda: requeue.requeue_some_dead(now)))
-    click.echo(f"{_events(requeued)}: {WORDS['requeued']}.")
+    click.echo(f"{pluralize(requeued, 'event')}: {WORDS['requeued']}.")
 
 
 def _requeue_quarantined(requeue: Requeue, now: float, yes: bool) -> None:
@@ -57,48 +58,44 @@ def _requeue_quarantined(requeue: Requeue, now: float, yes: bool) -> None:
     if not count:
         click.echo("No event is in quarantine.")
         return
-    click.echo(f"To read again: {_events(count)}.")
-    _ask(yes)
-    _tell(requeue.requeue_quarantined(now, time.sleep))
+    click.echo(f"To read again: {pluralize(count, 'event')}.")
+    _confirm(yes)
+    _print_outcomes(requeue.requeue_quarantined(now, time.sleep))
 
 
 def _requeue_named(requeue: Requeue, message_ids: tuple[str, ...], now: float, yes: bool) -> None:
-    found = (requeue.find(message_id) for message_id in message_ids)
-    dead_at = [event.received_at for event in found if event and event.state == "dead"]
+    events = (requeue.find(message_id) for message_id in message_ids)
+    dead_at = [event.received_at for event in events if event and event.state == "dead"]
     if old := sum(received_at < now - FORGOTTEN_AFTER for received_at in dead_at):
-        _warn(old)
-        _ask(yes)
+        _warn_of_repeats(old)
+        _confirm(yes)
     outcomes: Counter[Outcome] = Counter()
     for message_id in message_ids:
         outcome = requeue.requeue_one(message_id, now)
         outcomes[outcome] += 1
         click.echo(f"{message_id}: {WORDS[outcome]}.")
-    _fail_if_any_stays(outcomes)
+    _fail_if_any_is_left(outcomes)
 
 
-def _warn(old: int) -> None:
+def _warn_of_repeats(old: int) -> None:
     click.echo(
-        f"Received more than 24 hours ago: {_events(old)}. Segment drops repeats for 24 hours "
-        "only: one that it took after all will count twice."
+        f"Received more than 24 hours ago: {pluralize(old, 'event')}. Segment drops repeats "
+        "for 24 hours only: one that it took after all will count twice."
     )
 
 
-def _ask(yes: bool) -> None:
+def _confirm(yes: bool) -> None:
     if not yes:
         click.confirm("Go on?", abort=True)
 
 
-def _tell(outcomes: Counter[Outcome]) -> None:
+def _print_outcomes(outcomes: Counter[Outcome]) -> None:
     for outcome, count in outcomes.items():
-        if outcome != "gone":  # another process has told of it
-            click.echo(f"{_events(count)}: {WORDS[outcome]}.")
-    _fail_if_any_stays(outcomes)
+        if outcome != "gone":  # another process has reported it
+            click.echo(f"{pluralize(count, 'event')}: {WORDS[outcome]}.")
+    _fail_if_any_is_left(outcomes)
 
 
-def _fail_if_any_stays(outcomes: Counter[Outcome]) -> None:
+def _fail_if_any_is_left(outcomes: Counter[Outcome]) -> None:
     if outcomes.keys() & {"unreadable", "unknown", "left alone"}:
         raise SystemExit(1)
-
-
-def _events(count: int) -> str:
-    return f"{count:,} event" if count == 1 else f"{count:,} events"

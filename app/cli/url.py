@@ -1,4 +1,4 @@
-"""`url`: what to paste into Drip, how to try it, and where to look at it."""
+"""`url`: print the webhook's URL for Drip, how to try it, and the inspector's URL."""
 
 import click
 from flask.cli import with_appcontext
@@ -27,12 +27,15 @@ def url(base: str | None) -> None:
         f"The same by HTTP Basic, which proxies do not log, if Drip takes it:\n\n  {basic}\n"
     )
     click.echo(f"Try it:\n\n  curl --data-binary @samples/opened_email.json '{webhook}'\n")
-    click.echo(_where_to_look(base.rstrip("/"), settings) + "\n")
-    click.echo(_where_events_go(settings) + "\n")
+    click.echo(_describe_inspector(base.rstrip("/"), settings) + "\n")
+    click.echo(_describe_segment(settings) + "\n")
 
 
-def _where_to_look(base: str, settings: Settings) -> str:
-    """No password is in a link: they end in histories. One that logs in is of use once."""
+def _describe_inspector(base: str, settings: Settings) -> str:
+    """Describe the inspector's URL. It has no password, because browsers keep URLs.
+
+    If the password was generated, the URL has a ticket, which logs in once.
+    """
     password = settings.inspector_password
     if password is None:
         return "The inspector is off: it needs INSPECTOR_PASSWORD, of at least 12 characters."
@@ -46,7 +49,7 @@ def _where_to_look(base: str, settings: Settings) -> str:
     return f"Look where events are, with INSPECTOR_PASSWORD:\n\n  {base}/"
 
 
-def _where_events_go(settings: Settings) -> str:
+def _describe_segment(settings: Settings) -> str:
     if settings.write_key or settings.write_keys:
         return f"Events go to Segment at {settings.segment_host}."
     return (

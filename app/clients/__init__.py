@@ -1,1 +1,1 @@
-"""Clients of other services, each request with an end to how long it may take."""
+"""HTTP clients of other services. Each request has a deadline."""

@@ -1,4 +1,4 @@
-"""Why no answer came, as far as a person can mend it: an address, a proxy, a certificate. Pure."""
+"""Explain a failed request as something an operator can fix: an address, a proxy, a certificate."""
 
 import re
 import socket
@@ -7,16 +7,17 @@ from collections.abc import Iterator
 
 from requests import exceptions
 
-PASSING = frozenset({socket.EAI_AGAIN, socket.EAI_MEMORY, socket.EAI_SYSTEM})
-"""Of the search for a host's address: nothing was found out, and will be later."""
+TEMPORARY = frozenset({socket.EAI_AGAIN, socket.EAI_MEMORY, socket.EAI_SYSTEM})
+"""DNS errors that may pass by themselves."""
 
 CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
-"""The connection ended in the midst of TLS, as any may."""
+"""TLS errors of a connection that was merely lost, as any may be."""
 
 
 def what_to_check(error: Exception, address: str) -> str | None:
-    """In a sentence that names the variables, or None where it may pass by itself. `address` is the
-    variable that names the host. Nothing of the error is quoted that could be a secret.
+    """Return what to check, naming the variables, or None if the error may pass by itself.
+
+    `address` is the variable that names the host. Nothing that could be a secret is quoted.
     """
     causes = list(_causes(error))
     if isinstance(error, exceptions.InvalidURL | exceptions.InvalidSchema):
@@ -25,7 +26,7 @@ def what_to_check(error: Exception, address: str) -> str | None:
             "A SOCKS proxy needs the package PySocks"
         )
     if isinstance(error, exceptions.ProxyError):
-        return f"the proxy lets nothing through{_proxys_answer(causes)}: check HTTPS_PROXY"
+        return f"the proxy lets nothing through{_proxy_answer(causes)}: check HTTPS_PROXY"
     if type(error) is OSError and error.errno is None:  # how `requests` reports it
         return "no such file of certificates: check SSL_CERT_FILE and REQUESTS_CA_BUNDLE"
     for cause in causes:
@@ -34,7 +35,7 @@ def what_to_check(error: Exception, address: str) -> str | None:
                 f"its certificate is not trusted ({cause.verify_message}): check {address}, and "
                 "SSL_CERT_FILE if a company's own certificates are used on the way"
             )
-        if isinstance(cause, socket.gaierror) and cause.errno not in PASSING:
+        if isinstance(cause, socket.gaierror) and cause.errno not in TEMPORARY:
             return f"no such host: check {address}, HTTPS_PROXY and the DNS"
     if isinstance(error, exceptions.SSLError) and not any(
         isinstance(cause, CUT_OFF) for cause in causes
@@ -44,7 +45,7 @@ def what_to_check(error: Exception, address: str) -> str | None:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, and what it came from: `requests` and urllib3 wrap one into another."""
+    """Yield the error and its causes: `requests` and urllib3 wrap one in another."""
     while error is not None:
         yield error
         inner = next((part for part in error.args if isinstance(part, BaseException)), None)
@@ -53,10 +54,10 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
             return
 
 
-def _proxys_answer(causes: list[BaseException]) -> str:
-    """A proxy's answer to CONNECT, which only the text of the error contains."""
-    found = re.search(r"Tunnel connection failed: ([0-9]{3})\b", str(causes[-1]))
-    if not found:
+def _proxy_answer(causes: list[BaseException]) -> str:
+    """Return a proxy's answer to CONNECT, which only the text of the error has."""
+    match = re.search(r"Tunnel connection failed: ([0-9]{3})\b", str(causes[-1]))
+    if not match:
         return ""
-    login = ", it wants a login" if found[1] == "407" else ""
-    return f" (HTTP {found[1]}{login})"
+    login = ", it wants a login" if match[1] == "407" else ""
+    return f" (HTTP {match[1]}{login})"

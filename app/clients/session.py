@@ -1,7 +1,7 @@
-"""The `requests` session for whatever the bridge sends: a whole exchange ends in time and in size.
+"""A `requests` session with limits on how long and how large a whole exchange may be.
 
-A timeout of `requests` is per socket operation: an answer that comes byte by byte never meets it.
-Neither `requests` nor urllib3 offers a limit for the whole, so a thread cuts the connection.
+A timeout of `requests` is per socket operation, so an answer that comes byte by byte never meets
+it. Neither `requests` nor urllib3 limits the whole exchange, so a thread cuts the connection.
 """
 
 import os
@@ -20,48 +20,51 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 LOOK_EVERY = 0.03
-"""Seconds by which a deadline may be missed. A timer for each exchange would be exact, and its
-thread costs as much as a tenth of the exchange."""
+"""Seconds between checks of the deadline, by which it may be missed. A timer for each exchange
+would be exact, but its thread costs a tenth as much as the exchange."""
 
 REST_AFTER = 1.0
-"""Seconds without an exchange, after which nothing looks."""
+"""Seconds without an exchange after which the thread sleeps."""
 
 MOST_BYTES = 1_000_000
-"""Of an answer's body; what comes after them is not read."""
+"""The largest part of an answer's body that is read."""
 
 
 class _Watch:
-    """Over one exchange: whether its time is up, and the connection to cut then."""
+    """The deadline of one exchange, and the connection to cut when it passes."""
 
     def __init__(self, until: float) -> None:
-        self.until = until
+        self._until = until
         """By the monotonic clock."""
-        self.over = False
+        self.is_over = False
         self._connection: HTTPConnection | None = None
         self._socket: Any = None
 
-    def see(self, connection: HTTPConnection) -> None:
-        """While it is being made, TLS and proxies put one socket in the place of another; while an
-        answer comes, the connection may have let go of its socket."""
+    def observe(self, connection: HTTPConnection) -> None:
+        """Remember the connection in use, and its socket.
+
+        TLS and proxies replace the socket while the connection is made. While an answer is read,
+        the connection may have released its socket.
+        """
         self._connection = connection
         self._socket = connection.sock
-        if self.over:
-            self.cut()
+        if self.is_over:
+            self._cut()
 
-    def look(self) -> None:
-        if not self.over and time.monotonic() >= self.until:
-            self.cut()
+    def check(self) -> None:
+        if not self.is_over and time.monotonic() >= self._until:
+            self._cut()
 
-    def cut(self) -> None:
-        self.over = True
-        found = (self._connection and self._connection.sock) or self._socket
-        if found:
-            with suppress(OSError):  # it ended by itself
-                found.shutdown(socket.SHUT_RDWR)
+    def _cut(self) -> None:
+        self.is_over = True
+        sock = (self._connection and self._connection.sock) or self._socket
+        if sock:
+            with suppress(OSError):  # closed already
+                sock.shutdown(socket.SHUT_RDWR)
 
 
-class _FirstBytes:
-    """A body of which no more is read than `MOST_BYTES`."""
+class _LimitedBody:
+    """An answer's raw body, cut off after `MOST_BYTES`."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
@@ -69,10 +72,10 @@ class _FirstBytes:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._raw, name)
 
-    def stream(self, *how: Any, **named: Any) -> Iterator[bytes]:
-        """Called by `requests`."""
+    def stream(self, *args: Any, **kwargs: Any) -> Iterator[bytes]:
+        """Yield chunks of the body. `requests` calls this."""
         left = MOST_BYTES
-        for chunk in self._raw.stream(*how, **named):
+        for chunk in self._raw.stream(*args, **kwargs):
             yield chunk[:left]
             left -= len(chunk)
             if left <= 0:
@@ -81,65 +84,66 @@ class _FirstBytes:
 
 
 class _WatchedAdapter(HTTPAdapter):
-    """Takes its connections from the given pools, also those to a proxy."""
+    """An adapter that uses the given connection pools, for proxies too."""
 
     def __init__(self, pools: dict[str, type[HTTPConnectionPool]]) -> None:
         super().__init__()
         self._pools = pools
         self.poolmanager.pool_classes_by_scheme = pools
 
-    def proxy_manager_for(self, *proxy: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*proxy, **kwargs)
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = self._pools
         return manager
 
-    def build_response(self, *exchange: Any) -> Response:
-        response = super().build_response(*exchange)
-        response.raw = _FirstBytes(response.raw)
+    def build_response(self, *args: Any) -> Response:
+        response = super().build_response(*args)
+        response.raw = _LimitedBody(response.raw)
         return response
 
 
-def _of_the_url(request: PreparedRequest) -> PreparedRequest:
-    """A name and password of the URL itself, as `requests` has it where no other is given."""
+def _auth_from_url(request: PreparedRequest) -> PreparedRequest:
+    """Send the user name and password that are in the URL, if any, as `requests` does."""
     user, password = get_auth_from_url(request.url or "")
     return HTTPBasicAuth(user, password)(request) if user or password else request
 
 
 class DeadlineSession(Session):
-    """For one thread at a time.
+    """A session for one thread at a time, which has deadlines and follows no redirects.
 
-    Follows no redirect and sends no password of ~/.netrc. Proxies and private certificates are
-    those of the environment.
+    Passwords in ~/.netrc are not sent. Proxies and private certificates come from the environment.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._watch: _Watch | None = None
         self._watcher: threading.Thread | None = None
-        self._at_work = threading.Event()
-        self.auth = _of_the_url  # without any, requests takes ~/.netrc's
+        self._is_active = threading.Event()
+        self.auth = _auth_from_url  # without one, requests sends the password in ~/.netrc
         adapter = _WatchedAdapter(self._watched_pools())
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
     def get_redirect_target(self, resp: Response) -> None:  # noqa: ARG002 - requests names it
-        """None: a redirected POST becomes a GET, and the page it finds would count as success."""
+        """Follow none: a redirected POST becomes a GET, whose page would look like a success."""
         return
 
-    def merge_environment_settings(self, *given: Any) -> Any:
-        """`requests` itself looks at REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE alone."""
-        settings = super().merge_environment_settings(*given)
+    def merge_environment_settings(self, *args: Any) -> Any:
+        """Heed SSL_CERT_FILE too: `requests` reads only REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE."""
+        settings = super().merge_environment_settings(*args)
         if settings["verify"] is True:
             settings["verify"] = os.environ.get("SSL_CERT_FILE") or True
         return settings
 
     @contextmanager
     def deadline(self, seconds: float) -> Iterator[None]:
-        """Cut the connection after so many seconds. Raises `TimeoutError` where what had come by
-        then looked like a whole answer: headers that end early do.
+        """Cut the connection after so many seconds.
 
-        What cannot be cut is the search for an address: the resolver has its own limits, and each
-        address that it finds is tried for as long as `timeout` says.
+        Raises `TimeoutError` if the deadline passed, even if what had come looked like a whole
+        answer: headers that are cut short do.
+
+        DNS lookups cannot be cut. The resolver has its own limits, and each address that it returns
+        is tried for `timeout` seconds.
         """
         self._watch = watch = _Watch(time.monotonic() + seconds)
         self._ensure_watcher()
@@ -147,56 +151,56 @@ class DeadlineSession(Session):
             yield
         finally:
             self._watch = None
-        if watch.over:
+        if watch.is_over:
             raise TimeoutError
 
     def _ensure_watcher(self) -> None:
-        """With the first exchange: a thread does not survive a fork."""
+        """Start the thread with the first exchange, because threads do not survive a fork."""
         if self._watcher is None:
-            watcher = threading.Thread(target=self._look, name="deadline", daemon=True)
+            watcher = threading.Thread(target=self._run_watcher, name="deadline", daemon=True)
             watcher.start()
             self._watcher = watcher
-        self._at_work.set()
+        self._is_active.set()
 
-    def _look(self) -> None:
+    def _run_watcher(self) -> None:
         idle_since = time.monotonic()
         while True:
-            self._at_work.wait()
+            self._is_active.wait()
             time.sleep(LOOK_EVERY)
             if watch := self._watch:
-                watch.look()
+                watch.check()
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > REST_AFTER:
-                self._at_work.clear()
-                if self._watch:  # one that began just now
-                    self._at_work.set()
+                self._is_active.clear()
+                if self._watch:  # an exchange began just now
+                    self._is_active.set()
 
     def _watched_pools(self) -> dict[str, type[HTTPConnectionPool]]:
-        """Pools whose connections show themselves to the watcher."""
+        """Return connection pools that report each connection to the watcher."""
 
-        def show(connection: HTTPConnection) -> None:
+        def report(connection: HTTPConnection) -> None:
             if self._watch:
-                self._watch.see(connection)
+                self._watch.observe(connection)
 
-        def shown(base: type[HTTPConnection]) -> type[HTTPConnection]:
+        def watched(base: type[HTTPConnection]) -> type[HTTPConnection]:
             def connect(connection: HTTPConnection) -> None:
-                show(connection)
+                report(connection)
                 base.connect(connection)
-                show(connection)
+                report(connection)
 
-            def request(connection: HTTPConnection, *what: Any, **kwargs: Any) -> None:
-                show(connection)
-                base.request(connection, *what, **kwargs)
+            def request(connection: HTTPConnection, *args: Any, **kwargs: Any) -> None:
+                report(connection)
+                base.request(connection, *args, **kwargs)
 
             def getresponse(connection: HTTPConnection) -> Any:
-                show(connection)
+                report(connection)
                 return base.getresponse(connection)
 
-            own = {"connect": connect, "request": request, "getresponse": getresponse}
-            return type(base.__name__, (base,), own)
+            methods = {"connect": connect, "request": request, "getresponse": getresponse}
+            return type(base.__name__, (base,), methods)
 
         def pool(base: type[HTTPConnectionPool], connection: Any) -> type[HTTPConnectionPool]:
-            return type(base.__name__, (base,), {"ConnectionCls": shown(connection)})
+            return type(base.__name__, (base,), {"ConnectionCls": watched(connection)})
 
         return {
             "http": pool(HTTPConnectionPool, HTTPConnection),

@@ -1,1 +1,1 @@
-"""What an operator can set: read, checked, and what of it deserves a warning."""
+"""Settings: read from the environment, checked, and frozen."""

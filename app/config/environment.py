@@ -1,7 +1,7 @@
-"""Variables of the process's environment, and of the `.env` file in the current folder.
+"""Read variables from the process's environment and from `.env` in the current folder.
 
-One reading for all processes. gunicorn by itself reads no such file, and Flask's command line the
-nearest one, which may be another project's in a parent folder, and `.flaskenv` too.
+All processes read them in this one way. By itself gunicorn reads no such file. Flask's command line
+reads the nearest one, which may be another project's in a parent folder, and `.flaskenv` too.
 """
 
 import os
@@ -21,36 +21,38 @@ from app.errors import ConfigError
 ENV_FILE = ".env"
 
 FLASK_RUNS = "FLASK_RUN_FROM_CLI"
-"""Flask's command line sets it first of all."""
+"""The first variable that Flask's command line sets."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What was said, variable by variable; a blank value says nothing."""
+    """The variables that have a value, by where they were set. A blank value counts as none."""
 
     process: Mapping[str, str]
     file: Mapping[str, str]
 
     @property
     def all(self) -> dict[str, str]:
-        """The process's environment wins."""
+        """Both together. The process's own environment wins."""
         return {**self.file, **self.process}
 
 
 def read_environment(own: Collection[str]) -> Environment:
-    """The file is read anew each time. What it says of variables that are not the bridge's `own`,
-    such as HTTPS_PROXY, becomes part of the process's environment, as libraries look for it there.
+    """Read the process's environment, and the file anew.
+
+    Variables of the file that are not the bridge's `own`, such as HTTPS_PROXY, are put into the
+    process's environment, because libraries look for them there.
 
     Raises `ConfigError` if the file cannot be read, or Flask has read another.
     """
-    _undo_flasks_reading()
-    file = _said(_read(Path(ENV_FILE)))
+    _undo_flask_dotenv()
+    file = _with_value(_read(Path(ENV_FILE)))
     for name in file.keys() - set(own):
         os.environ.setdefault(name, file[name])
-    return Environment(process=_said(os.environ), file=file)
+    return Environment(process=_with_value(os.environ), file=file)
 
 
-def _said(values: Mapping[str, str | None]) -> dict[str, str]:
+def _with_value(values: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in values.items() if value and value.strip()}
 
 
@@ -68,8 +70,8 @@ def _read(path: Path) -> Mapping[str, str | None]:
     return dotenv_values(stream=StringIO(text))
 
 
-def _undo_flasks_reading() -> None:
-    """Take out of the environment what Flask's command line has put there from files."""
+def _undo_flask_dotenv() -> None:
+    """Remove the variables that Flask's command line has read from files."""
     context = click.get_current_context(silent=True)
     script = context.find_object(ScriptInfo) if context else None
     if context is None or script is None:
@@ -81,7 +83,7 @@ def _undo_flasks_reading() -> None:
         )
     if not script.load_dotenv_defaults:
         return
-    # the variables are in the order in which they came
+    # the environment keeps the order in which variables were set
     added = set(dropwhile(FLASK_RUNS.__ne__, os.environ))
     for name in (ENV_FILE, ".flaskenv"):
         if path := find_dotenv(name, usecwd=True):

@@ -1,108 +1,30 @@
-"""What each setting's text may be, and what it becomes.
+"""Marshmallow fields that check the text of each setting and convert it.
 
-A fault says what is wrong, never what the value was: it may be a secret in the wrong place.
+An error says what is wrong but never quotes the value: it may be a secret in the wrong place.
 """
 
 import ipaddress
 import re
 import string
-from collections.abc import Mapping
 from math import inf
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
 REGION_HOSTS = MappingProxyType(
     {"us": "https://api.segment.io", "eu": "https://events.eu1.segmentapis.com"}
 )
-"""docs/facts.md § 2. A call to the wrong region may look successful and vanish."""
+"""Segment's host for each region. It may accept a call to the wrong region, and then drop it
+(docs/facts.md § 2)."""
 
-SHORTEST_TOKEN = 16
-SHORTEST_PASSWORD = 12
-
-
-class Database(fields.Field[URL]):
-    """`postgres://` is what Heroku writes; SQLAlchemy wants to be told the driver.
-
-    Whatever the URL says has an effect, or is refused.
-    """
-
-    def _deserialize(self, value: str, *_: Any, **__: Any) -> URL:
-        try:
-            url = make_url(value.strip())
-        except (ArgumentError, ValueError):  # a port that is no number
-            raise ValidationError("is not a database URL.") from None
-        if url.get_backend_name() in ("postgres", "postgresql"):
-            _must_be_understood(value, url.query)
-            return url.set(drivername="postgresql+psycopg")
-        if url.drivername == "sqlite" and url.host:
-            raise ValidationError("is not a database URL: a file's has three slashes or four.")
-        if url.drivername != "sqlite":
-            raise ValidationError("names neither SQLite nor PostgreSQL.")
-        if not url.database or ":memory:" in url.database or url.query.get("mode") == "memory":
-            raise ValidationError("names no file: events kept in memory only would be lost.")
-        if url.query:
-            raise ValidationError("takes no parameters after the file's name.")
-        return url
-
-
-_SECONDS = "[0-9]{1,6}"
-
-PARAMETER_VALUES = MappingProxyType(
-    {
-        "sslmode": "disable|allow|prefer|require|verify-ca|verify-full",
-        "channel_binding": "disable|prefer|require",
-        "gssencmode": "disable|prefer|require",
-        "target_session_attrs": "any|read-write|primary",  # events are written
-        "client_encoding": "(?i:utf-?8)",  # names are of any script
-        "connect_timeout": "[1-9][0-9]{0,2}",  # 0 is for ever
-        "tcp_user_timeout": _SECONDS,
-        "keepalives": "[01]",
-        "keepalives_idle": _SECONDS,
-        "keepalives_interval": _SECONDS,
-        "keepalives_count": _SECONDS,
-    }
-)
-"""PostgreSQL's client looks at these when it connects: a wrong one looks like a lost server."""
-
-OWN_OPTIONS = re.compile(r"synchronous[-_]commit|statement[-_]timeout", re.IGNORECASE)
-"""What the bridge sets in each session: a commit is on disk, and no statement hangs."""
-
-_WITHOUT_VALUE = re.compile(r"[?&][^?&=@/]+=?(&|$)")
-
-
-def _must_be_understood(text: str, query: Mapping[str, tuple[str, ...] | str]) -> None:
-    """Raises `ValidationError` naming a parameter that would be dropped, or refused much later."""
-    from psycopg.pq import Conninfo  # not needed with SQLite, and not to be had everywhere
-
-    if query and "@" in text.rpartition("?")[2]:  # the rest of a password, cut in two
-        raise ValidationError("is not a database URL: in a password, @ is %40, / %2F and ? %3F.")
-    if _WITHOUT_VALUE.search(text.strip()):
-        raise ValidationError("has a parameter without a value.")
-    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
-    for name, value in query.items():
-        if name not in known:
-            raise ValidationError(f"has a parameter that PostgreSQL does not know: {name}.")
-        if not isinstance(value, str):
-            _must_be_host(name)
-        elif not re.fullmatch(PARAMETER_VALUES.get(name, ".*"), value):
-            raise ValidationError(f"has a value for {name} that the bridge cannot work with.")
-    if OWN_OPTIONS.search(str(query.get("options"))):
-        raise ValidationError("sets synchronous_commit or statement_timeout: the bridge does that.")
-
-
-def _must_be_host(name: str) -> None:
-    """Several are SQLAlchemy's way to name several servers."""
-    if name != "host":
-        raise ValidationError(f"has the parameter {name} twice.")
+MIN_TOKEN = 16
+MIN_PASSWORD = 12
 
 
 class Host(fields.Field[str]):
-    """Scheme and host; whether http is private enough may be left to the caller."""
+    """A URL of scheme and host only. With `may_be_http` the caller checks whether http is safe."""
 
     def __init__(self, *, may_be_http: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -126,14 +48,18 @@ class Host(fields.Field[str]):
 
 
 class Tokens(fields.Field[tuple[str, ...]]):
+    """One or more webhook tokens, separated by commas."""
+
     def _deserialize(self, value: str, *_: Any, **__: Any) -> tuple[str, ...]:
         tokens = tuple(token.strip() for token in value.split(",") if token.strip())
-        if not tokens or any(len(token) < SHORTEST_TOKEN for token in tokens):
-            raise ValidationError(f"needs at least {SHORTEST_TOKEN} characters in each token.")
+        if not tokens or any(len(token) < MIN_TOKEN for token in tokens):
+            raise ValidationError(f"needs at least {MIN_TOKEN} characters in each token.")
         return tokens
 
 
 class WriteKey(fields.Field[str]):
+    """One Segment write key."""
+
     def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
         key = value.strip()
         if not key.isascii() or not key.isprintable() or set(key) & set(" ,=:"):
@@ -142,6 +68,8 @@ class WriteKey(fields.Field[str]):
 
 
 class WriteKeys(fields.Field[dict[str, str]]):
+    """Pairs of `account=key`, as a mapping of account to key."""
+
     def _deserialize(self, value: str, *_: Any, **__: Any) -> dict[str, str]:
         keys: dict[str, str] = {}
         for pair in filter(None, map(str.strip, value.split(","))):
@@ -155,7 +83,7 @@ class WriteKeys(fields.Field[dict[str, str]]):
 
 
 class AccountTokens(fields.Field[dict[str, str]]):
-    """Token → account."""
+    """Pairs of `account=token`, as a mapping of token to account."""
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> dict[str, str]:
         accounts: dict[str, str] = {}
@@ -163,8 +91,8 @@ class AccountTokens(fields.Field[dict[str, str]]):
             account, equals, token = map(str.strip, pair.partition("="))
             if not (account and equals and token):
                 raise ValidationError("must be pairs of account id and token.")
-            if len(token) < SHORTEST_TOKEN:
-                raise ValidationError(f"needs at least {SHORTEST_TOKEN} characters in each token.")
+            if len(token) < MIN_TOKEN:
+                raise ValidationError(f"needs at least {MIN_TOKEN} characters in each token.")
             if token in accounts:
                 raise ValidationError("names a token twice.")
             accounts[token] = account
@@ -172,7 +100,7 @@ class AccountTokens(fields.Field[dict[str, str]]):
 
 
 class Choice(fields.Field[str]):
-    """One of a few words, in large letters or small."""
+    """One of a few words, in any case."""
 
     def __init__(self, *words: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -186,64 +114,69 @@ class Choice(fields.Field[str]):
 
 
 class Number(fields.Field[float]):
-    """Of days or hours, and how many it must be at least."""
+    """A number with a minimum."""
 
-    def __init__(self, least: float, **kwargs: Any) -> None:
+    def __init__(self, minimum: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._least = least
+        self._minimum = minimum
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> float:
         try:
             number = float(value)
         except ValueError:
             raise ValidationError("is not a number.") from None
-        if not self._least <= number < inf:
-            raise ValidationError(f"must be at least {self._least:g}.")
+        if not self._minimum <= number < inf:
+            raise ValidationError(f"must be at least {self._minimum:g}.")
         return number
 
 
 class Whole(fields.Field[int]):
-    """A whole number, and its bounds."""
+    """A whole number within bounds."""
 
-    def __init__(self, least: int, most: int, **kwargs: Any) -> None:
+    def __init__(self, minimum: int, maximum: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._least, self._most = least, most
+        self._minimum, self._maximum = minimum, maximum
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> int:
         text = value.strip()
-        if not re.fullmatch(r"[0-9]{1,9}", text) or not self._least <= int(text) <= self._most:
-            raise ValidationError(f"must be a whole number from {self._least} to {self._most}.")
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not self._is_within(int(text)):
+            raise ValidationError(
+                f"must be a whole number from {self._minimum} to {self._maximum}."
+            )
         return int(text)
+
+    def _is_within(self, number: int) -> bool:
+        return self._minimum <= number <= self._maximum
 
 
 class Secret(fields.Field[str]):
-    """What goes into an HTTP header, and how long it must be at least."""
+    """Printable ASCII that can be sent in an HTTP header, with a minimum length."""
 
-    def __init__(self, shortest: int = 1, **kwargs: Any) -> None:
+    def __init__(self, min_length: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._shortest = shortest
+        self._min_length = min_length
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
         secret = value.strip()
         if not re.fullmatch(r"[!-~]+", secret):
             raise ValidationError("holds a blank, or a letter that is not ASCII.")
-        if len(secret) < self._shortest:
-            raise ValidationError(f"needs at least {self._shortest} characters.")
+        if len(secret) < self._min_length:
+            raise ValidationError(f"needs at least {self._min_length} characters.")
         return secret
 
 
 class Password(fields.Field[str]):
-    """What a person types."""
+    """A password that a person types."""
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
         password = value.strip()
-        if len(password) < SHORTEST_PASSWORD:
-            raise ValidationError(f"needs at least {SHORTEST_PASSWORD} characters.")
+        if len(password) < MIN_PASSWORD:
+            raise ValidationError(f"needs at least {MIN_PASSWORD} characters.")
         return password
 
 
 class SecretUrl(fields.Field[str]):
-    """An address to post to, path and all: who knows it may post."""
+    """A URL to post to, which is a secret itself: whoever knows it may post."""
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
         try:
@@ -258,6 +191,8 @@ class SecretUrl(fields.Field[str]):
 
 
 class AccountId(fields.Field[str]):
+    """The id of a Drip account."""
+
     def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
         if not re.fullmatch(r"[0-9]+", value.strip()):
             raise ValidationError("must be digits: the number in the address of Drip's pages.")
@@ -265,6 +200,8 @@ class AccountId(fields.Field[str]):
 
 
 class YesNo(fields.Boolean):
+    """True or false, in the words that marshmallow knows."""
+
     def _deserialize(self, value: str, *args: Any, **kwargs: Any) -> bool:
         try:
             return bool(super()._deserialize(value.strip().lower(), *args, **kwargs))
@@ -273,26 +210,26 @@ class YesNo(fields.Boolean):
 
 
 def is_private(url: str) -> bool:
-    """Whether nobody on the way can read what is sent there."""
+    """Return whether nobody on the way can read what is sent to this URL."""
     parts = urlsplit(url)
-    return parts.scheme == "https" or _loopback(parts.hostname or "")
+    return parts.scheme == "https" or _is_loopback(parts.hostname or "")
 
 
 def survives_in_url(token: str) -> bool:
-    """Whether it means itself if it is pasted into a URL's query as it is."""
+    """Return whether a token can be pasted into a URL's query without encoding."""
     return set(token) <= _LITERAL
 
 
 _LITERAL = {*string.ascii_letters, *string.digits, *"-._~!$'()*,:;=@/?"}
-"""RFC 3986 § 3.4, less what a form's query gives a meaning."""
+"""The characters of a query (RFC 3986 § 3.4), without those that have a meaning in form data."""
 
 
 def _must_be_private(scheme: str, hostname: str) -> None:
-    if scheme != "https" and not (scheme == "http" and _loopback(hostname)):
+    if scheme != "https" and not (scheme == "http" and _is_loopback(hostname)):
         raise ValidationError("must start with https:// (http:// on loopback only).")
 
 
-def _loopback(hostname: str) -> bool:
+def _is_loopback(hostname: str) -> bool:
     try:
         return ipaddress.ip_address(hostname).is_loopback
     except ValueError:

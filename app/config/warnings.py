@@ -1,4 +1,4 @@
-"""Warnings at start: the bridge runs, but not quite as its operator may expect."""
+"""Warnings at start: settings that work, but not as the operator may expect."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -9,15 +9,16 @@ from flask.cli import run_command
 
 from app.config.environment import ENV_FILE
 from app.config.fields import survives_in_url
-from app.config.settings import KNOWN, Settings
+from app.config.schema import KNOWN
+from app.config.settings import Settings
 
 CODE = Path(__file__).absolute().parent.parent.parent
 
 
-def notices(settings: Settings) -> Iterator[str]:
-    """Sentences for the log."""
+def startup_warnings(settings: Settings) -> Iterator[str]:
+    """Yield each warning as a sentence for the log."""
     for name in settings.unknown:
-        yield f"{name} is no setting of the bridge and has no effect.{_meant(name)}"
+        yield f"{name} is no setting of the bridge and has no effect.{_suggest(name)}"
     if not all(map(survives_in_url, settings.all_tokens)):
         yield (
             "DRIP_WEBHOOK_TOKEN has a letter that means something else in a URL. Give Drip the URL "
@@ -33,5 +34,5 @@ def notices(settings: Settings) -> Iterator[str]:
         )
 
 
-def _meant(name: str) -> str:
+def _suggest(name: str) -> str:
     return "".join(f" Is {known} meant?" for known in get_close_matches(name, KNOWN, 1))

@@ -4,8 +4,8 @@ For work that does not need this, `synced_later` gives an engine whose commits r
 """
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import dbapi2 as system
 from typing import Any
@@ -40,6 +40,15 @@ def open_database(url: URL, connections: int = 3) -> Engine:
     if url.get_backend_name() == "sqlite":
         return _open_sqlite(url)
     return open_postgresql(url, connections, BUSY_SECONDS)
+
+
+@contextmanager
+def reader(engine: Engine) -> Iterator[Connection]:
+    """A connection for statements that only read. Each runs outside a transaction, so on SQLite it
+    never waits for the write lock.
+    """
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        yield connection
 
 
 def synced_later(engine: Engine) -> Engine:

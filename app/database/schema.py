@@ -15,7 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, func, inspect, select, text
 from sqlalchemy.exc import OperationalError
 
-from app.database.engine import describe
+from app.database.engine import describe, reader
 from app.database.tables import events, metadata
 from app.errors import ConfigError
 from app.logs import get_logger
@@ -58,7 +58,7 @@ def check_encoding(engine: Engine) -> None:
     """Raises `ConfigError` if the database's encoding cannot keep every name."""
     if engine.dialect.name == "sqlite":
         return
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with reader(engine) as connection:
         encoding = connection.scalar(text("SHOW server_encoding"))
     if encoding != "UTF8":
         raise ConfigError(
@@ -171,7 +171,7 @@ def _enable_shrinking(engine: Engine) -> None:
 
 
 def _revision(engine: Engine) -> str | None:
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with reader(engine) as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 

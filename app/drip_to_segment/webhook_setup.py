@@ -66,8 +66,6 @@ def _event_faults(webhook: Webhook) -> Iterator[str]:
         yield f"It leaves out {', '.join(sorted(missing))}."
     if others := webhook.events - COLLECTIONS.keys():
         yield f"It posts what the bridge ignores: {', '.join(sorted(others))}."
-    if webhook.is_on is False:
-        yield "Drip says that it is switched off."
 
 
 def webhook_url(base: str, token: str, is_basic: bool = False) -> str:

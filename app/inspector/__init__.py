@@ -3,6 +3,7 @@
 from flask import Blueprint
 
 from app.bridge import Bridge
+from app.formatting import clock_time, iso_time, pluralize, relative_time, thousands
 from app.inspector import (
     actions,
     auth,
@@ -30,6 +31,8 @@ def create_inspector(bridge: Bridge) -> Blueprint:
     notes = Notes(bridge.store.engine)
     headers.register(blueprint)
     auth.register(blueprint, bridge.settings, notes)
+    for text_filter in (clock_time, iso_time, pluralize, relative_time, thousands):
+        blueprint.add_app_template_filter(text_filter)
     for page in PAGES:
         page.register(blueprint, bridge)
     return blueprint

@@ -12,6 +12,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
+from app.formatting import pluralize
 from app.inspector.at_once import HEAVY
 from app.outbox.batches import Wait, in_batches
 from app.outbox.requeue import (
@@ -70,7 +71,7 @@ def _ask_about_all(requeue: Requeue, which: str, now: float) -> ResponseReturnVa
     if not count:
         flash(f"No event is {WHERE[which]}.", "good")
         return redirect(url_for("inspector.stream"), 303)
-    events = events_in_words(count)
+    events = pluralize(count, "event")
     if which == "quarantined":
         said = (
             f"{events} will be read again by today's rules. What can be read is sent; the rest "
@@ -80,7 +81,7 @@ def _ask_about_all(requeue: Requeue, which: str, now: float) -> ResponseReturnVa
     sentences = [f"{events} will be due at once, with the ids and times they had."]
     if old := requeue.count("dead", received_before=now - FORGOTTEN_AFTER):
         sentences.append(
-            f"Received more than 24 hours ago: {events_in_words(old)}. {MAY_COUNT_TWICE}"
+            f"Received more than 24 hours ago: {pluralize(old, 'event')}. {MAY_COUNT_TWICE}"
         )
     return ask("Send again all that were given up?", sentences, "Send them again", which)
 
@@ -115,11 +116,11 @@ def _tell(outcomes: Counter[Outcome], which: str, left: int) -> None:
     for outcome, count in outcomes.items():
         if count:
             kind = "good" if outcome == "requeued" else "message"
-            flash(f"{events_in_words(count)}: {WORDS[outcome]}.", kind)
+            flash(f"{pluralize(count, 'event')}: {WORDS[outcome]}.", kind)
     if not outcomes.total():
         flash(f"No event was {WHERE[which]}.")
     elif left:
-        flash(f"{events_in_words(left)} still {WHERE[which]}.")
+        flash(f"{pluralize(left, 'event')} still {WHERE[which]}.")
 
 
 def ask(question: str, said: Sequence[str], button: str, which: str = "", back: str = "") -> str:
@@ -132,8 +133,3 @@ def ask(question: str, said: Sequence[str], button: str, which: str = "", back: 
         fields={"sure": "1", "which": which} if which else {"sure": "1"},
         back=back or url_for("inspector.stream"),
     )
-
-
-def events_in_words(count: int) -> str:
-    """`1 event`, `2,000 events`."""
-    return f"{count:,} event" if count == 1 else f"{count:,} events"

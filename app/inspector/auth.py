@@ -21,7 +21,6 @@ from app.inspector.session import (
     IDLE,
     InspectorSessions,
     begin_session,
-    caller_of,
     end_session,
     has_session,
     own_path,
@@ -30,6 +29,7 @@ from app.inspector.session import (
 from app.logs import get_logger
 from app.outbox.notes import Notes
 from app.web.auth import is_valid_token
+from app.web.client_address import rate_limit_key
 from app.web.login_link import LASTS, read_ticket, session_key
 
 log = get_logger(__name__)
@@ -152,7 +152,7 @@ def _register_login(blueprint: Blueprint, settings: Settings, notes: Notes) -> N
 def _enter(
     passwords: Sequence[str], attempts: Attempts, trusted_proxies: int | None
 ) -> ResponseReturnValue:
-    if seconds := attempts.seconds_to_wait(caller_of(request, trusted_proxies)):
+    if seconds := attempts.seconds_to_wait(rate_limit_key(request, trusted_proxies)):
         log.warning("too many tries to log in to the inspector; see TRUSTED_PROXIES in the docs")
         fault = f"Too many tries. Wait for {seconds} seconds, then try again."
         return _form(fault), 429, {"Retry-After": str(seconds)}

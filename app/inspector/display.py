@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from app.formatting import escape_undecodable, printable
 from app.inspector.masking import mask
 
 Show = Callable[[Any], str]
@@ -22,16 +23,9 @@ def shower(reveal: bool) -> Show:
 
     def show(value: Any) -> str:
         text = "" if value is None else str(value)
-        return printable(text if reveal else mask(text))
+        return printable(text if reveal else mask(text), keep="\n")
 
     return show
-
-
-def printable(text: str) -> str:
-    """The text with each character escaped that would not be seen, or deceive the eye."""
-    return "".join(
-        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
-    )
 
 
 def raw_to_text(raw: bytes, reveal: bool) -> str:
@@ -41,7 +35,7 @@ def raw_to_text(raw: bytes, reveal: bool) -> str:
     except UnicodeDecodeError:
         if b"\0" in raw and not reveal:  # an address may be in it with other bytes in between
             return NOT_TEXT
-        text = raw.replace(b"\\", b"\\\\").decode(errors="backslashreplace")
+        text = escape_undecodable(raw)
     if "\0" in text and not reveal:
         return NOT_TEXT
     return _beginning(text, reveal)
@@ -61,15 +55,6 @@ def raw_to_pretty(raw: bytes, reveal: bool) -> str:
 def value_to_pretty(value: Any, reveal: bool) -> str:
     """Indented JSON."""
     return _beginning(json.dumps(value, indent=2, ensure_ascii=False), reveal)
-
-
-def error_to_reasons(error: str | None) -> list[tuple[str, str]]:
-    """An event's `error` as (field, what is wrong with it); the field is "" where there is none."""
-    try:
-        fields = json.loads(error or "{}")
-        return [(field, " ".join(said)) for field, said in fields.items()]
-    except (ValueError, AttributeError, TypeError):
-        return [("", error or "")]
 
 
 def _beginning(text: str, reveal: bool) -> str:

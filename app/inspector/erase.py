@@ -11,7 +11,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
-from app.inspector.actions import events_in_words
+from app.formatting import pluralize
 from app.inspector.at_once import HEAVY
 from app.monitoring.stats_cache import StatsUnavailable
 from app.outbox.address_matcher import is_address
@@ -66,11 +66,11 @@ def _erase(erasure: Erasure, found: Counter[str]) -> None:
         erased = erasure.erase().total()
     except _OutOfTime:
         erased = max(found.total() - erasure.left, 0)
-    flash(f"Erased: {events_in_words(erased)}.", "good")
+    flash(f"Erased: {pluralize(erased, 'event')}.", "good")
     if erasure.left:
         flash(
-            f"{events_in_words(erasure.left)} not erased yet, because they are being sent: erase "
-            "again in a minute.",
+            f"{pluralize(erasure.left, 'event')} not erased yet, because they are being sent: "
+            "erase again in a minute.",
             "bad",
         )
     if remains := _overwrite(erasure):

@@ -10,10 +10,9 @@ from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
 from app.drip_to_segment.translate import translate
-from app.inspector import moments
+from app.formatting import read_reasons
 from app.inspector.display import (
     Show,
-    error_to_reasons,
     raw_to_pretty,
     raw_to_text,
     shower,
@@ -53,8 +52,6 @@ class EventPage:
     not_followed: str
     """Why there are no ways, or what is to be said of them."""
 
-    moments = moments
-
     @property
     def show(self) -> Show:
         """Text as this page may show it."""
@@ -63,7 +60,7 @@ class EventPage:
     @property
     def reasons(self) -> list[tuple[str, str]]:
         """Why it is in quarantine, field by field."""
-        return error_to_reasons(self.event.error) if self.event.state == "quarantined" else []
+        return read_reasons(self.event.error) if self.event.state == "quarantined" else []
 
     @property
     def came(self) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from app.drip_to_segment.mapping import COLLECTIONS
-from app.inspector.display import printable
+from app.formatting import printable
 from app.inspector.searches import MARK, Searches
 from app.outbox.search import MOST_WORDS, Page, Search, State, Wanted
 
@@ -67,7 +67,7 @@ class Filters:
             for name, words in named.items()
             if getattr(self, name)
         ]
-        return printable(", ".join(said))
+        return printable(", ".join(said), keep="\n")
 
 
 def read_form(form: Mapping[str, str], searches: Searches) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import json
 import time
-from datetime import UTC, datetime
 from uuid import uuid4
 
 from flask import Blueprint, flash, redirect, url_for
@@ -11,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from app.bridge import Bridge
 from app.drip_to_segment.translate import translate
 from app.errors import OutboxUnavailable
+from app.formatting import iso_time
 from app.inspector.actions import ask
 from app.outbox.messages import Message
 
@@ -70,6 +70,6 @@ def build_sample(account: str, now: float) -> bytes:
                 "email_subject": SUBJECT,
             },
         },
-        "occurred_at": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "occurred_at": iso_time(now),
     }
     return json.dumps(event).encode()

@@ -1,8 +1,13 @@
 """What happens to an event next, and when, in a sentence. Pure."""
 
 from app.destination import Destination
-from app.inspector.display import error_to_reasons
-from app.inspector.moments import clock, relative
+from app.formatting import (
+    clock_time,
+    join_reasons,
+    pluralize,
+    read_reasons,
+    relative_time,
+)
 from app.outbox.messages import read_history
 from app.outbox.search import Event
 
@@ -18,7 +23,7 @@ def what_next(event: Event, now: float, pause: str | None, destination: Destinat
             return f"Sent{_at(event, now)}: Segment took it. Nothing more will happen."
         case "dead":
             return (
-                f"Given up{_at(event, now)} after {_tries(event.tries)}{_reason(event)}. "
+                f"Given up{_at(event, now)} after {_tries(event)}{_reason(event)}. "
                 "It will not be tried again, unless you send it again."
             )
         case "quarantined":
@@ -46,7 +51,7 @@ def _pending(event: Event, now: float, pause: str | None, destination: Destinati
         )
     if event.due_at > now:
         return (
-            f"Tries again at {_moment(event.due_at, now)}, after {_tries(event.tries)} in vain"
+            f"Tries again at {_moment(event.due_at, now)}, after {_tries(event)} in vain"
             f"{_reason(event)}. {_given_up(event, now, destination)}"
         )
     return "Due now: it goes out with the next batch, within seconds where a deliverer runs."
@@ -64,10 +69,14 @@ def _given_up(event: Event, now: float, destination: Destination) -> str:
     policy = destination.retry
     end = event.received_at + policy.give_up_after
     if end > now:
-        return f"Given up after {clock(end, now)}, if Segment has not taken it by then."
+        return f"Given up after {clock_time(end, now)}, if Segment has not taken it by then."
     return (
-        f"Given up if it fails {_number(max(policy.fewest_tries - event.tries, 1), 'more time')}."
+        f"Given up if it fails {pluralize(max(policy.fewest_tries - event.tries, 1), 'more time')}."
     )
+
+
+def _tries(event: Event) -> str:
+    return pluralize(event.tries, "try", "tries")
 
 
 def _reason(event: Event) -> str:
@@ -76,8 +85,7 @@ def _reason(event: Event) -> str:
 
 
 def _unread(event: Event) -> str:
-    reasons = error_to_reasons(event.error)
-    return "; ".join(f"{field}: {said}" if field else said for field, said in reasons).rstrip(".")
+    return join_reasons(read_reasons(event.error)).rstrip(".")
 
 
 def _at(event: Event, now: float) -> str:
@@ -85,12 +93,4 @@ def _at(event: Event, now: float) -> str:
 
 
 def _moment(at: float, now: float) -> str:
-    return f"{clock(at, now)} ({relative(at, now)})"
-
-
-def _tries(count: int) -> str:
-    return "1 try" if count == 1 else f"{count} tries"
-
-
-def _number(count: int, what: str) -> str:
-    return f"1 {what}" if count == 1 else f"{count} {what}s"
+    return f"{clock_time(at, now)} ({relative_time(at, now)})"

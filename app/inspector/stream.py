@@ -6,7 +6,6 @@
 
 import json
 import time
-from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -16,11 +15,11 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
+from app.formatting import event_to_values, iso_time
 from app.inspector.at_once import DOWNLOADS
 from app.inspector.chart import Chart, Per, starts_at, traffic_to_chart
 from app.inspector.filters import ROWS, Filters, find_page, read_filters, read_form
 from app.inspector.masking import mask_all
-from app.inspector.moments import iso
 from app.inspector.searches import searches_of
 from app.inspector.view import first_run, read_view, search_of
 from app.monitoring.checks import failed_checks
@@ -87,20 +86,17 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
 
 
 def event_to_json(event: Event, reveal: bool) -> str:
-    """One line with every field; a body that is no text is in base64, where addresses may be."""
-    values: dict[str, Any] = asdict(event)
-    for name in ("received_at", "due_at", "settled_at"):
-        values[name] = None if values[name] is None else iso(values[name])
-    values["payload"] = event.payload and json.loads(event.payload)
-    try:
-        values["raw"] = event.raw.decode()
-    except UnicodeDecodeError:
+    """Write one event as one line of JSON, with addresses masked unless `reveal`.
+
+    A body in base64 or with NUL bytes may hold addresses that cannot be masked, so it is left out.
+    """
+    values = event_to_values(asdict(event), iso_time)
+    if reveal:
+        return json.dumps(values)
+    values.pop("raw_base64", None)
+    if "\0" in (values["raw"] or ""):
         values["raw"] = None
-    if "\0" in (values["raw"] or "") and not reveal:
-        values["raw"] = None
-    if values["raw"] is None and reveal:
-        values["raw_base64"] = b64encode(event.raw).decode()
-    return json.dumps(values if reveal else mask_all(values))
+    return json.dumps(mask_all(values))
 
 
 def _lines(search: Search, filters: Filters, reveal: bool) -> Iterator[str]:
@@ -115,7 +111,7 @@ def _lines(search: Search, filters: Filters, reveal: bool) -> Iterator[str]:
         if before is None:
             return
         if page.searched_back_to is not None and time.monotonic() > deadline:
-            until = iso(page.searched_back_to)
+            until = iso_time(page.searched_back_to)
             yield json.dumps({"incomplete": f"For older ones set “until” to {until}"}) + "\n"
             return
 

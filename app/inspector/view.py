@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.bridge import Bridge
-from app.inspector import moments
 from app.inspector.at_once import HEAVY
 from app.inspector.chart import Per
 from app.inspector.display import Show, shower
@@ -30,7 +29,6 @@ class View:
 
     states = STATES
     collections = COLLECTION_NAMES
-    moments = moments
 
     @property
     def show(self) -> Show:

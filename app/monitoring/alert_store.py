@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, select, update
 
-from app.database.engine import dialect_of
+from app.database.engine import dialect_of, reader
 from app.database.tables import alerts
 
 
@@ -40,7 +40,7 @@ class AlertStore:
 
     def is_empty(self) -> bool:
         """Whether no alert is out. Takes no lock."""
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with reader(self._engine) as connection:
             return connection.scalar(select(alerts.c.name).limit(1)) is None
 
     def note(self, current: Mapping[str, str], unknown: Set[str], now: float) -> list[Alert]:

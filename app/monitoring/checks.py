@@ -1,6 +1,7 @@
 """Check the stats: each failed check has a sentence with what is wrong and what to do. Pure."""
 
 from app.destination import Labels
+from app.formatting import long_duration, pluralize
 from app.monitoring.stats import Stats
 from app.outbox.quarantine import MOST_BYTES, is_full
 
@@ -45,12 +46,12 @@ def _of_flow(stats: Stats, labels: Labels, now: float) -> dict[str, str]:
     held = stats.states["held"]
     if age > OLDEST and not stats.oldest_is_held:
         failed["waiting"] = (
-            f"The oldest event has waited for {_span(age)}: see whether a deliverer runs "
+            f"The oldest event has waited for {long_duration(age)}: see whether a deliverer runs "
             "(DELIVER_IN_WEB, or flask --app wsgi deliver) and what the log says of "
             f"{labels.destination}."
         )
     if age > OLDEST and held:
-        since = f", the oldest for {_span(age)}" if stats.oldest_is_held else ""
+        since = f", the oldest for {long_duration(age)}" if stats.oldest_is_held else ""
         failed["held"] = f"{_number(held, 'event')} held{since}, because {labels.no_key}."
     if stats.pauses:
         failed["paused"] = (
@@ -65,12 +66,12 @@ def _of_the_last_hour(stats: Stats, labels: Labels) -> dict[str, str]:
     failed = {}
     if died := stats.died_lately:
         failed["dead"] = (
-            f"In the last hour {_count(died, 'event')} died: {labels.destination} will not take "
+            f"In the last hour {pluralize(died, 'event')} died: {labels.destination} will not take "
             "such, or took nothing for 72 hours. Why: flask --app wsgi events --state dead"
         )
     if quarantined := stats.quarantined_lately:
         failed["quarantined"] = (
-            f"In the last hour {_count(quarantined, 'webhook')} could not be read, and went to "
+            f"In the last hour {pluralize(quarantined, 'webhook')} could not be read, and went to "
             "quarantine. Why: flask --app wsgi events --state quarantined"
         )
     if is_full(stats.quarantine_bytes):
@@ -86,19 +87,9 @@ def _of_the_last_hour(stats: Stats, labels: Labels) -> dict[str, str]:
 def _of_silence(stats: Stats, labels: Labels, now: float, silence: float | None) -> dict[str, str]:
     if silence is None or stats.last_webhook is None or now - stats.last_webhook <= silence:
         return {}
-    quiet = _span(now - stats.last_webhook)
+    quiet = long_duration(now - stats.last_webhook)
     return {"silence": f"No event came for {quiet}: {labels.check_source}"}
 
 
-def _span(seconds: float) -> str:
-    if seconds < 2 * 3600:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.0f} hours"
-
-
-def _count(count: int, what: str) -> str:
-    return f"1 {what}" if count == 1 else f"{count} {what}s"
-
-
 def _number(count: int, what: str) -> str:
-    return f"{_count(count, what)} {'is' if count == 1 else 'are'}"
+    return f"{pluralize(count, what)} {'is' if count == 1 else 'are'}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, Select, bindparam, func, literal_column, select, text
 
+from app.database.engine import reader
 from app.database.sql import IS_PENDING, IS_SETTLED
 from app.database.tables import bodies, events, pauses, whole
 from app.outbox.quarantine import OVERHEAD
@@ -61,7 +62,7 @@ def take_stats(engine: Engine, destination: str, now: float, key_for: KeyFor) ->
     Nothing is locked on either engine. The statements run one after another, so messages that
     change state meanwhile may be counted twice or not at all.
     """
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with reader(engine) as connection:
         parameters = {"destination": destination}
         oldest = connection.execute(OLDEST, parameters).first()
         lately = _to_counts(connection, _settled_since(now - LATELY), parameters)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, select, text, update
 
-from app.database.engine import dialect_of
+from app.database.engine import dialect_of, reader
 from app.database.sql import IS_PENDING, IS_SETTLED, WAITING_ACCOUNTS
 from app.database.tables import alerts, clock, events, pauses
 from app.logs import get_logger
@@ -44,7 +44,6 @@ class Clock:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         insert = dialect_of(engine).insert(clock)
         self._note = insert.on_conflict_do_update(
             index_elements=[clock.c.id], set_={"seen_at": insert.excluded.seen_at}
@@ -73,7 +72,7 @@ class Clock:
     def seen_at(self) -> float | None:
         """The last time that was believed, or else when the newest message was received; None if
         there is neither."""
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             seen_at: float | None = connection.scalar(select(clock.c.seen_at))
             return connection.scalar(NEWEST) if seen_at is None else seen_at
 
@@ -115,7 +114,7 @@ def bring_back(engine: Engine, now: float, wait: Wait = time.sleep) -> None:
 def _make_some_due(engine: Engine, destination: str, now: float) -> int:
     far = now + FURTHEST
     values = {"destination": destination, "far": far}
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with reader(engine) as connection:
         accounts = connection.scalars(text(WAITING_ACCOUNTS + _PUT_OFF), values).all()
     is_ours = (events.c.destination == destination, events.c.account.in_(accounts))
     put_off = (IS_PENDING, *is_ours, events.c.due_at > far)

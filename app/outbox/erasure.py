@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select, update
 
+from app.database.engine import reader
 from app.database.sqlite_file import empty_log, rewrite, size_in_megabytes
 from app.database.tables import bodies, events, whole
 from app.outbox.address_matcher import AddressMatcher
@@ -70,7 +71,6 @@ class Erasure:
         wait: Wait = time.sleep,
     ) -> None:
         self._engine = engine
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._matcher = AddressMatcher(address)
         self._clock = clock
         self._wait = wait
@@ -134,7 +134,7 @@ class Erasure:
         """
         if self._engine.dialect.name != "sqlite":
             return ""
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             connection.detach()  # not returned to the pool, because its busy time-out is changed
             megabytes = size_in_megabytes(connection)
             if megabytes > LARGEST and not also_large:
@@ -152,7 +152,7 @@ class Erasure:
             .order_by(c.id)
             .limit(PAGE)
         )
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             return [tuple(row) for row in connection.execute(statement)]
 
     def _without_address(self, email: str | None, payload: str | None) -> str | None:
@@ -221,7 +221,7 @@ class Erasure:
 
     def _not_erased(self, ids: set[int]) -> list[int]:
         left = select(events.c.id).where(events.c.id.in_(ids), events.c.state != "erased")
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             return list(connection.scalars(left))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Engine, delete, select
 
-from app.database.engine import dialect_of
+from app.database.engine import dialect_of, reader
 from app.database.sql import storable
 from app.database.tables import notes
 
@@ -18,7 +18,6 @@ class Notes:
 
     def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
         self._engine = engine
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._clock = clock
         self._insert = dialect_of(engine).insert(notes)
 
@@ -41,5 +40,5 @@ class Notes:
     def text(self, name: str) -> str | None:
         """The text with this name; None if there is none or its time is over."""
         current = select(notes.c.text).where(notes.c.name == name, notes.c.until > self._clock())
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             return connection.scalar(current)

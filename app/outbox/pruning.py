@@ -5,7 +5,7 @@ from collections import Counter
 
 from sqlalchemy import Connection, Engine, delete, func, select
 
-from app.config.settings import LEAST_DAYS
+from app.database.engine import reader
 from app.database.sql import IS_SETTLED
 from app.database.sqlite_file import release_free_pages
 from app.database.tables import bodies, events, whole
@@ -25,10 +25,12 @@ DAY = 24 * 3600.0
 class Pruning:
     """Keep messages for so many days after they ended. What waits to be sent is never deleted."""
 
-    def __init__(self, engine: Engine, sent_days: float, failed_days: float) -> None:
+    def __init__(
+        self, engine: Engine, sent_days: float, failed_days: float, least_days: float
+    ) -> None:
+        """Nothing is pruned before `least_days`: so long a sender may send it again."""
         self._engine = engine
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
-        sent, failed = max(sent_days, LEAST_DAYS), max(failed_days, LEAST_DAYS)
+        sent, failed = max(sent_days, least_days), max(failed_days, least_days)
         self._days = {"sent": sent, "erased": sent, "dead": failed, "quarantined": failed}
 
     def run(self, now: float, wait: Wait = time.sleep) -> Counter[str]:
@@ -59,7 +61,7 @@ class Pruning:
         """Return unused pages of SQLite's file to the operating system. Returns how many."""
         if self._engine.dialect.name != "sqlite":
             return 0
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             return release_free_pages(connection, PAGES)
 
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.database.engine import describe, dialect_of, is_of_content
+from app.database.engine import describe, dialect_of, is_of_content, reader
 from app.database.sql import IS_SETTLED, storable
 from app.database.tables import bodies, columns_of, events, whole
 from app.errors import FieldErrors
@@ -95,13 +95,12 @@ class Requeue:
         self._destination = destination
         self._is_ours = events.c.destination == destination
         self._translate = translate
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._dialect = dialect_of(engine)
 
     def find(self, message_id: str) -> Kept | None:
         """The message with this id, in any state."""
         statement = _KEPT.where(events.c.message_id == storable(message_id), self._is_ours)
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             row = connection.execute(statement).mappings().one_or_none()
         return Kept(**row) if row else None
 
@@ -111,7 +110,7 @@ class Requeue:
         statement = select(func.count()).where(events.c.state == state, IS_SETTLED, self._is_ours)
         if received_before is not None:
             statement = statement.where(events.c.received_at < received_before)
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             return connection.scalar(statement) or 0
 
     def requeue_some_dead(self, now: float) -> int:
@@ -147,7 +146,7 @@ class Requeue:
             .order_by(settled_at, id_)
             .limit(most)
         )
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             return [Kept(**row) for row in connection.execute(statement).mappings()]
 
     def release(self, id_: int, message: Message, now: float) -> bool | None:

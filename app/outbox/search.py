@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Engine, func, literal_column, select, text
 
+from app.database.engine import reader
 from app.database.sql import WAITING_ACCOUNTS, storable
 from app.database.tables import bodies, columns_of, events, whole
 from app.outbox.batches import within
@@ -130,11 +131,11 @@ class Search:
     ) -> None:
         self._destination = destination
         self._key_for = key_for
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = engine
 
     def one(self, message_id: str) -> Event | None:
         """The message with this id, or None."""
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             rows = connection.execute(_WHOLE.where(*self._has_id(message_id)))
             row = rows.mappings().one_or_none()
         return self._with_held(Event(**row)) if row else None
@@ -155,14 +156,14 @@ class Search:
     def whole(self, ids: Sequence[int]) -> Iterator[Event]:
         """These messages, newest first, with only a few of them in memory at once."""
         sizes = select(bodies.c.event, func.length(bodies.c.raw)).where(bodies.c.event.in_(ids))
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             rows = connection.execute(sizes.order_by(bodies.c.event.desc())).all()
         left = [(row[0], row[1]) for row in rows]
         while left:
             group = within(left, MOST_BYTES)
             del left[: len(group)]
             statement = _WHOLE.where(events.c.id.in_(group)).order_by(events.c.id.desc())
-            with self._reader.connect() as connection:
+            with reader(self._engine) as connection:
                 page = [Event(**row) for row in connection.execute(statement).mappings()]
             yield from map(self._with_held, page)
 
@@ -209,7 +210,7 @@ class Search:
         return self._list(_SUMMARY.where(events.c.id.in_(ids)).order_by(events.c.id.desc()))
 
     def _list(self, statement: Any) -> list[Summary]:
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             rows = [_to_summary(**row) for row in connection.execute(statement).mappings()]
         return list(map(self._with_held, rows))
 
@@ -220,7 +221,7 @@ class Search:
 
     def _ids(self) -> tuple[int, int]:
         """The lowest and the highest id; 1 and 0 if the table is empty."""
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             lowest = connection.scalar(select(func.min(events.c.id)))
             highest = connection.scalar(select(func.max(events.c.id)))
         return lowest or 1, highest or 0
@@ -228,11 +229,11 @@ class Search:
     def _received_at(self, before: int) -> float | None:
         """When the oldest message was received that was searched."""
         oldest = select(events.c.received_at).where(events.c.id >= before).order_by(events.c.id)
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             return connection.scalar(oldest.limit(1))
 
     def _accounts_without_key(self) -> list[str]:
-        with self._reader.connect() as connection:
+        with reader(self._engine) as connection:
             waiting = list(
                 connection.scalars(text(WAITING_ACCOUNTS), {"destination": self._destination})
             )

@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from app.database.engine import dialect_of, synced_later
+from app.database.engine import dialect_of, reader, synced_later
 from app.database.sql import IS_PENDING, WAITING_ACCOUNTS, storable
 from app.database.statements import InsertMany, Prepared, among, ids_to_value
 from app.database.tables import columns_of, events, pauses, whole
@@ -56,8 +56,6 @@ class Store:
     def __init__(self, engine: Engine, destination: str) -> None:
         self.engine = engine
         self.destination = destination
-        # a single SELECT needs no BEGIN, which would take SQLite's write lock
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         # claims and settlements need not wait for the disk: after a power failure they are made
         # again, to the same end
         self._settling = synced_later(engine)
@@ -118,7 +116,7 @@ class Store:
 
     def due_accounts(self, now: float) -> list[str]:
         """The accounts that have messages due now."""
-        with self._reader.connect() as connection:
+        with reader(self.engine) as connection:
             return list(
                 connection.scalars(
                     text(WAITING_ACCOUNTS + _IS_DUE), {"now": now, "destination": self.destination}

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Select, delete, select
 
+from app.database.engine import reader
 from app.database.statements import InsertMany
 from app.database.tables import events as kept_events
 from app.database.tables import traffic
@@ -70,7 +71,7 @@ def read_traffic(engine: Engine, destination: str, since: float) -> list[Minute]
         .where(traffic.c.destination == destination, traffic.c.minute > since - MINUTE)
         .order_by(traffic.c.minute, traffic.c.collection)
     )
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with reader(engine) as connection:
         return [Minute(**row) for row in connection.execute(statement).mappings()]
 
 
@@ -91,5 +92,5 @@ def newest_of(destination: str) -> Select[float]:
 def last_received(engine: Engine, destination: str) -> float | None:
     """When the newest message was received, in seconds since the epoch; None if nothing is kept.
     Raises `SQLAlchemyError`."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with reader(engine) as connection:
         return connection.scalar(newest_of(destination))

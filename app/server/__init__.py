@@ -1,1 +1,1 @@
-"""How gunicorn serves the bridge: its worker, a connection, pages in threads."""
+"""How gunicorn serves the bridge: hooks, worker, connections, and pages in threads."""

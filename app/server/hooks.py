@@ -1,4 +1,4 @@
-"""What gunicorn calls, in its master and in its workers, as they start and end."""
+"""Hooks that gunicorn calls when its master and its workers start and end."""
 
 import logging
 import resource
@@ -18,12 +18,15 @@ from app.monitoring import metrics
 MOST_CONNECTIONS = 4000
 
 OTHER_FILES = 96
-"""Descriptors that a worker needs besides its connections: for the database, counts and threads."""
+"""File descriptors that a worker needs besides connections: for the database, metrics, threads."""
 
 
 def most_connections() -> int:
-    """How many connections a worker may have. Accepting one more than the system lets it have files
-    would fail, again and again; with this many, it lets the next wait."""
+    """Return how many connections a worker may have.
+
+    Accepting more than the limit on open files allows would fail again and again. With this limit,
+    further clients wait in the backlog.
+    """
     most_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most_files == resource.RLIM_INFINITY:
         return MOST_CONNECTIONS
@@ -31,23 +34,26 @@ def most_connections() -> int:
 
 
 class NoAccessLog(Logger):  # type: ignore[misc]
-    """It would print the URL, which carries the token, and the Basic user name. `accesslog = None`
-    is overruled by GUNICORN_CMD_ARGS, with which Heroku's Python buildpack turns it on."""
+    """gunicorn's logger without its access log, which would print the token in the URL.
+
+    `accesslog = None` is not enough: Heroku's Python buildpack turns it on by GUNICORN_CMD_ARGS,
+    which overrides it.
+    """
 
     def access(self, *_: Any) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 def on_starting(settings: Settings) -> Callable[[Any], None]:
-    """Make the hook that checks the database, in the master."""
+    """Make the hook that checks the database in the master."""
 
     def check(server: Any) -> None:
-        """Refuse to start once, in words, rather than once a worker with a traceback."""
-        # at DEBUG gunicorn prints what it received
+        """End with one message, rather than with a traceback in each worker."""
+        # at DEBUG gunicorn prints the requests that it received
         server.log.error_log.setLevel(max(server.log.error_log.level, logging.INFO))
         metrics.remove_folders_of_the_dead()
         try:
-            # an upgrade may take a minute: meanwhile there is somebody to answer 429
+            # upgrades are left to the workers: one may take a minute, in which they answer 429
             check_database(settings, may_upgrade=False)
         except ConfigError as error:
             raise SystemExit(str(error)) from None
@@ -56,32 +62,35 @@ def on_starting(settings: Settings) -> Callable[[Any], None]:
 
 
 def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
-    """In the worker, as its first act."""
-    _heed_stop(server)
+    """Prepare a new worker, in its process."""
+    _handle_early_stop(server)
     metrics.ensure_folder()
 
 
-def _heed_stop(server: Any) -> None:
-    """A worker begins with the master's handlers, which put a signal aside for the master: one that
-    is told to stop before it has its own would go on until it is killed."""
-    told = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
-    for signum in told:
+def _handle_early_stop(server: Any) -> None:
+    """Make a stop signal end the worker before it has its own signal handlers.
+
+    A worker inherits the master's handlers, which only queue signals. One that is stopped so early
+    would go on until it is killed.
+    """
+    stop_signals = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
+    for signum in stop_signals:
         signal.signal(signum, lambda *_: sys.exit(0))
     while not server.SIG_QUEUE.empty():
-        if server.SIG_QUEUE.get() in told:
+        if server.SIG_QUEUE.get() in stop_signals:
             sys.exit(0)
 
 
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
-    """In the worker, as its last act: let the deliverer settle the batch in hand."""
-    worker.join_beside()
+    """Let the deliverer settle the batch in hand, at the end of a worker."""
+    worker.join_background()
 
 
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
-    """In the master, however the worker ended. What it counted stays."""
+    """Keep the counters of a worker that has ended, in the master."""
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def on_exit(server: Any) -> None:  # noqa: ARG001 - gunicorn's signature
-    """All is done: a signal that comes again does not make it a failure."""
+    """Ignore a repeated SIGTERM at the end of the master: it would make the exit a failure."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

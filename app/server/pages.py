@@ -1,7 +1,7 @@
-"""Pages and figures are made in threads, a few at a time: webhooks go first.
+"""Make pages and metrics in threads, a few at a time, so that they do not delay webhooks.
 
-What reads the outbox may take long, and an SQLite that reads holds up whatever runs in its thread.
-The webhook, whose waits let others go on (app/concurrency.py), is served where the sockets are.
+Reading the outbox may take long, and SQLite blocks the thread that reads. Webhooks are served in
+the main thread, where their waits let other greenlets run (app/concurrency.py).
 """
 
 import json
@@ -17,35 +17,35 @@ from gevent.util import wrap_errors
 from app.server.connection import PIECE
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-"""By PEP 3333."""
+"""A WSGI app (PEP 3333)."""
 
-AT_ONCE = 2
-"""Pages that are made at the same time: a flood of them leaves the interpreter to webhooks."""
+MAX_THREADS = 2
+"""Pages that are made at the same time. More would take the interpreter from webhooks."""
 
-PATIENCE = 20.0
-"""Seconds that a page may wait for its turn; all that wait hold a connection."""
+QUEUE_TIMEOUT = 20.0
+"""Seconds that a page may wait for a thread. Meanwhile it holds a connection."""
 
-HERE = ("/webhooks/", "/healthz")
-"""Starts of paths that are not served in a thread."""
+MAIN_THREAD_PATHS = ("/webhooks/", "/healthz")
+"""How paths begin that are served in the main thread."""
 
 
 class Pages:
-    """Stands before an app: hands it what is for the webhook, and the rest to threads."""
+    """WSGI middleware that calls the app in a thread, unless the request is a webhook."""
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._threads = ThreadPool(AT_ONCE)
-        self._turns = BoundedSemaphore(AT_ONCE)
+        self._threads = ThreadPool(MAX_THREADS)
+        self._slots = BoundedSemaphore(MAX_THREADS)
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        """By PEP 3333."""
-        if environ["PATH_INFO"].startswith(HERE):
+        """Serve a request (PEP 3333)."""
+        if environ["PATH_INFO"].startswith(MAIN_THREAD_PATHS):
             return self._app(environ, start_response)
-        if status := _refusal(environ):
+        if status := _refusal_status(environ):
             return _refuse(status, start_response)
-        # a thread must not wait for the client, whose socket belongs to this one
+        # read it here: a thread must not wait for the client, whose socket is the main thread's
         environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(PIECE))
         return self._serve(environ, start_response)
 
@@ -54,21 +54,21 @@ class Pages:
     ) -> Iterator[bytes]:
         pieces = self._pieces(environ, start_response)
         try:
-            piece = self._in_turn(pieces)
+            piece = self._next_piece(pieces)
         except TimeoutError:
             yield from _refuse(HTTPStatus.SERVICE_UNAVAILABLE, start_response)
             return
         try:
             while piece:
                 yield piece
-                piece = self._in_turn(pieces)
+                piece = self._next_piece(pieces)
         finally:
             pieces.close()
 
     def _pieces(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Generator[bytes, None, None]:
-        """What the app answers, a piece for each turn."""
+        """Yield the app's answer in pieces, each of which is made in one turn of a thread."""
         parts = self._app(environ, start_response)
         piece = bytearray()
         try:
@@ -82,21 +82,21 @@ class Pages:
                 close()
         yield bytes(piece)
 
-    def _in_turn(self, pieces: Iterator[bytes]) -> bytes:
-        """The next piece, made in a thread; empty after the last. Raises `TimeoutError`."""
-        if not self._turns.acquire(timeout=PATIENCE):
+    def _next_piece(self, pieces: Iterator[bytes]) -> bytes:
+        """Make the next piece in a thread. It is empty after the last. Raises `TimeoutError`."""
+        if not self._slots.acquire(timeout=QUEUE_TIMEOUT):
             raise TimeoutError
         try:
-            made = self._threads.apply(wrap_errors(Exception, next), (pieces, b""))
+            result = self._threads.apply(wrap_errors(Exception, next), (pieces, b""))
         finally:
-            self._turns.release()
-        if isinstance(made, Exception):
-            raise made
-        return bytes(made)
+            self._slots.release()
+        if isinstance(result, Exception):
+            raise result
+        return bytes(result)
 
 
-def _refusal(environ: Mapping[str, Any]) -> HTTPStatus | None:
-    """By the head alone: nothing but the webhook takes a large body, or one of unknown length."""
+def _refusal_status(environ: Mapping[str, Any]) -> HTTPStatus | None:
+    """Return the status for a body that is large or of unknown length: only webhooks take those."""
     if "HTTP_TRANSFER_ENCODING" in environ:
         return HTTPStatus.LENGTH_REQUIRED
     if int(environ.get("CONTENT_LENGTH") or 0) > PIECE:
@@ -106,8 +106,8 @@ def _refusal(environ: Mapping[str, Any]) -> HTTPStatus | None:
 
 def _refuse(status: HTTPStatus, start_response: Callable[..., Any]) -> Iterable[bytes]:
     body = json.dumps({"status": "refused", "error": status.phrase}).encode()
-    fields = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        fields.append(("Retry-After", "5"))
-    start_response(f"{status} {status.phrase}", fields)
+        headers.append(("Retry-After", "5"))
+    start_response(f"{status} {status.phrase}", headers)
     return [body]

@@ -1,1 +1,1 @@
-"""What every webhook needs, whichever sends it: who is calling, and the whole body or none."""
+"""HTTP helpers that do not depend on who sends webhooks: authentication and request bodies."""

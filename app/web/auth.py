@@ -1,6 +1,6 @@
-"""Is the caller our Drip account?
+"""Authenticate whoever posts a webhook, by a token.
 
-Drip signs nothing, so a secret in the URL has to tell (docs/facts.md § 1).
+Drip does not sign its webhooks, so a secret in the URL has to do (docs/facts.md § 1).
 """
 
 import hmac
@@ -11,21 +11,21 @@ from werkzeug.wrappers import Request
 
 
 def token_from(request: Request) -> str:
-    """The secret that came as `?token=…`, HTTP Basic password or Bearer token; "" if none did."""
+    """Return the token sent as `?token=…`, HTTP Basic password or Bearer token, or "" if none."""
     if token := request.args.get("token"):
         return token
     try:
         authorization = request.authorization
-    except ValueError:  # werkzeug's, of letters that are not ASCII
+    except ValueError:  # werkzeug raises it for letters that are not ASCII
         return ""
     return (authorization and (authorization.password or authorization.token)) or ""
 
 
 def is_valid_token(offered: str, tokens: Iterable[str]) -> bool:
-    """Whether it is one of ours. Several are valid while one is being rotated out.
+    """Return whether the offered token is one of ours, in constant time.
 
-    Digests of one length are compared, each to its end and all of them, so that the time it takes
-    tells neither how long a secret is, nor how much of it was right, nor which of them it was.
+    All digests are compared, each to its end. So the time it takes reveals neither the length of a
+    token, nor how much of it was right, nor which of them it was.
     """
     digest = sha256(offered.encode(errors="surrogatepass")).digest()
     matches = [hmac.compare_digest(digest, sha256(token.encode()).digest()) for token in tokens]
@@ -38,9 +38,9 @@ def has_token(request: Request, token: str | None) -> bool:
 
 
 def account_of(offered: str, tokens: Mapping[str, str]) -> str | None:
-    """The account whose events the token may post, "" for any account's; None if it is not ours.
+    """Return the account whose events the token may post, or None if it is not ours.
 
-    `tokens` gives each token's account.
+    "" means any account. `tokens` maps each token to its account.
     """
     if not is_valid_token(offered, tokens):
         return None

@@ -1,6 +1,6 @@
-"""The key that signs what browsers hold, and the link that logs in once.
+"""The key that signs cookies, and single-use tickets for links that log in.
 
-The link is made by a command and taken by a page; both derive the key from the same secrets.
+A command makes the link and a page reads it. Both derive the key from the same secrets.
 """
 
 import hmac
@@ -10,26 +10,26 @@ from collections.abc import Sequence
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 LASTS = 15 * 60
-"""Seconds for which a link may be used."""
+"""Seconds for which a link is valid."""
 
 
 def session_key(password: str, tokens: Sequence[str]) -> bytes:
-    """The key that signs the cookies.
+    """Derive the key that signs cookies and tickets, so that no further setting is needed.
 
-    The password alone could be guessed at by whoever has seen a cookie; the webhook's tokens are
-    in it too, and they are random. Derived, so that there is no setting more to make and to share.
+    The random webhook tokens are part of it. With the password alone, whoever has a cookie could
+    try passwords against its signature.
     """
     purpose = "\0".join(["inspector session", *tokens])
     return hmac.digest(password.encode(), purpose.encode(), "sha256")
 
 
 def make_ticket(key: bytes) -> str:
-    """What a link carries: no secret, and of use to nobody once it was used."""
+    """Make the ticket for a link. It contains no secret, and can be used once."""
     return str(_signer(key).dumps(secrets.token_hex(8)))
 
 
 def read_ticket(key: bytes, ticket: str) -> str | None:
-    """The name by which to note that it was used; None if it is not ours, or too old."""
+    """Return the id by which to record that a ticket was used, or None if it is not valid."""
     try:
         return str(_signer(key).loads(ticket, max_age=LASTS))
     except BadSignature:

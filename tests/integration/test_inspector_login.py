@@ -18,7 +18,8 @@ from werkzeug.wrappers import Request
 from app import create_app
 from app.config.settings import Settings, load_settings
 from app.inspector.auth import Attempts
-from app.inspector.session import caller_of, own_path
+from app.inspector.session import own_path
+from app.web.client_address import rate_limit_key
 from app.web.login_link import LASTS, make_ticket, session_key
 from tests.support.builders import TOKEN
 from tests.support.databases import put_schema
@@ -537,7 +538,7 @@ def test_callers_are_known_by_a_short_key(
     environ = {"REMOTE_ADDR": peer}
     if forwarded is not None:
         environ["HTTP_X_FORWARDED_FOR"] = forwarded
-    assert caller_of(Request(environ), trusted) == caller
+    assert rate_limit_key(Request(environ), trusted) == caller
 
 
 def test_the_setting_is_how_many_proxies_there_are(settings: Settings) -> None:

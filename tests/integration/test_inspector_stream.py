@@ -16,10 +16,10 @@ from sqlalchemy import Engine, select
 
 from app.config.settings import Settings
 from app.database.tables import notes
+from app.formatting import printable
 from app.inspector import filters
 from app.inspector import stream as streaming
 from app.inspector.at_once import HEAVY
-from app.inspector.display import printable
 from app.outbox.messages import Attempt
 from tests.support.builders import claim, mark_dead, message
 from tests.support.inspector_app import Visitor, inspected_over, text_of, webhook

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine, event, func, select, update
 from sqlalchemy.engine import make_url
 
+from app.config.schema import LEAST_DAYS
 from app.database.engine import open_database
 from app.database.schema import upgrade
 from app.database.tables import bodies
@@ -43,7 +44,7 @@ def put_settled(store: Store, count: int, state: str, settled_at: float | None) 
 
 @pytest.fixture
 def pruning(store: Store) -> Pruning:
-    return Pruning(store.engine, SENT_DAYS, FAILED_DAYS)
+    return Pruning(store.engine, SENT_DAYS, FAILED_DAYS, LEAST_DAYS)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_what_waits_is_never_pruned(store: Store, pruning: Pruning) -> None:
 def test_nothing_is_pruned_while_drip_may_send_it_again(store: Store, state: str) -> None:
     put_settled(store, 1, state, NOW - 4 * DAY)
     put_settled(store, 1, state, NOW - 4 * DAY - 1)
-    assert Pruning(store.engine, 0, 0).run(NOW, no_wait) == {state: 1}
+    assert Pruning(store.engine, 0, 0, LEAST_DAYS).run(NOW, no_wait) == {state: 1}
 
 
 def test_a_step_is_of_some_hundred_at_most(store: Store, pruning: Pruning) -> None:
@@ -115,7 +116,7 @@ def test_large_bodies_go_with_little_room_beside_them(tmp_path: Path, erases: bo
     if erases:
         gone = Erasure(engine, "ana@example.com", wait=no_wait).erase()
     else:
-        gone = Pruning(engine, SENT_DAYS, FAILED_DAYS).run(NOW * 10, no_wait)
+        gone = Pruning(engine, SENT_DAYS, FAILED_DAYS, LEAST_DAYS).run(NOW * 10, no_wait)
 
     assert gone == {"quarantined": 30}
     assert (tmp_path / "bridge.db-wal").stat().st_size < 8_000_000
@@ -132,7 +133,7 @@ def test_two_that_prune_at_once_share_the_work(store: Store) -> None:
     pruned: list[int] = []
     threads = [
         threading.Thread(
-            target=lambda: pruned.append(Pruning(store.engine, 7, 30).run(NOW).total())
+            target=lambda: pruned.append(Pruning(store.engine, 7, 30, LEAST_DAYS).run(NOW).total())
         )
         for _ in range(3)
     ]

@@ -13,8 +13,8 @@ from structlog.processors import KeyValueRenderer
 from structlog.stdlib import add_log_level, add_logger_name
 from structlog.types import EventDict
 
-from app import logs as log_lines
-from app.logs import LineHandler, OnceAMinute
+from app import log_handlers
+from app.log_handlers import DeduplicatingHandler, LineHandler
 from tests.support.waiting import wait_until
 
 
@@ -23,8 +23,8 @@ def without_traceback(_: object, __: str, line: EventDict) -> EventDict:
     return line
 
 
-FIELDS = (add_logger_name, add_log_level, without_traceback)
-RENDER = KeyValueRenderer(drop_missing=True, repr_native_str=False)
+PROCESSORS = (add_logger_name, add_log_level, without_traceback)
+RENDERER = KeyValueRenderer(drop_missing=True, repr_native_str=False)
 
 
 class Said:
@@ -32,14 +32,14 @@ class Said:
 
     def __init__(self) -> None:
         self.stream = StringIO()
-        self.handler = OnceAMinute(FIELDS, RENDER)
+        self.handler = DeduplicatingHandler(PROCESSORS, RENDERER)
         self.handler.setStream(self.stream)
         self.library = logging.Logger("a.library")  # noqa: LOG001 - of this test alone
         self.library.addHandler(self.handler)
 
     def own(self, level: str, event: str, **fields: object) -> None:
         """What the bridge itself says."""
-        self.handler.say({"event": event, "level": level, **fields}, event)
+        self.handler.emit_line({"event": event, "level": level, **fields}, event)
 
     @property
     def lines(self) -> list[str]:
@@ -86,7 +86,7 @@ def test_what_is_no_warning_is_always_logged(said: Said) -> None:
 def test_the_count_is_logged_after_a_minute_by_itself(
     said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_lines, "MINUTE", 0.1)
+    monkeypatch.setattr(log_handlers, "MINUTE", 0.1)
     for number in range(5):
         said.own("warning", "quarantined", message_id=number)
     said.library.error("lost %d", 1)
@@ -101,7 +101,7 @@ def test_the_count_is_logged_after_a_minute_by_itself(
 def test_the_count_begins_anew_after_a_quiet_minute(
     said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_lines, "MINUTE", 0.15)
+    monkeypatch.setattr(log_handlers, "MINUTE", 0.15)
     said.own("error", "lost")
     said.own("error", "lost")
     wait_for(said, 2)
@@ -116,7 +116,7 @@ def test_the_count_begins_anew_after_a_quiet_minute(
 def test_one_thread_serves_all_that_is_held_back(
     said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_lines, "MINUTE", 0.3)
+    monkeypatch.setattr(log_handlers, "MINUTE", 0.3)
     before = threading.active_count()
     for account in range(2_000):
         for _ in range(2):
@@ -136,7 +136,7 @@ def test_counts_come_with_the_next_line_if_no_thread_starts(
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    monkeypatch.setattr(log_lines, "MINUTE", 0.1)
+    monkeypatch.setattr(log_handlers, "MINUTE", 0.1)
     said.own("error", "lost")
     said.own("error", "lost")
     said.library.error("broken %d", 1)
@@ -176,12 +176,12 @@ def test_the_counts_are_logged_at_the_end_of_the_process(said: Said) -> None:
 def test_a_line_that_cannot_be_written_or_read_costs_nothing(
     said: Said, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    handler = LineHandler(FIELDS, RENDER)
+    handler = LineHandler(PROCESSORS, RENDERER)
     with Path("/dev/full").open("w") as full:
         handler.setStream(full)
-        handler.say({"event": "accepted"}, "accepted")
+        handler.emit_line({"event": "accepted"}, "accepted")
         with pytest.raises(OSError, match="No space left"):
             full.close()
-    handler.say({"event": "into a file that is closed"}, "")
+    handler.emit_line({"event": "into a file that is closed"}, "")
     said.library.error("lost %d", "canary")
     assert (said.lines, capsys.readouterr()) == ([], ("", ""))

@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import Engine
 
+from app.config.schema import LEAST_DAYS
 from app.outbox.messages import Message
 from app.outbox.pruning import DAY, Pruning
 from app.outbox.store import Store
@@ -58,5 +59,5 @@ def test_the_minutes_since_a_time_are_read(store: Store, since: float, count: in
 
 def test_a_minute_goes_with_the_events_that_were_sent_in_it(store: Store) -> None:
     store.put([came("a"), came("b", NOON + DAY)])
-    Pruning(store.engine, 7, 30).step(NOON + 7.5 * DAY)
+    Pruning(store.engine, 7, 30, LEAST_DAYS).step(NOON + 7.5 * DAY)
     assert [minute.minute for minute in minutes(store.engine)] == [NOON + DAY]

@@ -29,7 +29,7 @@ from app.server import connection
 from app.server import worker
 logconfig_dict = log_config("info", "logfmt")
 connection.FIRST_REQUEST = connection.WHOLE_REQUEST = connection.WHOLE_ANSWER = 1
-connection.LINGER = worker.STOPPING = 1
+connection.LINGER = worker.FINISH_REQUEST = 1
 wsgi_app = "echo:app"
 worker_class = "echo.EchoWorker"
 worker_connections = 60

@@ -5,7 +5,7 @@ import socket
 import pytest
 from flask import Flask, request
 
-from app.config.listening import everywhere, on_this_machine
+from app.config.listening import all_interfaces, loopback
 from app.config.settings import load_settings
 
 
@@ -32,23 +32,23 @@ def has_ipv6() -> bool:
 
 
 def test_everywhere_is_reached_over_ipv4() -> None:
-    assert any(reaches(socket.AF_INET, "127.0.0.1", address) for address in everywhere(0))
+    assert any(reaches(socket.AF_INET, "127.0.0.1", address) for address in all_interfaces(0))
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 def test_everywhere_is_reached_over_ipv6() -> None:
-    assert any(reaches(socket.AF_INET6, "::1", address) for address in everywhere(0))
+    assert any(reaches(socket.AF_INET6, "::1", address) for address in all_interfaces(0))
 
 
 def test_a_machine_of_ones_own_is_not_reached_from_others() -> None:
-    assert on_this_machine(8001) == ("127.0.0.1:8001",)
+    assert loopback(8001) == ("127.0.0.1:8001",)
 
 
-def test_a_platforms_port_is_listened_at_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_platforms_port_is_listened_at_all_interfaces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIP_WEBHOOK_TOKEN", "a-token-for-the-tests")
     monkeypatch.setenv("PORT", "5000")
 
-    assert load_settings().bind == everywhere(5000)
+    assert load_settings().bind == all_interfaces(5000)
 
 
 @pytest.mark.parametrize(

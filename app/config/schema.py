@@ -1,0 +1,142 @@
+"""The marshmallow schema of the environment: every variable, and how it is checked."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, validates_schema
+from sqlalchemy.engine import make_url
+
+from app.config.database_url import Database
+from app.config.fields import (
+    MIN_TOKEN,
+    REGION_HOSTS,
+    AccountId,
+    AccountTokens,
+    Choice,
+    Host,
+    Number,
+    Password,
+    Secret,
+    SecretUrl,
+    Tokens,
+    Whole,
+    WriteKey,
+    WriteKeys,
+    YesNo,
+    is_private,
+)
+from app.config.listening import DEFAULT_PORT
+
+PLACEHOLDER = re.compile(r"\$\(.+\)|\$\{.+\}|^`.+`$|openssl rand|^your-[a-z-]+$")
+"""A shell command that was not run, or a placeholder of the docs. Segment answers 200 to any write
+key, so a wrong one would not be noticed."""
+
+LEAST_DAYS = 4
+"""Drip sends an event again for up to 3 days, so events are kept for longer (docs/facts.md § 1)."""
+
+
+class EnvironSchema(Schema):
+    """Every variable that can be set, with an example of a right value."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    SEGMENT_WRITE_KEY = WriteKey(load_default=None, metadata={"example": "h1XJ…"})
+    SEGMENT_WRITE_KEYS = WriteKeys(load_default=dict, metadata={"example": "4417=h1XJ…,5150=Qz0e…"})
+    SEGMENT_REGION = Choice(*REGION_HOSTS, load_default="us", metadata={"example": "eu"})
+    SEGMENT_HOST = Host(may_be_http=True, metadata={"example": REGION_HOSTS["eu"]})
+    SEGMENT_HOST_INSECURE = YesNo(load_default=False, metadata={"example": "true"})
+    DRIP_WEBHOOK_TOKEN = Tokens(metadata={"example": "(what this prints: openssl rand -hex 24)"})
+    DRIP_WEBHOOK_TOKENS = AccountTokens(
+        load_default=dict, metadata={"example": "4417=(what this prints: openssl rand -hex 24)"}
+    )
+    DATABASE_URL = Database(
+        load_default=make_url("sqlite:///bridge.db"),
+        metadata={"example": "postgres://user:password@db.example.com:5432/bridge"},
+    )
+    DELIVER_IN_WEB = YesNo(load_default=True, metadata={"example": "false"})
+    SENT_RETENTION_DAYS = Number(LEAST_DAYS, load_default=7.0, metadata={"example": "7"})
+    FAILED_RETENTION_DAYS = Number(LEAST_DAYS, load_default=30.0, metadata={"example": "30"})
+    LOG_LEVEL = Choice(
+        "debug", "info", "warning", "error", load_default="info", metadata={"example": "warning"}
+    )
+    LOG_FORMAT = Choice(
+        "auto", "pretty", "logfmt", "json", load_default="auto", metadata={"example": "json"}
+    )
+    ALERT_WEBHOOK_URL = SecretUrl(
+        load_default=None, metadata={"example": "https://hooks.slack.com/services/…"}
+    )
+    ALERT_SILENCE_HOURS = Number(0.1, load_default=None, metadata={"example": "24"})
+    DRIP_API_TOKEN = Secret(load_default=None, metadata={"example": "0a1b2c…"})
+    DRIP_ACCOUNT_ID = AccountId(load_default=None, metadata={"example": "9999999"})
+    INSPECTOR_PASSWORD = Password(
+        load_default=None, metadata={"example": "(what this prints: openssl rand -hex 16)"}
+    )
+    METRICS_TOKEN = Secret(
+        MIN_TOKEN,
+        load_default=None,
+        metadata={"example": "(what this prints: openssl rand -hex 24)"},
+    )
+    PORT = Whole(1, 65535, load_default=DEFAULT_PORT, metadata={"example": "8000"})
+    TRUSTED_PROXIES = Choice(*"012345", load_default=None, metadata={"example": "1"})
+    WEB_CONCURRENCY = Whole(1, 100, load_default=1, metadata={"example": "2"})
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _check_placeholders(self, _: Any, environ: Mapping[str, str], **__: Any) -> None:
+        errors = {
+            name: ["is still to be filled in. (A .env file runs no commands.)"]
+            for name in self.fields.keys() & environ.keys()
+            if PLACEHOLDER.search(environ[name].strip())
+        }
+        if errors:
+            raise ValidationError(errors)
+
+    @validates_schema(skip_on_field_errors=False)
+    def _check_segment_host(self, values: Any, **_: Any) -> None:
+        host = values.get("SEGMENT_HOST")
+        if host and not is_private(host) and not values.get("SEGMENT_HOST_INSECURE"):
+            raise ValidationError(
+                "must start with https:// (http:// on loopback only). In a private network, if "
+                "everybody in it may read the events: SEGMENT_HOST_INSECURE=true.",
+                "SEGMENT_HOST",
+            )
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _check_platform_needs(self, values: Any, environ: Mapping[str, str], **_: Any) -> None:
+        errors = {}
+        if "DRIP_WEBHOOK_TOKEN" not in environ:
+            errors["DRIP_WEBHOOK_TOKEN"] = [
+                "is required where DYNO or PORT is set: anyone could post events without it."
+            ]
+        database = values.get("DATABASE_URL")
+        if "DYNO" in environ and (
+            "DATABASE_URL" not in environ or (database and database.drivername == "sqlite")
+        ):
+            errors["DATABASE_URL"] = [
+                "must name a PostgreSQL where DYNO is set: the dyno's own disk is wiped daily."
+            ]
+        if errors:
+            raise ValidationError(errors)
+
+    @validates_schema(skip_on_field_errors=False)
+    def _check_tokens_differ(self, values: Any, **_: Any) -> None:
+        in_both = {*values.get("DRIP_WEBHOOK_TOKEN", ())} & {*values.get("DRIP_WEBHOOK_TOKENS", ())}
+        if in_both:
+            raise ValidationError(
+                "names a token of DRIP_WEBHOOK_TOKEN, which may post any account's events.",
+                "DRIP_WEBHOOK_TOKENS",
+            )
+
+
+KNOWN = frozenset(EnvironSchema().fields)
+"""The names of all variables that can be set."""
+
+
+def errors_to_text(errors: Mapping[str, Any]) -> str:
+    """Format validation errors as a line for each, with an example of a right value."""
+    lines = ["The bridge cannot start with these settings:"]
+    for name, problems in sorted(errors.items()):
+        example = EnvironSchema().fields[name].metadata["example"]
+        lines += [f"  {name} {problem} Example: {name}={example}" for problem in problems]
+    return "\n".join(lines)
