@@ -151,7 +151,6 @@ DIFFERENT = [
         f"It posts to {MASKED.replace('https:', 'http:')}, not to the bridge at {BASE}.",
         id="http",
     ),
-    pytest.param({"status": "Disabled"}, "Drip says that it is switched off.", id="switched off"),
 ]
 
 
@@ -340,35 +339,6 @@ def test_check_reports_that_all_is_well_and_what_is_unknown(app: Flask, drip: Fa
 def test_received_email_is_sent_if_the_flag_is_set(app: Flask, drip: FakeDrip) -> None:
     drip.add(URL_WITH_TOKEN, [event for event in EVENTS if event != RECEIVED])
     assert run_drip(app, "check").exit_code == 0
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "is_on"),
-    [
-        ({}, None),
-        ({"status": None, "enabled": None}, None),
-        ({"status": "who knows", "enabled": [], "disabled": {}}, None),
-        ({"status": "active"}, True),
-        ({"state": "Enabled"}, True),
-        ({"enabled": True}, True),
-        ({"active": "true"}, True),
-        ({"disabled": False}, True),
-        ({"status": "disabled"}, False),
-        ({"state": "PAUSED"}, False),
-        ({"enabled": False}, False),
-        ({"active": 0}, False),
-        ({"disabled": True}, False),
-        ({"status": "active", "disabled": True}, False),
-    ],
-)
-def test_whether_it_is_switched_on_is_read_liberally(
-    app: Flask, drip: FakeDrip, kwargs: dict[str, Any], is_on: bool | None
-) -> None:
-    drip.add(URL_WITH_TOKEN, EVENTS, **kwargs)
-    result = run_drip(app, "check")
-    assert result.exit_code == (1 if is_on is False else 0)
-    words = {None: "Drip does not tell", True: "switched on.", False: "switched off."}
-    assert words[is_on] in result.output
 
 
 def test_check_reports_when_the_last_event_came(app: Flask, drip: FakeDrip) -> None:
