@@ -18,8 +18,8 @@ from app.monitoring.alert_store import AlertStore
 from app.monitoring.alerts import Watch
 from app.monitoring.stats import Stats, take_stats
 from app.monitoring.stats_cache import StatsUnavailable
-from app.outbox.messages import Message
 from app.outbox.store import Store
+from tests.support.builders import message
 from tests.support.clock import Clock
 from tests.support.logged import Logged
 
@@ -99,7 +99,7 @@ def watch_over(
 
 
 def keep(engine: Engine, clock: Clock, message_id: str = "drip-1") -> None:
-    Store(engine, "segment").put([Message(message_id, "4417", "{}", b"{}", clock.now)])
+    Store(engine, "segment").put([message(message_id, received_at=clock.now)])
 
 
 def settle(engine: Engine, clock: Clock, state: str) -> None:

@@ -213,7 +213,7 @@ def test_a_database_that_does_not_answer_holds_nobody_up(
 def test_the_outbox_is_served_in_figures(ask: Ask, store: Store) -> None:
     now = time.time()
     store.put([aged(1, 100), aged(2, 90), aged(3, 80, "5150")])
-    store.put([Message("raw-1", "", None, b"{", now - 70)])
+    store.put([message("raw-1", account="", payload=None, received_at=now - 70)])
     mark_sent(store, store.claim(["4417"], now, now + 30, 1, 1000), now - 40)
     store.pause_account("4417", now, "HTTP 401")
     found = figures(ask(write_key=None, write_keys={"4417": "key"}))

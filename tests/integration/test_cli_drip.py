@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -13,8 +14,8 @@ from app import create_app
 from app.config.settings import Settings
 from app.database.schema import upgrade
 from app.drip_to_segment.webhook_setup import RECEIVED, token_in
-from app.outbox.messages import Message
 from app.outbox.traffic import last_received
+from tests.support.builders import message
 from tests.support.drip_account import (
     BASE,
     CREATE,
@@ -341,14 +342,15 @@ def test_received_email_is_sent_if_the_flag_is_set(app: Flask, drip: FakeDrip) -
     assert run_drip(app, "check").exit_code == 0
 
 
-def test_check_reports_when_the_last_event_came(app: Flask, drip: FakeDrip) -> None:
+def test_check_reports_when_the_last_event_came(app: Flask, drip: FakeDrip, tmp_path: Path) -> None:
     drip.add(URL_WITH_TOKEN, EVENTS)
+    (tmp_path / "bridge.db").unlink()
     assert "When the last event came is not known. DATABASE_URL: " in run_drip(app, "check").stdout
     store = app.extensions["bridge"].store
     upgrade(store.engine)
     assert "No event is kept at the moment" in run_drip(app, "check").stdout
     at = datetime(2026, 11, 2, 9, 29, tzinfo=UTC).timestamp()
-    store.put([Message("drip-1", ACCOUNT, "{}", b"{}", at)])
+    store.put([message("drip-1", account=ACCOUNT, received_at=at)])
     lines = run_drip(app, "check").stdout.splitlines()
     assert lines[-1] == "The last event that is kept came at 2026-11-02 09:29 UTC."
 
@@ -360,7 +362,7 @@ def test_the_last_event_is_the_newest_on_both_engines(
     upgrade(store.engine)
     assert last_received(store.engine, "segment") is None
     for at in (7.5, 8.25):
-        store.put([Message(f"drip-{at}", ACCOUNT, "{}", b"{}", at)])
+        store.put([message(f"drip-{at}", account=ACCOUNT, received_at=at)])
     assert last_received(store.engine, "segment") == 8.25
     store.engine.dispose()
 

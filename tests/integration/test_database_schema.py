@@ -20,12 +20,12 @@ from app.database.schema import check_schema, make_ready, upgrade
 from app.database.tables import metadata
 from app.errors import ConfigError
 from app.outbox.group_commit import GroupCommit
-from app.outbox.messages import Message
 from app.outbox.store import Store
+from tests.support.builders import message
 from tests.support.logged import Logged
 from tests.support.waiting import wait_until
 
-ARRIVAL = Message("drip-1", "4417", "{}", b"{}", received_at=1.0)
+ARRIVAL = message("drip-1")
 
 
 def is_sqlite(engine: Engine) -> bool:

@@ -19,7 +19,6 @@ from app.database.engine import BUSY_SECONDS, describe, open_database
 from app.database.postgresql import LONGEST_USE
 from app.database.schema import make_ready, upgrade
 from app.database.tables import events
-from app.outbox.messages import Message
 from app.outbox.store import Store
 from tests.support.builders import message
 
@@ -303,15 +302,15 @@ def test_a_connection_that_has_become_useless_is_thrown_away(
     upgrade(postgresql)
     store = Store(postgresql, "segment")
     for number in range(10):  # often enough for its statements to be prepared
-        store.put([Message(f"before-{number}", "4417", "{}", b"{}", received_at=1.0)])
+        store.put([message(f"before-{number}")])
     with postgresql.begin() as connection:
         connection.execute(text(spoil))
 
     with pytest.raises(DBAPIError):
-        store.put([Message("during", "4417", "{}", b"{}", received_at=1.0)])
+        store.put([message("during")])
 
     for number in range(3):
-        assert store.put([Message(f"after-{number}", "4417", "{}", b"{}", received_at=1.0)])
+        assert store.put([message(f"after-{number}")])
 
 
 def test_a_connection_stays_when_only_a_value_was_wrong(postgresql: Engine) -> None:
@@ -358,7 +357,7 @@ def test_nothing_is_written_into_a_file_that_is_gone(
     other = open_database(make_url(f"sqlite:///{tmp_path}/other.db"))
     upgrade(other)
     other.dispose()
-    Store(sqlite, "segment").put([Message("before", "4417", "{}", b"{}", received_at=1.0)])
+    Store(sqlite, "segment").put([message("before")])
 
     for left in tmp_path.glob("bridge.db*"):
         left.unlink()
@@ -366,7 +365,7 @@ def test_nothing_is_written_into_a_file_that_is_gone(
         (tmp_path / "other.db").rename(tmp_path / "bridge.db")
 
     make_ready(sqlite)
-    assert Store(sqlite, "segment").put([Message("after", "4417", "{}", b"{}", received_at=1.0)])
+    assert Store(sqlite, "segment").put([message("after")])
     with closing(connect(sqlite)) as reader:
         assert reader.execute("SELECT message_id FROM events").fetchall() == [("after",)]
 

@@ -14,7 +14,7 @@ from app.database.engine import BUSY_SECONDS, open_database
 from app.database.schema import upgrade
 from app.outbox.group_commit import GroupCommit
 from app.outbox.store import Store
-from tests.support.builders import mark_sent, message
+from tests.support.builders import NOW, claim, mark_sent, message
 from tests.support.pooler import Pooler
 
 TIMEOUT = f"{BUSY_SECONDS}s"
@@ -93,8 +93,8 @@ def test_events_are_kept_claimed_and_settled(pooled: Engine) -> None:
         kept = list(pool.map(lambda number: outbox.put(message(f"m{number}")), range(100)))
     assert kept == [True] * 100
     sent = 0
-    while store.due_accounts(now=2.0):
-        sent += mark_sent(store, store.claim(["4417"], 2.0, 32.0, 9, 1 << 20), 2.0)
+    while store.due_accounts(NOW):
+        sent += mark_sent(store, claim(store, most_events=9), NOW)
     assert sent == 100
 
 

@@ -170,7 +170,7 @@ def test_nobody_waits_for_it_and_the_file_shrinks(
     store: Store, pruning: Pruning, tmp_path: Path
 ) -> None:
     for start in range(10):
-        put_settled(store, 2_000, "sent", float(start))
+        put_settled(store, 800, "sent", float(start))
     size = size_of(store.engine, tmp_path) if store.engine.dialect.name == "sqlite" else 0
     longest, puts = 0.0, 0
     done = threading.Event()
@@ -190,7 +190,7 @@ def test_nobody_waits_for_it_and_the_file_shrinks(
     done.set()
     putting.join()
 
-    assert pruned == {"sent": 20_000}
+    assert pruned == {"sent": 8_000}
     assert len(rows(store)) == puts > 20
     assert longest < LONGEST_PUT
     if store.engine.dialect.name == "sqlite":

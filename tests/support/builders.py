@@ -56,7 +56,7 @@ def message(name: str, **changes: Any) -> Message:
     fields: dict[str, Any] = {
         "account": ACCOUNT,
         "payload": PAYLOAD,
-        "raw": name.encode(),
+        "raw": name.encode(errors="replace"),
         "received_at": NOW,
     }
     return Message(name, **{**fields, **changes})

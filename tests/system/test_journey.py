@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from segment.analytics.version import VERSION as SDK_VERSION
+from sqlalchemy import Engine
 
 from app.version import VERSION
 from tests.support.bridge_process import ROOT, BridgeProcess
@@ -23,8 +24,8 @@ EXPECTED = json.loads(
 
 
 @pytest.fixture
-def bridge(bridge_process: BridgeProcess) -> BridgeProcess:
-    assert bridge_process.flask("db", "upgrade").returncode == 0
+def bridge(bridge_process: BridgeProcess, engine: Engine) -> BridgeProcess:  # noqa: ARG001
+    """gunicorn over a database of each engine that has the schema, not yet started."""
     return bridge_process
 
 

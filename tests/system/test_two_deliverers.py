@@ -12,11 +12,10 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import make_url
 
 from app.database.engine import open_database
-from app.database.schema import upgrade
 from app.database.tables import events
-from app.outbox.messages import Message
 from app.outbox.store import Store
 from tests.support.bridge_process import BridgeProcess
+from tests.support.builders import message
 from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
 
 EVENTS = 20_000
@@ -32,8 +31,8 @@ LARGEST_BODY = 475_000
 
 @pytest.fixture
 def engine(postgres_url: str) -> Iterator[Engine]:
+    """Over a PostgreSQL alone, with the schema: `postgres_url` sees to that."""
     engine = open_database(make_url(postgres_url).set(drivername="postgresql+psycopg"))
-    upgrade(engine)
     yield engine
     engine.dispose()
 
@@ -61,12 +60,7 @@ def when_both_have_come() -> Callable[[Batch], Reply]:
 
 def put_all(store: Store) -> None:
     for start in range(0, EVENTS, 1_000):
-        store.put(
-            [
-                Message(f"m{n}", "4417", payload(n), b"{}", received_at=1.0)
-                for n in range(start, start + 1_000)
-            ]
-        )
+        store.put([message(f"m{n}", payload=payload(n)) for n in range(start, start + 1_000)])
 
 
 def test_two_deliverers_send_each_of_20_000_events_once(

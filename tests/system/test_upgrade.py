@@ -10,11 +10,11 @@ from sqlalchemy.engine import make_url
 
 from app.database.engine import open_database
 from app.database.schema import upgrade
-from app.outbox.messages import Message
 from app.outbox.store import Store
 from tests.support.bridge_process import ROOT
+from tests.support.builders import message
 
-ARRIVAL = Message("drip-1", "4417", "{}", b"{}", received_at=1.0)
+ARRIVAL = message("drip-1")
 
 UPGRADE = """
 import sys
