@@ -122,7 +122,7 @@ def test_what_the_bridge_adds_has_no_source() -> None:
         *("context.library.name", "context.library.version"),
     }
     assert added["timestamp"].value == '"2026-11-02T09:31:07.250+00:00"'
-    assert "Drip told no time" in added["timestamp"].change
+    assert "Drip sent no time" in added["timestamp"].change
 
 
 def test_a_body_that_says_what_the_marks_say_is_not_mistaken() -> None:

@@ -42,7 +42,7 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
         except OutboxUnavailable as error:
             flash(f"The sample could not be kept: {error}", "bad")
             return redirect(url_for("inspector.stream"), 303)
-        flash("The sample is kept. What becomes of it is told here.", "good")
+        flash("The sample is kept. This page shows what becomes of it.", "good")
         return redirect(url_for("inspector.event", message_id=message.message_id), 303)
 
 

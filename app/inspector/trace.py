@@ -180,7 +180,7 @@ def _describe_added(path: Path) -> str:
         case ("messageId",):
             return "a hash of what identifies the event: a repeat has the same"
         case ("timestamp",):
-            return "when it was received, since Drip told no time"
+            return "when it was received, since Drip sent no time"
         case ("integrations", *_):
             return "keeps it from going back to Drip"
         case _:
