@@ -61,7 +61,7 @@ def _preview_or_erase(bridge: Bridge, address: str, is_sure: bool) -> ResponseRe
 
 
 def _erase(erasure: Erasure, counts: Counter[str]) -> None:
-    """Erase, and overwrite the files, also after an earlier run that was stopped before that."""
+    """Erase the events, and overwrite the files even if an earlier run has erased the events."""
     try:
         erased = erasure.erase().total()
     except _OutOfTime:
