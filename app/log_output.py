@@ -1,4 +1,4 @@
-"""Make writes to stderr non-blocking: drop and count lines that do not fit.
+"""Write to stderr without blocking: lines that do not fit are dropped and counted.
 
 A pipe, socket or terminal that nobody reads fills up. A blocking write to it would then wait for
 ever, and with it the webhook that is being logged.

@@ -20,7 +20,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 @click.option(
     "--until-end-of-input",
     is_flag=True,
-    help="End with standard input too, which tells that whoever started it is gone.",
+    help="End when standard input does, which means that the process that started it is gone.",
 )
 @with_appcontext
 def deliver(once: bool, until_end_of_input: bool) -> None:

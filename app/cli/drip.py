@@ -235,7 +235,7 @@ def _last_event(bridge: Bridge) -> str:
     except SQLAlchemyError as error:
         return f"When the last event came is not known. DATABASE_URL: {describe(error)}"
     if received_at is None:
-        return "No event is kept at the moment that would tell when the last one came."
+        return "No event is kept at the moment, so it is not known when the last one came."
     at = datetime.fromtimestamp(received_at, UTC)
     return f"The last event that is kept came at {at:%Y-%m-%d %H:%M} UTC."
 

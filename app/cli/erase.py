@@ -13,7 +13,7 @@ from app.outbox.erasure import Erasure
 @click.command()
 @click.argument("email", required=False)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--vacuum", is_flag=True, help="Write an SQLite file anew however large it is.")
+@click.option("--vacuum", is_flag=True, help="Rewrite an SQLite file, however large it is.")
 @with_appcontext
 def erase(email: str | None, yes: bool, vacuum: bool) -> None:
     """Erase every trace of the person with the address EMAIL, in events of any state.

@@ -167,7 +167,7 @@ def environ_to_settings(environ: Mapping[str, str]) -> Settings:
 def local_secret(path: Path) -> str:
     """Return the secret in the file, and generate it on first use.
 
-    Processes that start at the same time agree on one: a link is made by one of them only.
+    Processes that start at the same time agree on one, because only the first can link its file.
     """
     if not path.exists():
         with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name) as draft:

@@ -1,4 +1,4 @@
-"""The inspector: one web page for the question "where is my event?"."""
+"""The inspector: web pages that show where each event is."""
 
 from flask import Blueprint
 
@@ -8,19 +8,18 @@ from app.inspector import (
     actions,
     auth,
     erase,
-    error_pages,
     event,
-    headers,
+    responses,
     send_sample,
     stream,
 )
 from app.outbox.notes import Notes
 
-PAGES = (stream, event, actions, send_sample, erase, error_pages)
+PAGES = (stream, event, actions, send_sample, erase)
 
 
 def create_inspector(bridge: Bridge) -> Blueprint:
-    """The blueprint of all its pages. Without a password each of them says how to turn it on."""
+    """Create the blueprint of all pages. Without a password each page says how to turn it on."""
     blueprint = Blueprint(
         "inspector",
         __name__,
@@ -29,7 +28,7 @@ def create_inspector(bridge: Bridge) -> Blueprint:
         static_url_path="/inspector-static",
     )
     notes = Notes(bridge.store.engine)
-    headers.register(blueprint)
+    responses.register(blueprint)
     auth.register(blueprint, bridge.settings, notes)
     for text_filter in (clock_time, iso_time, pluralize, relative_time, thousands):
         blueprint.add_app_template_filter(text_filter)

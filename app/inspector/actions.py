@@ -1,6 +1,6 @@
-"""Events that are dead or in quarantine, one or all, have another go.
+"""Requeue one event or all that are dead or in quarantine.
 
-Each act answers with a redirect to a page that says what was done. What cannot be undone is asked
+Each action redirects to a page that reports what was done. What cannot be undone is confirmed
 first, on a page of its own.
 """
 
@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
 from app.formatting import pluralize
-from app.inspector.at_once import HEAVY
+from app.inspector.limits import HEAVY
 from app.outbox.batches import Wait, in_batches
 from app.outbox.requeue import (
     FORGOTTEN_AFTER,
@@ -23,17 +23,17 @@ from app.outbox.requeue import (
 )
 
 LONGEST = 10.0
-"""Seconds that one answer may take; what is left then is told, and done when asked again."""
+"""Seconds that one request may take. The page then reports what is left, to be done again."""
 
-WHERE = {"dead": "dead", "quarantined": "in quarantine"}
+STATE_WORDS = {"dead": "dead", "quarantined": "in quarantine"}
 
-MAY_COUNT_TWICE = (
+REPEATS_WARNING = (
     "Segment drops repeats for 24 hours only: one that it took after all will count twice."
 )
 
 
 def register(blueprint: Blueprint, bridge: Bridge) -> None:
-    """`/requeue` and `/events/<message_id>/requeue`."""
+    """Register `/requeue` and `/events/<message_id>/requeue`."""
 
     @blueprint.post("/events/<message_id>/requeue")
     def requeue_event(message_id: str) -> ResponseReturnValue:
@@ -41,53 +41,55 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
 
     @blueprint.get("/requeue")
     def ask_to_requeue() -> ResponseReturnValue:
-        return _ask_about_all(bridge.requeue, _which(request.args), time.time())
+        return _confirm_all(bridge.requeue, _which(request.args), time.time())
 
     @blueprint.post("/requeue")
     def requeue() -> ResponseReturnValue:
         which = _which(request.form)
-        with HEAVY.place():
+        with HEAVY.slot():
             outcomes = _requeue_all(bridge.requeue, which, time.time())
-        _tell(outcomes, which, bridge.requeue.count(which))
+        _flash_outcomes(outcomes, which, bridge.requeue.count(which))
         return redirect(url_for("inspector.stream"), 303)
 
 
 def _requeue_event(requeue: Requeue, message_id: str, now: float) -> ResponseReturnValue:
     page = url_for("inspector.event", message_id=message_id)
-    found = requeue.find(message_id)
-    is_old = found and found.state == "dead" and now - found.received_at > FORGOTTEN_AFTER
+    kept = requeue.find(message_id)
+    is_old = kept and kept.state == "dead" and now - kept.received_at > FORGOTTEN_AFTER
     if is_old and request.form.get("sure") != "1":
-        said = f"It was received more than 24 hours ago. {MAY_COUNT_TWICE}"
-        return ask("Send this event again?", [said], "Send it again", back=page)
+        warning = f"It was received more than 24 hours ago. {REPEATS_WARNING}"
+        return confirm_page("Send this event again?", [warning], "Send it again", back=page)
     outcome = requeue.requeue_one(message_id, now)
     flash(f"The event: {WORDS[outcome]}.", "good" if outcome == "requeued" else "bad")
-    if requeue.find(message_id) is None:  # once it can be read, its id is of what it says
+    if requeue.find(message_id) is None:  # an event that can now be read has another id
         page = url_for("inspector.stream")
     return redirect(page, 303)
 
 
-def _ask_about_all(requeue: Requeue, which: str, now: float) -> ResponseReturnValue:
+def _confirm_all(requeue: Requeue, which: str, now: float) -> ResponseReturnValue:
     count = requeue.count(which)
     if not count:
-        flash(f"No event is {WHERE[which]}.", "good")
+        flash(f"No event is {STATE_WORDS[which]}.", "good")
         return redirect(url_for("inspector.stream"), 303)
     events = pluralize(count, "event")
     if which == "quarantined":
-        said = (
+        sentence = (
             f"{events} will be read again by today's rules. What can be read is sent; the rest "
             "stays, with today's reasons."
         )
-        return ask("Read again all that is in quarantine?", [said], "Read them again", which)
+        return confirm_page(
+            "Read again all that is in quarantine?", [sentence], "Read them again", which
+        )
     sentences = [f"{events} will be due at once, with the ids and times they had."]
     if old := requeue.count("dead", received_before=now - FORGOTTEN_AFTER):
         sentences.append(
-            f"Received more than 24 hours ago: {pluralize(old, 'event')}. {MAY_COUNT_TWICE}"
+            f"Received more than 24 hours ago: {pluralize(old, 'event')}. {REPEATS_WARNING}"
         )
-    return ask("Send again all that were given up?", sentences, "Send them again", which)
+    return confirm_page("Send again all that were given up?", sentences, "Send them again", which)
 
 
 def _requeue_all(requeue: Requeue, which: str, now: float) -> Counter[Outcome]:
-    wait = _until(time.monotonic() + LONGEST)
+    wait = _wait_until(time.monotonic() + LONGEST)
     if which == "quarantined":
         return requeue.requeue_quarantined(now, wait)
     outcomes: Counter[Outcome] = Counter()
@@ -95,8 +97,8 @@ def _requeue_all(requeue: Requeue, which: str, now: float) -> Counter[Outcome]:
     return outcomes
 
 
-def _until(deadline: float) -> Wait:
-    """Waits as asked, and says to stop once it is later than the deadline."""
+def _wait_until(deadline: float) -> Wait:
+    """Return a function that waits, and that returns True once the deadline has passed."""
 
     def wait(seconds: float) -> bool:
         time.sleep(seconds)
@@ -105,30 +107,32 @@ def _until(deadline: float) -> Wait:
     return wait
 
 
-def _which(given: Mapping[str, str]) -> str:
-    which = given.get("which", "")
-    if which not in WHERE:
+def _which(values: Mapping[str, str]) -> str:
+    which = values.get("which", "")
+    if which not in STATE_WORDS:
         abort(400, "Which events? Go back, and choose dead or quarantined ones.")
     return which
 
 
-def _tell(outcomes: Counter[Outcome], which: str, left: int) -> None:
+def _flash_outcomes(outcomes: Counter[Outcome], which: str, left: int) -> None:
     for outcome, count in outcomes.items():
         if count:
             kind = "good" if outcome == "requeued" else "message"
             flash(f"{pluralize(count, 'event')}: {WORDS[outcome]}.", kind)
     if not outcomes.total():
-        flash(f"No event was {WHERE[which]}.")
+        flash(f"No event was {STATE_WORDS[which]}.")
     elif left:
-        flash(f"{pluralize(left, 'event')} still {WHERE[which]}.")
+        flash(f"{pluralize(left, 'event')} still {STATE_WORDS[which]}.")
 
 
-def ask(question: str, said: Sequence[str], button: str, which: str = "", back: str = "") -> str:
-    """A page whose form posts to the URL that it came from, with `sure` and `which`."""
+def confirm_page(
+    question: str, sentences: Sequence[str], button: str, which: str = "", back: str = ""
+) -> str:
+    """Render a page whose form posts to its own URL, with `sure` and `which`."""
     return render_template(
         "confirm.html",
         question=question,
-        said=said,
+        sentences=sentences,
         button=button,
         fields={"sure": "1", "which": which} if which else {"sure": "1"},
         back=back or url_for("inspector.stream"),

@@ -1,4 +1,4 @@
-"""What came and went, as the figures of a chart. Pure; `_chart.html` draws it."""
+"""Compute the chart of received and sent events. `_chart.html` draws it."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,23 +19,23 @@ KINDS = {
     "Email Marked as Spam": "spam",
     "": "unread",
 }
-"""Collection → the class of its colour and pattern, from the bottom of a bar upwards; "" is what
-could not be read."""
+"""Collection → the class of its colour and pattern, from the bottom of a bar upwards. "" stands for
+webhooks that could not be read."""
 
 UNREAD = "Could not be read"
 
 SPANS: dict[Per, tuple[int, int]] = {"minute": (60, 60), "hour": (3600, 48)}
-"""Seconds of a column, and how many columns."""
+"""Seconds in a column, and the number of columns."""
 
 WIDTH, HEIGHT = 720, 110
 GAP = 2
-MARKS = 4
-"""Times told under the chart, beside the last."""
+LABELS = 4
+"""Times that are written under the chart, beside the last."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One collection's part of a column, in the chart's own units, from the top left."""
+    """One collection's part of a column, in the chart's units, measured from the top left."""
 
     kind: str
     x: float
@@ -46,7 +46,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Kind:
-    """An entry of the legend: how many came and were sent in the whole time."""
+    """An entry of the legend, with the totals of one collection."""
 
     name: str
     kind: str
@@ -56,7 +56,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Row:
-    """The numbers of one column, for those who read them; `received` is in the legend's order."""
+    """The numbers of one column, for the table. `received` is in the legend's order."""
 
     at: float
     received: tuple[int, ...]
@@ -65,30 +65,30 @@ class Row:
 
 @dataclass(frozen=True)
 class Chart:
-    """Columns of what was received, and a line of what was sent."""
+    """Columns for received events, and a line for sent ones."""
 
     per: Per
     bars: tuple[Bar, ...]
     sent: str
     """The line's points."""
     top: int
-    """What the chart's full height stands for."""
+    """The number of events that the chart's full height stands for."""
     times: tuple[str, ...]
     legend: tuple[Kind, ...]
     rows: tuple[Row, ...]
-    """Newest first, without those in which nothing happened."""
+    """Newest first, without those where nothing happened."""
     received_in_all: int
     sent_in_all: int
 
 
 def starts_at(per: Per, now: float) -> int:
-    """The start of the first column, in seconds since the epoch."""
+    """Return the start of the first column, in seconds since the epoch."""
     seconds, columns = SPANS[per]
     return int(now) // seconds * seconds - (columns - 1) * seconds
 
 
 def traffic_to_chart(minutes: Iterable[Minute], per: Per, now: float) -> Chart:
-    """The last 60 minutes, or 48 hours, up to `now` in seconds since the epoch."""
+    """Compute the chart of the last 60 minutes or 48 hours before `now`."""
     seconds, columns = SPANS[per]
     start = starts_at(per, now)
     received = [Counter[str]() for _ in range(columns)]
@@ -134,7 +134,7 @@ def _line(sent: Sequence[int], top: int) -> str:
 
 
 def _round_up(most: int) -> int:
-    """To a number that is easy to read, and not much more."""
+    """Round up to the next number that is easy to read."""
     power = 1
     while True:
         for step in (1, 2, 3, 4, 5, 6, 8):
@@ -144,13 +144,16 @@ def _round_up(most: int) -> int:
 
 
 def _times(start: int, seconds: int, columns: int) -> Iterable[str]:
-    for mark in range(MARKS):
-        yield f"{datetime.fromtimestamp(start + mark * columns // MARKS * seconds, UTC):%H:%M}"
+    for label in range(LABELS):
+        yield f"{datetime.fromtimestamp(start + label * columns // LABELS * seconds, UTC):%H:%M}"
 
 
 def _legend(received: Sequence[Counter[str]], sent: Sequence[Counter[str]]) -> tuple[Kind, ...]:
-    came, went = sum(received, Counter[str]()), sum(sent, Counter[str]())
-    return tuple(Kind(name or UNREAD, kind, came[name], went[name]) for name, kind in KINDS.items())
+    received_sum, sent_sum = sum(received, Counter[str]()), sum(sent, Counter[str]())
+    return tuple(
+        Kind(name or UNREAD, kind, received_sum[name], sent_sum[name])
+        for name, kind in KINDS.items()
+    )
 
 
 def _rows(

@@ -1,4 +1,4 @@
-"""What strangers wrote, as a page may show it. Pure."""
+"""Format text that strangers wrote for a page: escaped, shortened, and with addresses masked."""
 
 import json
 from collections.abc import Callable
@@ -10,16 +10,16 @@ from app.inspector.masking import mask
 Show = Callable[[Any], str]
 
 MOST = 64 * 1024
-"""Characters of a body on a page; a download has all of it."""
+"""The most characters of a body that a page shows. A download has all of it."""
 
-BEHIND = 4 * 1024
-"""Characters that are looked through behind that: an address may begin before the end."""
+LOOKAHEAD = 4 * 1024
+"""Characters after that which are masked too: an address may begin before the cut."""
 
 NOT_TEXT = "(Not text that addresses could be hidden in: reveal the addresses to see it.)"
 
 
-def shower(reveal: bool) -> Show:
-    """What turns any text into what a page shows, addresses hidden unless revealed."""
+def text_formatter(reveal: bool) -> Show:
+    """Return a function that formats any text for a page, with addresses masked unless `reveal`."""
 
     def show(value: Any) -> str:
         text = "" if value is None else str(value)
@@ -29,21 +29,20 @@ def shower(reveal: bool) -> Show:
 
 
 def raw_to_text(raw: bytes, reveal: bool) -> str:
-    """A body to the byte: bytes that are no text are escaped, as is what is not to be seen."""
+    """Format a body exactly as it came, with undecodable bytes and invisible characters escaped."""
     try:
         text = raw.decode(json.detect_encoding(raw))
     except UnicodeDecodeError:
-        if b"\0" in raw and not reveal:  # an address may be in it with other bytes in between
+        if b"\0" in raw and not reveal:  # an address may be in it, with NUL bytes in between
             return NOT_TEXT
         text = escape_undecodable(raw)
     if "\0" in text and not reveal:
         return NOT_TEXT
-    return _beginning(text, reveal)
+    return _shorten(text, reveal)
 
 
 def raw_to_pretty(raw: bytes, reveal: bool) -> str:
-    """A body as indented JSON; one that is not JSON, or much longer than what is shown, to the
-    byte."""
+    """Format a body as indented JSON. If it is not JSON, or is very long, format it as it came."""
     if len(raw) > 2 * MOST:
         return raw_to_text(raw, reveal)
     try:
@@ -53,13 +52,13 @@ def raw_to_pretty(raw: bytes, reveal: bool) -> str:
 
 
 def value_to_pretty(value: Any, reveal: bool) -> str:
-    """Indented JSON."""
-    return _beginning(json.dumps(value, indent=2, ensure_ascii=False), reveal)
+    """Format a value as indented JSON."""
+    return _shorten(json.dumps(value, indent=2, ensure_ascii=False), reveal)
 
 
-def _beginning(text: str, reveal: bool) -> str:
-    """What a page shows of a text: to look through all of a long one takes long."""
+def _shorten(text: str, reveal: bool) -> str:
+    """Format the beginning of a text, because masking all of a long one takes long."""
     if len(text) <= MOST:
-        return shower(reveal)(text)
-    shown = shower(reveal)(text[: MOST + BEHIND])[:-BEHIND]
+        return text_formatter(reveal)(text)
+    shown = text_formatter(reveal)(text[: MOST + LOOKAHEAD])[:-LOOKAHEAD]
     return f"{shown}\n… ({len(text) - MOST:,} characters more: download it to see them)"

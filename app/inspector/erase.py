@@ -1,7 +1,7 @@
-"""`/erase`: a person asks to be forgotten.
+"""`/erase`: delete a person's data.
 
-It goes through every event, which takes minutes of a million. So the page does it only where few
-enough are kept to be done in one answer, and else names the command that does it.
+It goes through every event. If too many are kept for one request, the page shows the command that
+does it instead: a million events take minutes.
 """
 
 import time
@@ -12,14 +12,14 @@ from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
 from app.formatting import pluralize
-from app.inspector.at_once import HEAVY
+from app.inspector.limits import HEAVY
 from app.monitoring.stats_cache import StatsUnavailable
 from app.outbox.address_matcher import is_address
 from app.outbox.batches import Wait
 from app.outbox.erasure import LOG_IN_USE, Erasure
 
 FEW = 20_000
-"""Events that are gone through in a few seconds."""
+"""The most events that the page goes through, which takes a few seconds."""
 
 LONGEST = 15.0
 """Seconds to wait for events that are being sent."""
@@ -30,7 +30,7 @@ class _OutOfTime(Exception):
 
 
 def register(blueprint: Blueprint, bridge: Bridge) -> None:
-    """`/erase`: which address, what would go, and gone."""
+    """Register `/erase`, which asks for the address, shows what it would delete, and deletes it."""
 
     @blueprint.get("/erase")
     def ask_whom_to_erase() -> str:
@@ -40,32 +40,32 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
     def erase() -> ResponseReturnValue:
         address = request.form.get("email", "").strip()
         if not is_address(address):
-            return _form(bridge, fault="Write a whole address: ana@example.com")
+            return _form(bridge, error="Write a whole address: ana@example.com")
         if not _is_few(bridge):
-            return _form(bridge, fault="Not here: too many events are kept.")
-        with HEAVY.place():
-            return _look_and_erase(bridge, address, is_sure=request.form.get("sure") == "1")
+            return _form(bridge, error="Not here: too many events are kept.")
+        with HEAVY.slot():
+            return _preview_or_erase(bridge, address, is_sure=request.form.get("sure") == "1")
 
 
-def _look_and_erase(bridge: Bridge, address: str, is_sure: bool) -> ResponseReturnValue:
+def _preview_or_erase(bridge: Bridge, address: str, is_sure: bool) -> ResponseReturnValue:
     deadline = time.monotonic() + LONGEST
-    erasure = Erasure(bridge.store.engine, address, wait=_until(deadline))
-    found = erasure.look()
+    erasure = Erasure(bridge.store.engine, address, wait=_wait_until(deadline))
+    counts = erasure.look()
     if is_sure:
-        _erase(erasure, found)
+        _erase(erasure, counts)
         return redirect(url_for("inspector.stream"), 303)
     others = len(erasure.others)
     return render_template(
-        "erase.html", address=address, found=found, total=found.total(), others=others
+        "erase.html", address=address, counts=counts, total=counts.total(), others=others
     )
 
 
-def _erase(erasure: Erasure, found: Counter[str]) -> None:
-    """Also where nothing was found: a run before this one may have been cut off at the end."""
+def _erase(erasure: Erasure, counts: Counter[str]) -> None:
+    """Erase the events, and overwrite the files even if an earlier run has erased the events."""
     try:
         erased = erasure.erase().total()
     except _OutOfTime:
-        erased = max(found.total() - erasure.left, 0)
+        erased = max(counts.total() - erasure.left, 0)
     flash(f"Erased: {pluralize(erased, 'event')}.", "good")
     if erasure.left:
         flash(
@@ -84,7 +84,7 @@ def _overwrite(erasure: Erasure) -> str:
         return LOG_IN_USE
 
 
-def _until(deadline: float) -> Wait:
+def _wait_until(deadline: float) -> Wait:
     def wait(seconds: float) -> None:
         if time.monotonic() > deadline:
             raise _OutOfTime
@@ -93,9 +93,9 @@ def _until(deadline: float) -> Wait:
     return wait
 
 
-def _form(bridge: Bridge, fault: str = "") -> str:
+def _form(bridge: Bridge, error: str = "") -> str:
     return render_template(
-        "erase.html", address="", found=None, few=_is_few(bridge), most=FEW, fault=fault
+        "erase.html", address="", counts=None, few=_is_few(bridge), most=FEW, error=error
     )
 
 

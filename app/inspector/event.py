@@ -1,4 +1,4 @@
-"""`/events/<message_id>`: one event, from what Drip sent to what Segment gets."""
+"""`/events/<message_id>`: one event, with what Drip sent and what Segment gets."""
 
 import json
 import time
@@ -15,11 +15,11 @@ from app.inspector.display import (
     Show,
     raw_to_pretty,
     raw_to_text,
-    shower,
+    text_formatter,
     value_to_pretty,
 )
 from app.inspector.status import what_next
-from app.inspector.trace import NotFollowed, Way, follow
+from app.inspector.trace import FieldTrace, NotTraceable, trace_fields
 from app.inspector.view import search_of
 from app.monitoring.stats_cache import StatsUnavailable
 from app.outbox.messages import Attempt, Message, read_history
@@ -30,101 +30,99 @@ GONE = (
     "has another id."
 )
 
-MOST_WAYS = 300
-"""Rows: a profile may have thousands of fields."""
+MOST_TRACES = 300
+"""Rows of the table of fields: a profile may have thousands."""
 
-MOST_FOLLOWED = 128 * 1024
-"""Bytes of a body whose fields are followed: that takes 50 ms."""
+LARGEST_TRACED = 128 * 1024
+"""The largest body, in bytes, whose fields are traced. That takes 50 ms."""
 
 
 @dataclass(frozen=True)
 class EventPage:
-    """What `event.html` needs."""
+    """The values that `event.html` needs."""
 
     event: Event
     now: float
     reveal: bool
-    as_it_came: bool
-    """Raw instead of pretty."""
+    is_raw: bool
+    """Whether to show bodies as they came, not indented."""
     next: str
     attempts: list[Attempt]
-    ways: list[Way]
-    not_followed: str
-    """Why there are no ways, or what is to be said of them."""
+    traces: list[FieldTrace]
+    trace_note: str
+    """Why there are no traces, or a note about them."""
 
     @property
     def show(self) -> Show:
-        """Text as this page may show it."""
-        return shower(self.reveal)
+        """Format text as this page may show it."""
+        return text_formatter(self.reveal)
 
     @property
     def reasons(self) -> list[tuple[str, str]]:
-        """Why it is in quarantine, field by field."""
+        """Why it is in quarantine, as (field, reason) pairs."""
         return read_reasons(self.event.error) if self.event.state == "quarantined" else []
 
     @property
-    def came(self) -> str:
+    def received_body(self) -> str:
         """What Drip sent."""
-        as_text = raw_to_text if self.as_it_came else raw_to_pretty
-        return as_text(self.event.raw, self.reveal)
+        to_text = raw_to_text if self.is_raw else raw_to_pretty
+        return to_text(self.event.raw, self.reveal)
 
     @property
-    def goes(self) -> str:
+    def sent_body(self) -> str:
         """What Segment gets."""
         call = self.event.payload or ""
-        return (
-            self.show(call) if self.as_it_came else value_to_pretty(json.loads(call), self.reveal)
-        )
+        return self.show(call) if self.is_raw else value_to_pretty(json.loads(call), self.reveal)
 
-    def but(self, **changes: Any) -> dict[str, Any]:
-        """This page's query with some parameters changed; None leaves one out."""
-        query = {"reveal": "1" if self.reveal else None, "view": "raw" if self.as_it_came else None}
+    def with_changes(self, **changes: Any) -> dict[str, Any]:
+        """Return this page's parameters with some of them changed. None removes one."""
+        query = {"reveal": "1" if self.reveal else None, "view": "raw" if self.is_raw else None}
         return {"message_id": self.event.message_id} | query | changes
 
 
 def register(blueprint: Blueprint, bridge: Bridge) -> None:
-    """`/events/<message_id>`."""
+    """Register `/events/<message_id>`."""
 
     @blueprint.get("/events/<message_id>")
     def event(message_id: str) -> ResponseReturnValue:
-        found = search_of(bridge).one(message_id)
-        if found is None:
+        kept = search_of(bridge).one(message_id)
+        if kept is None:
             abort(404, GONE)
         now = time.time()
-        ways, not_followed = _ways(found)
+        traces, trace_note = _trace(kept)
         page = EventPage(
-            event=found,
+            event=kept,
             now=now,
             reveal=request.args.get("reveal") == "1",
-            as_it_came=request.args.get("view") == "raw",
-            next=what_next(found, now, _pause(bridge, found.account), bridge.segment),
-            attempts=read_history(found.history),
-            ways=ways,
-            not_followed=not_followed,
+            is_raw=request.args.get("view") == "raw",
+            next=what_next(kept, now, _pause_reason(bridge, kept.account), bridge.segment),
+            attempts=read_history(kept.history),
+            traces=traces,
+            trace_note=trace_note,
         )
         return render_template("event.html", page=page)
 
 
-def _ways(event: Event) -> tuple[list[Way], str]:
+def _trace(event: Event) -> tuple[list[FieldTrace], str]:
     if not event.payload:
         return [], ""
-    if len(event.raw) > MOST_FOLLOWED:
+    if len(event.raw) > LARGEST_TRACED:
         return [], "The fields' way cannot be shown: the body is too long."
     try:
-        ways = follow(event.raw, event.received_at)
-    except NotFollowed as error:
+        traces = trace_fields(event.raw, event.received_at)
+    except NotTraceable as error:
         return [], f"The fields' way cannot be shown: the event is {error}."
-    if len(ways) > MOST_WAYS:
-        return ways[:MOST_WAYS], f"The first {MOST_WAYS} of {len(ways):,} fields."
+    if len(traces) > MOST_TRACES:
+        return traces[:MOST_TRACES], f"The first {MOST_TRACES} of {len(traces):,} fields."
     today = translate(event.raw, event.received_at)
     payload = (isinstance(today, Message) and today.payload) or "null"
     if json.loads(payload) != json.loads(event.payload):
-        return ways, "The call was made by another version of the bridge: this is today's way."
-    return ways, ""
+        return traces, "The call was made by another version of the bridge: this is today's way."
+    return traces, ""
 
 
-def _pause(bridge: Bridge, account: str) -> str | None:
-    """Why the account's key rests, if it does."""
+def _pause_reason(bridge: Bridge, account: str) -> str | None:
+    """Return why the account's events are paused, or None if they are not."""
     try:
         pauses = bridge.stats.latest().pauses
     except StatsUnavailable:

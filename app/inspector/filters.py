@@ -1,28 +1,67 @@
-"""Which events a page shows: from a URL's query, into words, and to be looked for."""
+"""Filters of the list of events: read from a URL's query, described in words, and searched for."""
 
+import hmac
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
+from app.bridge import Bridge
 from app.drip_to_segment.mapping import COLLECTIONS
 from app.formatting import printable
-from app.inspector.searches import MARK, Searches
+from app.outbox.notes import Notes
 from app.outbox.search import MOST_WORDS, Page, Search, State, Wanted
+from app.web.login_link import session_key
 
 STATES: tuple[State, ...] = get_args(State)
 COLLECTION_NAMES = tuple(dict.fromkeys(COLLECTIONS.values()))
 
-ASKED = ("state", "collection", "account", "since", "until", "q")
-"""The parameters of a URL, and the fields of the form."""
+PARAMETERS = ("state", "collection", "account", "since", "until", "q")
+"""The parameters of a URL, which are also the fields of the form."""
 
 ROWS = 50
+"""Events on a page."""
+
+
+SEARCH_LASTS = 30 * 24 * 3600.0
+"""Seconds for which a link to a search is valid."""
+
+HASH_PREFIX = "~"
+
+
+class Searches:
+    """Search terms and their hashes.
+
+    A search term may be a person's address, and proxies log URLs. So a URL has a hash instead, and
+    the database has the term. A page can be reloaded, and its link can be given to a colleague.
+    """
+
+    def __init__(self, notes: Notes, key: bytes) -> None:
+        self._notes = notes
+        self._key = key
+
+    def save(self, term: str) -> str:
+        """Save a term and return its hash, always the same one. Raises `SQLAlchemyError`."""
+        digest = hmac.digest(self._key, term.encode(errors="replace"), "sha256").hex()[:32]
+        self._notes.keep(f"search {HASH_PREFIX}{digest}", term, SEARCH_LASTS)
+        return HASH_PREFIX + digest
+
+    def find(self, term_hash: str) -> str | None:
+        """Return a hash's term, or None if it is not saved any more. Raises `SQLAlchemyError`."""
+        return self._notes.text(f"search {term_hash}")
+
+
+def searches_of(bridge: Bridge) -> Searches:
+    """Return the searches, which all processes with the same secrets share."""
+    settings = bridge.settings
+    key = session_key(settings.inspector_password or "", settings.webhook_tokens)
+    return Searches(Notes(bridge.store.engine), key)
 
 
 @dataclass(frozen=True)
 class Filters:
-    """As they were asked for; "" is any."""
+    """The filters as they were given. "" means any."""
 
     state: str = ""
     collection: str = ""
@@ -31,71 +70,75 @@ class Filters:
     """In UTC: 2026-11-02 or 2026-11-02T09:30."""
     until: str = ""
     q: str = ""
-    """An address, a message id, a user id, or words of a subject: by its shape."""
-    mark: str = ""
-    """What stands for `q` in a URL, where it is not itself."""
+    """The search term: an address, a message id, a user id, or words of a subject."""
+    q_hash: str = ""
+    """The hash that stands for `q` in a URL, if it is not there itself."""
 
     @property
     def query(self) -> dict[str, str]:
-        """The parameters of a URL that leads here."""
-        asked = {name: getattr(self, name) for name in ASKED} | {"q": self.mark or self.q}
-        return {name: value for name, value in asked.items() if value}
+        """The parameters of this view's URL."""
+        values = {name: getattr(self, name) for name in PARAMETERS}
+        values["q"] = self.q_hash or self.q
+        return {name: value for name, value in values.items() if value}
 
     @property
-    def names_one(self) -> bool:
+    def is_message_id(self) -> bool:
         """Whether `q` is a message id."""
         return re.fullmatch(r"(drip|raw)-[0-9a-f]*", self.q) is not None
 
     @property
     def is_heavy(self) -> bool:
-        """Whether each call has to be looked through."""
-        return bool(self.q) and "@" not in self.q and not self.names_one
+        """Whether the search has to look through each call."""
+        return bool(self.q) and "@" not in self.q and not self.is_message_id
 
     @property
     def words(self) -> str:
-        """`dead events of account 4417, received since …`."""
-        said = [f"{self.state or 'all'} events"]
-        named = {
+        """The filters in words: `dead events, of Drip account 4417, received since …`."""
+        parts = [f"{self.state or 'all'} events"]
+        templates = {
             "collection": "in {}",
             "account": "of Drip account {}",
             "since": "received since {} UTC",
             "until": "received before {} UTC",
             "q": "with “{}”",
         }
-        said += [
-            words.format(getattr(self, name))
-            for name, words in named.items()
+        parts += [
+            template.format(getattr(self, name))
+            for name, template in templates.items()
             if getattr(self, name)
         ]
-        return printable(", ".join(said), keep="\n")
+        return printable(", ".join(parts), keep="\n")
 
 
 def read_form(form: Mapping[str, str], searches: Searches) -> dict[str, str]:
-    """What somebody filled in → the parameters of a URL. Raises `SQLAlchemyError`."""
-    query = {name: form.get(name, "").strip() for name in ASKED}
+    """Turn a filled-in form into the parameters of a URL. Raises `SQLAlchemyError`."""
+    query = {name: form.get(name, "").strip() for name in PARAMETERS}
     filters = Filters(**query)
-    if filters.q and not filters.names_one:
-        query["q"] = searches.keep(filters.q[: MOST_WORDS + 1])
+    if filters.q and not filters.is_message_id:
+        query["q"] = searches.save(filters.q[: MOST_WORDS + 1])
     return {name: value for name, value in query.items() if value}
 
 
-def read_filters(asked: Mapping[str, str], searches: Searches) -> tuple[Filters, list[str]]:
-    """The filters, and a sentence for each that is wrong and left out. Raises `SQLAlchemyError`."""
-    filters = Filters(**{name: asked.get(name, "").strip() for name in ASKED})
-    if filters.q.startswith(MARK):
-        filters = replace(filters, q=searches.words(filters.q) or "", mark=filters.q)
-    wrong = dict(_wrong(filters))
-    if "q" in wrong:
-        filters = replace(filters, mark="")
-    return replace(filters, **dict.fromkeys(wrong, "")), list(wrong.values())
+def read_filters(query: Mapping[str, str], searches: Searches) -> tuple[Filters, list[str]]:
+    """Return the filters, and an error message for each one that is wrong and left out.
+
+    Raises `SQLAlchemyError`.
+    """
+    filters = Filters(**{name: query.get(name, "").strip() for name in PARAMETERS})
+    if filters.q.startswith(HASH_PREFIX):
+        filters = replace(filters, q=searches.find(filters.q) or "", q_hash=filters.q)
+    errors = dict(_errors(filters))
+    if "q" in errors:
+        filters = replace(filters, q_hash="")
+    return replace(filters, **dict.fromkeys(errors, "")), list(errors.values())
 
 
-def _wrong(filters: Filters) -> Iterator[tuple[str, str]]:
+def _errors(filters: Filters) -> Iterator[tuple[str, str]]:
     if filters.state and filters.state not in STATES:
         yield "state", f"There is no such state. The states are: {', '.join(STATES)}."
     if filters.collection and filters.collection not in COLLECTION_NAMES:
         yield "collection", "There is no such collection."
-    if filters.mark and not filters.q:
+    if filters.q_hash and not filters.q:
         yield "q", "What this link searched for is not known any more: search for it again."
     if len(filters.q) > MOST_WORDS:
         yield "q", f"Too long: {MOST_WORDS} letters can be looked for at most."
@@ -106,26 +149,26 @@ def _wrong(filters: Filters) -> Iterator[tuple[str, str]]:
             yield name, f"“{name}” is no time: write 2026-11-02 or 2026-11-02T09:30, in UTC."
 
 
-def find_page(search: Search, filters: Filters, before: int | None, most: int = ROWS) -> Page:
-    """The newest events that fit, or those older than the one with the id `before`."""
-    if filters.names_one:
+def find_page(search: Search, filters: Filters, before: int | None, limit: int = ROWS) -> Page:
+    """Return the newest events that match, or those older than the one with the id `before`."""
+    if filters.is_message_id:
         return Page(search.named(filters.q), None, None)
-    pages = [search.page(wanted, most, before) for wanted in _to_wanted(filters)]
-    return pages[0] if len(pages) == 1 else _merged(pages)
+    pages = [search.page(wanted, limit, before) for wanted in _to_wanted(filters)]
+    return pages[0] if len(pages) == 1 else _merge(pages)
 
 
-def _merged(pages: list[Page]) -> Page:
-    """One page of several searches, down to where all of them have looked."""
+def _merge(pages: list[Page]) -> Page:
+    """Merge the pages of several searches, back to where all of them have searched."""
     older = max((page.older for page in pages if page.older is not None), default=None)
-    found = {event.id: event for page in pages for event in page.events}
-    events = tuple(found[id_] for id_ in sorted(found, reverse=True) if id_ >= (older or 0))
+    by_id = {event.id: event for page in pages for event in page.events}
+    events = tuple(by_id[id_] for id_ in sorted(by_id, reverse=True) if id_ >= (older or 0))
     back_to = [page.searched_back_to for page in pages if page.searched_back_to is not None]
     return Page(events, older, max(back_to, default=None))
 
 
 def _to_wanted(filters: Filters) -> list[Wanted]:
-    """A user id may look like anything, so it is looked for beside the words of a subject."""
-    known: dict[str, Any] = {
+    """Return what to search for: of a term with no known form, both user ids and subjects."""
+    common: dict[str, Any] = {
         "state": filters.state or None,
         "collection": filters.collection or None,
         "account": filters.account or None,
@@ -133,14 +176,14 @@ def _to_wanted(filters: Filters) -> list[Wanted]:
         "until": _to_time(filters.until),
     }
     if not filters.q:
-        return [Wanted(**known)]
+        return [Wanted(**common)]
     if "@" in filters.q:
-        return [Wanted(**known, email=filters.q)]
-    return [Wanted(**known, user_id=filters.q), Wanted(**known, subject=filters.q)]
+        return [Wanted(**common, email=filters.q)]
+    return [Wanted(**common, user_id=filters.q), Wanted(**common, subject=filters.q)]
 
 
 def _to_time(text: str) -> float | None:
-    """Raises `ValueError`."""
+    """Parse a time, in UTC unless it has an offset. Raises `ValueError`."""
     if not text:
         return None
     moment = datetime.fromisoformat(text)

@@ -1,7 +1,7 @@
-"""Addresses in whatever is shown, hidden until somebody asks to see them. Pure.
+"""Mask email addresses in text that is shown, until a user asks to reveal them.
 
-Rather too much is hidden than too little. A body is a stranger's and may be 1 MiB: each step here
-takes time in proportion to the text.
+In doubt it masks too much. A body comes from strangers and may have 1 MiB, so each step here takes
+linear time.
 """
 
 import re
@@ -15,14 +15,14 @@ DOTS = "•••"
 
 _BREAK = r"\s\"'<>()\[\]{},;:/?\\"
 
-_EMAN = re.compile(rf'"\\*[^"\n]{{1,64}}"\\*|[^{_BREAK}]+')
-"""What stands before the sign, backwards; in quotes it may have anything in it."""
+_NAME_REVERSED = re.compile(rf'"\\*[^"\n]{{1,64}}"\\*|[^{_BREAK}]+')
+"""The part before the "@", reversed. In quotes it may contain anything."""
 
 _DOMAIN = re.compile(rf"[^{_BREAK}=&%|#]+")
 
 
 class _Address(NamedTuple):
-    """Where an address stands in a text: the places of its sign, of what is before and behind."""
+    """Where an address is in a text: the position of its "@", its start and its end."""
 
     sign: int
     sign_end: int
@@ -31,18 +31,18 @@ class _Address(NamedTuple):
 
 
 def mask(text: str) -> str:
-    """The text with each address as `a•••@e•••.com`, in any spelling that `spellings.py` reads."""
+    """Replace each address with `a•••@e•••.com`, in any encoding that `spellings.py` decodes."""
     shown, last = "", _Address(0, 0, 0, 0)
-    addresses = _merged(sorted(place for one in readings(text) for place in _addresses(one)))
+    addresses = _merge(sorted(place for one in readings(text) for place in _addresses(one)))
     for address in addresses:
-        shown += _hide(text[last.sign_end : address.sign], last, address)
+        shown += _mask_between(text[last.sign_end : address.sign], last, address)
         shown += text[address.sign : address.sign_end]
         last = address
-    return shown + _hide(text[last.sign_end :], last, _Address(len(text), 0, len(text), 0))
+    return shown + _mask_between(text[last.sign_end :], last, _Address(len(text), 0, len(text), 0))
 
 
 def mask_all(value: Any) -> Any:
-    """The same in every text and name within a JSON value."""
+    """Mask addresses in every string and name within a JSON value."""
     match value:
         case str():
             return mask(value)
@@ -56,8 +56,8 @@ def mask_all(value: Any) -> Any:
 
 def _addresses(reading: Reading) -> Iterator[_Address]:
     pieces = reading.text.split("@")
-    names = [_length(_EMAN, piece[::-1]) for piece in pieces[:-1]]
-    domains = [_length(_DOMAIN, piece) for piece in pieces[1:]]
+    names = [_match_length(_NAME_REVERSED, piece[::-1]) for piece in pieces[:-1]]
+    domains = [_match_length(_DOMAIN, piece) for piece in pieces[1:]]
     sign = -1
     for piece, name, domain in zip(pieces, names, domains, strict=False):
         sign += len(piece) + 1
@@ -67,33 +67,33 @@ def _addresses(reading: Reading) -> Iterator[_Address]:
             yield _Address(*reading.origin(sign, sign + 1), start, end)
 
 
-def _merged(found: Sequence[_Address]) -> Iterator[_Address]:
-    """One for each sign, as far as any reading says that it goes."""
-    for _, same in groupby(found, key=lambda address: address.sign):
+def _merge(addresses: Sequence[_Address]) -> Iterator[_Address]:
+    """Merge addresses with the same "@" into the longest that any reading gives."""
+    for _, same in groupby(addresses, key=lambda address: address.sign):
         ends = tuple(zip(*same, strict=True))
         yield _Address(ends[0][0], max(ends[1]), min(ends[2]), max(ends[3]))
 
 
-def _length(pattern: re.Pattern[str], text: str) -> int:
-    found = pattern.match(text)
-    return found.end() if found else 0
+def _match_length(pattern: re.Pattern[str], text: str) -> int:
+    match = pattern.match(text)
+    return match.end() if match else 0
 
 
-def _hide(between: str, last: _Address, following: _Address) -> str:
-    """What stands between two signs, without the first one's domain and the second one's name."""
+def _mask_between(between: str, last: _Address, following: _Address) -> str:
+    """Mask the text between two "@": the domain of the first and the name of the second."""
     domain = min(max(last.end - last.sign_end, 0), len(between))
     rest = max(len(between) - max(following.sign - following.start, 0), domain)
-    before = _hide_domain(between[:domain]) if domain else ""
+    before = _mask_domain(between[:domain]) if domain else ""
     return (
-        before + between[domain:rest] + (_hide_name(between[rest:]) if rest < len(between) else "")
+        before + between[domain:rest] + (_mask_name(between[rest:]) if rest < len(between) else "")
     )
 
 
-def _hide_domain(domain: str) -> str:
+def _mask_domain(domain: str) -> str:
     host, dot, end = domain.rstrip(".").rpartition(".")
     return f"{(host or end)[:1]}{DOTS}{dot and dot + end}"
 
 
-def _hide_name(name: str) -> str:
+def _mask_name(name: str) -> str:
     bare = name.lstrip('\\"')
     return f"{bare[:1]}{DOTS}"

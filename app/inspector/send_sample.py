@@ -1,4 +1,4 @@
-"""`/sample`: a made-up event goes the whole way, as a webhook does."""
+"""`/sample`: send a made-up event the whole way, as if Drip had posted it."""
 
 import json
 import time
@@ -11,43 +11,43 @@ from app.bridge import Bridge
 from app.drip_to_segment.translate import translate
 from app.errors import OutboxUnavailable
 from app.formatting import iso_time
-from app.inspector.actions import ask
+from app.inspector.actions import confirm_page
 from app.outbox.messages import Message
 
 
 def register(blueprint: Blueprint, bridge: Bridge) -> None:
-    """`/sample`: asks, since what Segment was sent cannot be taken back; and sends."""
+    """Register `/sample`, which confirms first: what Segment was sent cannot be taken back."""
 
     @blueprint.get("/sample")
     def ask_to_send_sample() -> ResponseReturnValue:
         account = sample_account(bridge)
-        goes = (
+        outcome = (
             "It is sent to Segment like any other, and Segment keeps it."
             if bridge.segment.key_for(account)
             else "No write key is set for it, so it is held until one is."
         )
-        said = (
+        sentence = (
             f"One “Email Opened” of a made-up person, {PERSON}, goes the whole way from webhook to "
-            f"Segment, as Drip account {account}. {goes}"
+            f"Segment, as Drip account {account}. {outcome}"
         )
-        return ask("Send a sample event?", [said], "Send it")
+        return confirm_page("Send a sample event?", [sentence], "Send it")
 
     @blueprint.post("/sample")
     def send_sample() -> ResponseReturnValue:
         now = time.time()
         message = translate(build_sample(sample_account(bridge), now), now)
-        assert isinstance(message, Message)  # noqa: S101 - ours, and an email event
+        assert isinstance(message, Message)  # noqa: S101 - the sample is a valid email event
         try:
             bridge.outbox.put(message)
         except OutboxUnavailable as error:
             flash(f"The sample could not be kept: {error}", "bad")
             return redirect(url_for("inspector.stream"), 303)
-        flash("The sample is kept. What becomes of it is told here.", "good")
+        flash("The sample is kept. This page shows what becomes of it.", "good")
         return redirect(url_for("inspector.event", message_id=message.message_id), 303)
 
 
 def sample_account(bridge: Bridge) -> str:
-    """A Drip account whose events have a key, if there is one."""
+    """Return a Drip account whose events have a write key, if there is one."""
     settings = bridge.settings
     keyed = None if settings.write_key else next(iter(settings.write_keys), None)
     return keyed or settings.drip_account_id or "9999999"
@@ -58,7 +58,7 @@ SUBJECT = "Sample event of the bridge"
 
 
 def build_sample(account: str, now: float) -> bytes:
-    """A webhook as Drip posts it; no two are the same event. `now` in seconds since the epoch."""
+    """Build a webhook's body as Drip posts it. No two are the same event."""
     event = {
         "event": "subscriber.opened_email",
         "data": {

@@ -1,5 +1,8 @@
-"""Who is logged in: a signed cookie, the same for all processes. It is over when the password
-changes and, as is noted in the database, when its owner logs out."""
+"""Sessions of logged-in users, in a signed cookie that all processes can check.
+
+A session ends when the password changes, because the key that signs it is made from that. A logout
+is recorded in the database, so that a copy of the cookie is not valid any more.
+"""
 
 import re
 import secrets
@@ -15,14 +18,14 @@ from werkzeug.wrappers import Request
 from app.outbox.notes import Notes
 
 IDLE = timedelta(hours=12)
-"""A session that is not used for so long is over."""
+"""A session ends if it is not used for so long."""
 
 LONGEST = timedelta(days=7)
-"""Any session is over by then: a cookie that was stolen does not live on for ever."""
+"""Any session ends after so long, in case its cookie was stolen."""
 
 
 def begin_session() -> None:
-    """Nothing is taken over from before the login: neither a planted cookie nor its CSRF token."""
+    """Start a new session. Whatever an attacker set before the login is dropped."""
     session.clear()
     session["id"] = secrets.token_hex(16)
     session["since"] = time.time()
@@ -30,32 +33,33 @@ def begin_session() -> None:
 
 
 def end_session(notes: Notes) -> None:
-    """In all processes, for whoever else has the cookie too. Raises `SQLAlchemyError`."""
-    notes.keep(_ended(session["id"]), "", LONGEST.total_seconds())
+    """End the session in all processes, also for copies of its cookie. Raises `SQLAlchemyError`."""
+    notes.keep(_logout_note(session["id"]), "", LONGEST.total_seconds())
     session.clear()
 
 
 def has_session(notes: Notes) -> bool:
-    """Whether this request comes from somebody who is logged in. Raises `SQLAlchemyError`."""
+    """Return whether this request comes from a logged-in user. Raises `SQLAlchemyError`."""
     since: float = session.get("since", 0.0)
     if "id" not in session or not 0 <= time.time() - since < LONGEST.total_seconds():
         return False
-    return notes.text(_ended(session["id"])) is None
+    return notes.text(_logout_note(session["id"])) is None
 
 
-def _ended(session_id: str) -> str:
+def _logout_note(session_id: str) -> str:
     return f"ended {session_id}"
 
 
 class InspectorSessions(SecureCookieSessionInterface):
-    """Flask's signed cookies, which over TLS are named so that browsers are strict with them:
-    one whose name begins with `__Host-` is taken from this very host alone.
+    """Flask's signed cookies, with a stricter name over TLS.
+
+    Browsers accept a cookie whose name begins with `__Host-` from this host only.
     """
 
     salt = "inspector"
 
     def open_session(self, app: Flask, request: FlaskRequest) -> SecureCookieSession | None:
-        """None for a webhook: to look for a cookie that is not there takes a tenth of its time."""
+        """Return None for a webhook: looking for a cookie would take a tenth of its time."""
         return None if request.path.startswith("/webhooks/") else super().open_session(app, request)
 
     def get_cookie_name(self, app: Flask) -> str:  # noqa: ARG002 - Flask's signature
@@ -66,24 +70,24 @@ class InspectorSessions(SecureCookieSessionInterface):
 
 
 def came_over_tls(request: Request) -> bool:
-    """Whether the browser spoke TLS, to us or to any proxy on the way.
+    """Return whether the browser used TLS, to us or to any proxy on the way.
 
-    Anyone may send the header. All it does is to make the cookie stricter.
+    Anyone may send the header, but all it does is make the cookie stricter.
     """
     forwarded = request.headers.get("X-Forwarded-Proto", "")
     return request.is_secure or "https" in forwarded.lower()
 
 
-# Printable ASCII from one "/" on. Browsers read "//host", "/\host" and "/<tab>/host" as a host.
-_OWN = re.compile(r"/(?![/\\])[!-\[\]-~]*")
+# Printable ASCII after one "/". Browsers take "//host", "/\host" and "/<tab>/host" as a host.
+_LOCAL_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 
 
 def own_path(text: str | None) -> str:
-    """The text where it is a path of ours, else "/"."""
-    return text if text and _OWN.fullmatch(text) else "/"
+    """Return the text if it is a path on this host, else "/"."""
+    return text if text and _LOCAL_PATH.fullmatch(text) else "/"
 
 
 def path_of(request: Request) -> str:
-    """What was asked for, to come back to: path and query, without the host."""
+    """Return the requested path and query, to come back to after the login."""
     query = quote(request.query_string, safe="%=&+,:/?-._~!$'()*;@")
     return own_path(quote(request.path) + ("?" + query if query else ""))

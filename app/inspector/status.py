@@ -1,4 +1,4 @@
-"""What happens to an event next, and when, in a sentence. Pure."""
+"""Describe what happens to an event next, and when, in a sentence."""
 
 from app.destination import Destination
 from app.formatting import (
@@ -13,27 +13,28 @@ from app.outbox.search import Event
 
 
 def what_next(event: Event, now: float, pause: str | None, destination: Destination) -> str:
-    """`now` is in seconds since the epoch; `pause` is why the account's key rests, if it does."""
+    """Describe what happens next. `pause` is why the account's events are paused, if they are."""
     match event.state:
         case "pending":
             return _pending(event, now, pause, destination)
         case "held":
             return _held(event)
         case "sent":
-            return f"Sent{_at(event, now)}: Segment took it. Nothing more will happen."
+            return f"Sent{_settled_time(event, now)}: Segment took it. Nothing more will happen."
         case "dead":
             return (
-                f"Given up{_at(event, now)} after {_tries(event)}{_reason(event)}. "
+                f"Given up{_settled_time(event, now)} after {_tries(event)}{_last_reason(event)}. "
                 "It will not be tried again, unless you send it again."
             )
         case "quarantined":
             return (
-                f"Set aside{_at(event, now)}, because it could not be read: {_unread(event)}. "
+                f"Set aside{_settled_time(event, now)}, because it could not be read: "
+                f"{_unreadable_reasons(event)}. "
                 "Nothing is sent until it can be: have it read again after an upgrade."
             )
         case "erased":
             return (
-                f"Erased{_at(event, now)}. All that is left is that it was here, "
+                f"Erased{_settled_time(event, now)}. All that is left is that it was here, "
                 "so that a re-send does not bring it back."
             )
 
@@ -42,7 +43,7 @@ def _pending(event: Event, now: float, pause: str | None, destination: Destinati
     if event.lease is not None and event.due_at > now:
         return (
             "Being sent now. Should its deliverer die, it is tried again at "
-            f"{_moment(event.due_at, now)}."
+            f"{_exact_time(event.due_at, now)}."
         )
     if pause is not None:
         return (
@@ -51,8 +52,8 @@ def _pending(event: Event, now: float, pause: str | None, destination: Destinati
         )
     if event.due_at > now:
         return (
-            f"Tries again at {_moment(event.due_at, now)}, after {_tries(event)} in vain"
-            f"{_reason(event)}. {_given_up(event, now, destination)}"
+            f"Tries again at {_exact_time(event.due_at, now)}, after {_tries(event)} in vain"
+            f"{_last_reason(event)}. {_give_up_time(event, now, destination)}"
         )
     return "Due now: it goes out with the next batch, within seconds where a deliverer runs."
 
@@ -65,7 +66,7 @@ def _held(event: Event) -> str:
     )
 
 
-def _given_up(event: Event, now: float, destination: Destination) -> str:
+def _give_up_time(event: Event, now: float, destination: Destination) -> str:
     policy = destination.retry
     end = event.received_at + policy.give_up_after
     if end > now:
@@ -79,18 +80,18 @@ def _tries(event: Event) -> str:
     return pluralize(event.tries, "try", "tries")
 
 
-def _reason(event: Event) -> str:
+def _last_reason(event: Event) -> str:
     attempts = read_history(event.history)
     return f" ({attempts[-1].reason})" if attempts else ""
 
 
-def _unread(event: Event) -> str:
+def _unreadable_reasons(event: Event) -> str:
     return join_reasons(read_reasons(event.error)).rstrip(".")
 
 
-def _at(event: Event, now: float) -> str:
-    return "" if event.settled_at is None else f" at {_moment(event.settled_at, now)}"
+def _settled_time(event: Event, now: float) -> str:
+    return "" if event.settled_at is None else f" at {_exact_time(event.settled_at, now)}"
 
 
-def _moment(at: float, now: float) -> str:
+def _exact_time(at: float, now: float) -> str:
     return f"{clock_time(at, now)} ({relative_time(at, now)})"

@@ -1,7 +1,7 @@
-"""The stream of events and how the bridge is.
+"""The main page: the list of events, and the state of the bridge.
 
-`/` shows both, `/live` the part of it that changes by itself, `/search` finds events, and
-`/events.jsonl` downloads them. As long as nothing is kept, `/` is the guide to the first event.
+`/` shows both, and `/live` the parts that refresh by themselves. `/search` finds events, and
+`/events.jsonl` downloads them. While no event is kept, `/` is the set-up guide.
 """
 
 import json
@@ -16,12 +16,11 @@ from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
 from app.formatting import event_to_values, iso_time
-from app.inspector.at_once import DOWNLOADS
 from app.inspector.chart import Chart, Per, starts_at, traffic_to_chart
-from app.inspector.filters import ROWS, Filters, find_page, read_filters, read_form
+from app.inspector.filters import ROWS, Filters, find_page, read_filters, read_form, searches_of
+from app.inspector.limits import DOWNLOADS
 from app.inspector.masking import mask_all
-from app.inspector.searches import searches_of
-from app.inspector.view import first_run, read_view, search_of
+from app.inspector.view import is_first_run, read_view, search_of
 from app.monitoring.checks import failed_checks
 from app.monitoring.stats import Stats
 from app.monitoring.stats_cache import StatsUnavailable
@@ -29,41 +28,43 @@ from app.outbox.search import Event, Search
 from app.outbox.traffic import read_traffic
 
 MOST = 10_000
-"""Events in a download."""
+"""The most events in a download."""
 
 LONGEST = 20.0
-"""Seconds that it goes on looking while it finds too little."""
+"""Seconds after which a download ends that has not found enough events."""
 
 
 @dataclass(frozen=True)
 class Overview:
-    """The figures of a moment; `stats` is None where nothing could be counted."""
+    """The state of the bridge. `stats` is None if the events could not be counted."""
 
     stats: Stats | None
-    troubles: tuple[str, ...]
-    """Sentences that say what to do; none where all is well."""
+    problems: tuple[str, ...]
+    """Sentences that say what to do, or none if all is well."""
     chart: Chart
 
 
 def register(blueprint: Blueprint, bridge: Bridge) -> None:
-    """`/`, `/live`, `/search` and `/events.jsonl`."""
+    """Register `/`, `/live`, `/search` and `/events.jsonl`."""
 
     @blueprint.get("/")
     def stream() -> ResponseReturnValue:
-        if first_run(bridge):
-            return first_run_page(bridge)
+        if is_first_run(bridge):
+            return _first_run_page(bridge)
         now = time.time()
         view = read_view(bridge, request.args, now)
-        overview = look(bridge, view.per, now)
+        overview = _read_overview(bridge, view.per, now)
         return render_template("stream.html", overview=overview, view=view, most=MOST)
 
     @blueprint.get("/live")
     def live() -> ResponseReturnValue:
-        if first_run(bridge):
+        if is_first_run(bridge):
             return "", 204
         now = time.time()
         view = read_view(bridge, request.args, now)
-        return render_template("live.html", overview=look(bridge, view.per, now), view=view)
+        return render_template(
+            "live.html", overview=_read_overview(bridge, view.per, now), view=view
+        )
 
     @blueprint.post("/search")
     def search() -> ResponseReturnValue:
@@ -76,10 +77,10 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
     def download() -> ResponseReturnValue:
         filters, _ = read_filters(request.args, searches_of(bridge))
         reveal = request.args.get("reveal") == "1"
-        place = ExitStack()
-        place.enter_context(DOWNLOADS.place())
+        slot = ExitStack()
+        slot.enter_context(DOWNLOADS.slot())
         response = Response(_lines(search_of(bridge), filters, reveal))
-        response.call_on_close(place.close)
+        response.call_on_close(slot.close)
         response.mimetype = "application/x-ndjson"
         response.headers["Content-Disposition"] = 'attachment; filename="events.jsonl"'
         return response
@@ -100,7 +101,10 @@ def event_to_json(event: Event, reveal: bool) -> str:
 
 
 def _lines(search: Search, filters: Filters, reveal: bool) -> Iterator[str]:
-    """A line an event, one event in memory at a time; and one more if it took too long."""
+    """Yield a line for each event, with one event in memory at a time.
+
+    If it takes too long, the last line says how to download the rest.
+    """
     before, left, deadline = None, MOST, time.monotonic() + LONGEST
     while left > 0:
         page = find_page(search, filters, before, min(left, ROWS))
@@ -116,8 +120,8 @@ def _lines(search: Search, filters: Filters, reveal: bool) -> Iterator[str]:
             return
 
 
-def look(bridge: Bridge, per: Per, now: float) -> Overview:
-    """`now` in seconds since the epoch. Raises `SQLAlchemyError` where the database is away."""
+def _read_overview(bridge: Bridge, per: Per, now: float) -> Overview:
+    """Read the state of the bridge. Raises `SQLAlchemyError` if the database is unavailable."""
     chart = traffic_to_chart(
         read_traffic(bridge.store.engine, bridge.segment.name, starts_at(per, now)), per, now
     )
@@ -126,19 +130,19 @@ def look(bridge: Bridge, per: Per, now: float) -> Overview:
     except StatsUnavailable as error:
         return Overview(None, (str(error),), chart)
     hours = bridge.settings.alert_silence_hours
-    troubles = failed_checks(stats, bridge.segment.labels, now, hours * 3600 if hours else None)
-    return Overview(stats, tuple(troubles.values()), chart)
+    problems = failed_checks(stats, bridge.segment.labels, now, hours * 3600 if hours else None)
+    return Overview(stats, tuple(problems.values()), chart)
 
 
-def first_run_page(bridge: Bridge) -> str:
-    """The webhook's URL to copy, what to do in Drip, and whether there is a write key."""
+def _first_run_page(bridge: Bridge) -> str:
+    """Render the set-up guide: the webhook's URL, what to do in Drip, and the write key."""
     settings = bridge.settings
     reveal = request.args.get("reveal") == "1"
-    where = url_for("webhook.receive", _external=True)
-    whole = url_for("webhook.receive", token=settings.webhook_tokens[0], _external=True)
+    url = url_for("webhook.receive", _external=True)
+    url_with_token = url_for("webhook.receive", token=settings.webhook_tokens[0], _external=True)
     return render_template(
         "first_run.html",
-        webhook=whole if reveal else f"{where}?token=•••",
+        webhook=url_with_token if reveal else f"{url}?token=•••",
         base=request.host_url.rstrip("/"),
         settings=settings,
         reveal=reveal,

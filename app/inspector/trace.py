@@ -1,8 +1,8 @@
-"""Each field's way from what Drip sent to what Segment gets. Pure.
+"""Trace each field of Drip's body to where its value is in Segment's call.
 
-No second list of rules that could drift from the translation: each value of the body is replaced by
-a mark of its own, the marked body goes through the translation itself, and where a mark comes out,
-there its value went.
+This needs no second list of the translation's rules. Each value of the body is replaced with a
+unique marker, and the marked body is translated. A marker's place in the call is where its value
+goes.
 """
 
 import json
@@ -26,115 +26,119 @@ A_NUMBER = 10**15
 PROPERTIES: Path = ("data", "properties")
 
 
-class NotFollowed(Exception):
-    """The fields' way cannot be shown; the message says why."""
+class NotTraceable(Exception):
+    """The fields cannot be traced. The message says why."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """From one field to where its value went; "" where the bridge itself put something there."""
+class FieldTrace:
+    """One field of the body, and the fields of the call that have its value."""
 
     source: str
-    """Dotted path in the body."""
+    """Dotted path in the body, or "" if the bridge added the value."""
     targets: tuple[str, ...]
-    """Dotted paths in the call; none where the value is not sent."""
+    """Dotted paths in the call. Empty if the value is not sent."""
     value: str
-    """In JSON, as it came, or as the bridge put it."""
-    what: str
+    """The value as JSON: as it came, or as the bridge added it."""
+    change: str
+    """What the translation did to the value, in words."""
 
 
-def follow(body: bytes, received_at: float) -> list[Way]:
-    """One way for each value of the body, in its order, then those that begin in the bridge.
+def trace_fields(body: bytes, received_at: float) -> list[FieldTrace]:
+    """Trace each value of the body, in its order, then those that the bridge added.
 
-    Raises `NotFollowed`, also if today's rules do not read the body.
+    Raises `NotTraceable`, also if today's rules cannot read the body.
     """
     call = _translate(body, received_at, "not one that today's rules can read")
     try:
-        came = dict(_leaves(json.loads(body)))
+        received = dict(_leaves(json.loads(body)))
         origins = _origins(json.loads(body))
-        got = dict(_leaves(call))
+        sent = dict(_leaves(call))
     except RecursionError:
-        raise NotFollowed("nested too deeply") from None
-    targets: dict[Path, list[Path]] = {source: [] for source in came}
+        raise NotTraceable("nested too deeply") from None
+    targets: dict[Path, list[Path]] = {source: [] for source in received}
     for target, source in origins.items():
         if source is not None:
             targets[source].append(target)
-    ways = [_way(source, came[source], found, got) for source, found in targets.items()]
-    return ways + [
-        Way("", (_dotted(path),), json.dumps(got[path]), _added(path))
+    traces = [_trace(source, received[source], paths, sent) for source, paths in targets.items()]
+    return traces + [
+        FieldTrace("", (_dotted(path),), json.dumps(sent[path]), _describe_added(path))
         for path, source in origins.items()
         if source is None
     ]
 
 
 @dataclass
-class _Marks:
+class _Markers:
     source_of: dict[str, Path] = field(default_factory=dict)
-    """What comes out, as text → where it went in."""
+    """A marker, as text → the path of the value it replaced."""
     wrapped: set[Path] = field(default_factory=set)
+    """Paths whose marker is in a list, because a bare one would be of another type."""
 
-    def mark(self, value: Any, path: Path) -> Any:
-        """The same value with a mark for each leaf, of the leaf's own kind."""
+    def replace(self, value: Any, path: Path) -> Any:
+        """Return the value with each leaf replaced by a marker of the same type."""
         if isinstance(value, dict) and value:
-            return {name: self.mark(below, (*path, name)) for name, below in value.items()}
+            return {name: self.replace(below, (*path, name)) for name, below in value.items()}
         if isinstance(value, list) and value:
-            return [self.mark(below, (*path, place)) for place, below in enumerate(value)]
-        mark = self._mark_leaf(value, path)
-        if mark is not value:
-            self.source_of[str(mark[0] if path in self.wrapped else mark)] = path
-        return mark
+            return [self.replace(below, (*path, place)) for place, below in enumerate(value)]
+        marker = self._replace_leaf(value, path)
+        if marker is not value:
+            self.source_of[str(marker[0] if path in self.wrapped else marker)] = path
+        return marker
 
-    def _mark_leaf(self, value: Any, path: Path) -> Any:
+    def _replace_leaf(self, value: Any, path: Path) -> Any:
         number = len(self.source_of)
         if path == ("event",):
             return value
         if isinstance(value, str):
-            if not value.strip():  # blank counts as missing: no two blanks are alike
+            if not value.strip():  # must stay blank, which counts as missing
                 return f"{number:b}".replace("0", " ").replace("1", "\t") + "\n"
             return OCCURRED if path == ("occurred_at",) else f"~{number}~"
         if isinstance(value, int | float) and not isinstance(value, bool):
             return A_NUMBER + number
         if path == PROPERTIES or (value is None and not _is_within_a_property(path)):
             return value
-        self.wrapped.add(path)  # neither text nor a number, as it was
+        self.wrapped.add(path)
         return [f"~{number}~"]
 
 
 def _is_within_a_property(path: Path) -> bool:
-    """A property's value is handed on whole, nulls in it too."""
+    """Return whether the path is inside a property's value, which is sent whole, with nulls."""
     return path[: len(PROPERTIES)] == PROPERTIES and len(path) > len(PROPERTIES) + 1
 
 
 def _origins(body: Mapping[str, Any]) -> dict[Path, Path | None]:
-    """Path in the call → path in the body; None where the bridge put the value there."""
-    marks = _Marks()
-    marked = json.dumps(marks.mark(body, ())).encode()
+    """Map each path in the call to its path in the body, or to None if the bridge added it."""
+    markers = _Markers()
+    marked = json.dumps(markers.replace(body, ())).encode()
     call = _translate(marked, RECEIVED, "too near to Segment's limit of 32 KB a call")
-    sources = marks.source_of | {COLLECTIONS[str(body["event"]).strip()]: ("event",)}
+    sources = markers.source_of | {COLLECTIONS[str(body["event"]).strip()]: ("event",)}
     if OCCURRED in sources:
         sources[OCCURRED.replace("Z", ".000+00:00")] = ("occurred_at",)
     origins: dict[Path, Path | None] = {}
     for path, value in _leaves(call):
         source = sources.get(str(value))
-        origins[path[:-1] if source in marks.wrapped else path] = source
+        origins[path[:-1] if source in markers.wrapped else path] = source
     return origins
 
 
-def _translate(body: bytes, received_at: float, why_not: str) -> Any:
+def _translate(body: bytes, received_at: float, reason: str) -> Any:
     message = translate(body, received_at)
     if not isinstance(message, Message) or message.payload is None:
-        raise NotFollowed(why_not)
+        raise NotTraceable(reason)
     return json.loads(message.payload)
 
 
-def _way(source: Path, value: Any, targets: list[Path], got: Mapping[Path, Any]) -> Way:
-    what = _sent(source, targets[0], value, got) if targets else _not_sent(source, value)
-    return Way(
-        _dotted(source), tuple(map(_dotted, targets)), json.dumps(value, ensure_ascii=False), what
-    )
+def _trace(source: Path, value: Any, targets: list[Path], sent: Mapping[Path, Any]) -> FieldTrace:
+    if targets:
+        change = _describe_change(source, targets[0], value, sent[targets[0]])
+    else:
+        change = _describe_omission(source, value)
+    as_json = json.dumps(value, ensure_ascii=False)
+    return FieldTrace(_dotted(source), tuple(map(_dotted, targets)), as_json, change)
 
 
-def _not_sent(source: Path, value: Any) -> str:
+def _describe_omission(source: Path, value: Any) -> str:
     if value is None:
         return "left out: null"
     if isinstance(value, str) and not value.strip():
@@ -146,37 +150,37 @@ def _not_sent(source: Path, value: Any) -> str:
     return "not sent: unknown to the bridge"
 
 
-def _sent(source: Path, target: Path, value: Any, got: Mapping[Path, Any]) -> str:
-    said = []
+def _describe_change(source: Path, target: Path, value: Any, sent: Any) -> str:
+    changes = []
     if source[:2] == PROPERTIES and target[0] == "context":
-        said.append("into the context")
+        changes.append("into the context")
     name, new = _name(source), _name(target)
     if new != name and new.startswith("drip_"):
-        said.append("drip_ in front, or it would be dropped or overwrite another")
+        changes.append("drip_ in front, or it would be dropped or overwrite another")
     elif new != name:
-        said.append("renamed")
-    if isinstance(value, str) and got[target] == value.strip() != value:
-        said.append("trimmed")
-    elif type(got[target]) is not type(value):
-        said.append("as text")
-    elif got[target] != value:
-        said.append("as Segment writes it")
-    return ", ".join(said) or "as it is"
+        changes.append("renamed")
+    if isinstance(value, str) and sent == value.strip() != value:
+        changes.append("trimmed")
+    elif type(sent) is not type(value):
+        changes.append("as text")
+    elif sent != value:
+        changes.append("as Segment writes it")
+    return ", ".join(changes) or "as it is"
 
 
 def _name(path: Path) -> str:
-    """The one that the translation may change: a property's, not those within its value."""
+    """Return the name that the translation may change: a property's, not those in its value."""
     if path[0] == "properties":
         return str(path[1])
     return str(path[2] if path[:2] == PROPERTIES else path[-1])
 
 
-def _added(path: Path) -> str:
+def _describe_added(path: Path) -> str:
     match path:
         case ("messageId",):
             return "a hash of what identifies the event: a repeat has the same"
         case ("timestamp",):
-            return "when it was received, since Drip told no time"
+            return "when it was received, since Drip sent no time"
         case ("integrations", *_):
             return "keeps it from going back to Drip"
         case _:
@@ -184,7 +188,7 @@ def _added(path: Path) -> str:
 
 
 def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Each value that holds no other; an empty object or list is one too."""
+    """Yield each value that contains no other. An empty object or list is one too."""
     if isinstance(value, dict) and value:
         for name, below in value.items():
             yield from _leaves(below, (*path, name))

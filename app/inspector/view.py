@@ -1,4 +1,4 @@
-"""One view of the stream: what a URL's query asks for, and the events that answer it."""
+"""A view of the list of events: what a URL's query asks for, and the events that match."""
 
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -6,21 +6,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.bridge import Bridge
-from app.inspector.at_once import HEAVY
 from app.inspector.chart import Per
-from app.inspector.display import Show, shower
-from app.inspector.filters import COLLECTION_NAMES, STATES, Filters, find_page, read_filters
-from app.inspector.searches import searches_of
+from app.inspector.display import Show, text_formatter
+from app.inspector.filters import (
+    COLLECTION_NAMES,
+    STATES,
+    Filters,
+    find_page,
+    read_filters,
+    searches_of,
+)
+from app.inspector.limits import HEAVY
 from app.outbox.search import Page, Search
 from app.outbox.traffic import last_received
 
 
 @dataclass(frozen=True)
 class View:
-    """What the templates of the stream need."""
+    """The values that the templates of the list need."""
 
     filters: Filters
-    faults: list[str]
+    errors: list[str]
     per: Per
     before: int | None
     reveal: bool
@@ -32,8 +38,8 @@ class View:
 
     @property
     def show(self) -> Show:
-        """Text as this page may show it."""
-        return shower(self.reveal)
+        """Format text as this page may show it."""
+        return text_formatter(self.reveal)
 
     @property
     def query(self) -> dict[str, str]:
@@ -48,36 +54,38 @@ class View:
             if value
         }
 
-    def but(self, **changes: Any) -> dict[str, Any]:
-        """The same with some parameters changed; None leaves one out."""
+    def with_changes(self, **changes: Any) -> dict[str, Any]:
+        """Return the parameters with some of them changed. None removes one."""
         return self.query | changes
 
 
-def read_view(bridge: Bridge, asked: Mapping[str, str], now: float) -> View:
-    """Look for the events that the query asks for. Raises `SQLAlchemyError`, and
-    `ServiceUnavailable` while others search."""
-    filters, faults = read_filters(asked, searches_of(bridge))
-    before = asked.get("before", "")
-    # ids are 64 bits; a longer number would be refused by the databases
-    start = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
-    with HEAVY.place() if filters.is_heavy else nullcontext():
-        page = find_page(search_of(bridge), filters, start)
+def read_view(bridge: Bridge, query: Mapping[str, str], now: float) -> View:
+    """Search for the events that the query asks for.
+
+    Raises `SQLAlchemyError`, and `ServiceUnavailable` while others search.
+    """
+    filters, errors = read_filters(query, searches_of(bridge))
+    before = query.get("before", "")
+    # ids have 64 bits, and databases refuse longer numbers
+    before_id = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
+    with HEAVY.slot() if filters.is_heavy else nullcontext():
+        page = find_page(search_of(bridge), filters, before_id)
     return View(
         filters=filters,
-        faults=faults,
-        per="hour" if asked.get("per") == "hour" else "minute",
-        before=start,
-        reveal=asked.get("reveal") == "1",
+        errors=errors,
+        per="hour" if query.get("per") == "hour" else "minute",
+        before=before_id,
+        reveal=query.get("reveal") == "1",
         page=page,
         now=now,
     )
 
 
 def search_of(bridge: Bridge) -> Search:
-    """A search through what the bridge keeps."""
+    """Return a search over all kept events."""
     return Search(bridge.store.engine, bridge.segment.name, bridge.segment.key_for)
 
 
-def first_run(bridge: Bridge) -> bool:
-    """Whether nothing is kept: the page is the set-up guide. Raises `SQLAlchemyError`."""
+def is_first_run(bridge: Bridge) -> bool:
+    """Return whether no event is kept, so the set-up guide is shown. Raises `SQLAlchemyError`."""
     return last_received(bridge.store.engine, bridge.segment.name) is None

@@ -49,7 +49,7 @@ class Connection:
         """Whether it is between two requests, or before the first."""
         self._request_until = time.monotonic() + FIRST_REQUEST
         self.until = self._request_until
-        """How long to wait for the client, by `time.monotonic`. Infinite if it waits for us."""
+        """The client's deadline, by `time.monotonic`. Infinite while nothing is expected of it."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)

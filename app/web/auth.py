@@ -1,4 +1,4 @@
-"""Authenticate whoever posts a webhook, by a token.
+"""Authenticate the sender of a webhook by a token.
 
 Drip does not sign its webhooks, so a secret in the URL has to do (docs/facts.md § 1).
 """

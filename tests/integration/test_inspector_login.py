@@ -17,7 +17,7 @@ from werkzeug.wrappers import Request
 
 from app import create_app
 from app.config.settings import Settings, load_settings
-from app.inspector.auth import Attempts
+from app.inspector.limits import LoginRateLimit
 from app.inspector.session import own_path
 from app.web.client_address import rate_limit_key
 from app.web.login_link import LASTS, make_ticket, session_key
@@ -549,7 +549,7 @@ def test_the_setting_is_how_many_proxies_there_are(settings: Settings) -> None:
 
 
 def test_all_addresses_together_have_sixty() -> None:
-    attempts = Attempts()
+    attempts = LoginRateLimit()
 
     assert all(attempts.seconds_to_wait("203.0.113.7") == 0 for _ in range(10))
     # what one tries in vain is not taken from the others

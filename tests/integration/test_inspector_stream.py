@@ -19,7 +19,7 @@ from app.database.tables import notes
 from app.formatting import printable
 from app.inspector import filters
 from app.inspector import stream as streaming
-from app.inspector.at_once import HEAVY
+from app.inspector.limits import HEAVY
 from app.outbox.messages import Attempt
 from tests.support.builders import claim, mark_dead, message
 from tests.support.inspector_app import Visitor, inspected_over, text_of, webhook
@@ -245,7 +245,7 @@ def test_one_search_runs_at_a_time_and_others_get_a_503(
 ) -> None:
     visitor.post_webhook(webhook("Hola"))
     monkeypatch.setattr(HEAVY, "_wait", 0.0)
-    with HEAVY.place():
+    with HEAVY.slot():
         for url in ("/?q=hol", "/live?q=hol"):
             answer = visitor.client.get(url)
             assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")

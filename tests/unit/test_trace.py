@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.inspector.trace import NotFollowed, Way, follow
+from app.inspector.trace import FieldTrace, NotTraceable, trace_fields
 from tests.support.bridge_process import ROOT
 from tests.support.builders import payload_of
 from tests.support.golden import PAIRS, RECEIVED_AT, read_pair
@@ -31,8 +31,8 @@ def paths(value: Any) -> list[str]:
     return sorted(path.removeprefix(".") for path in leaves(value))
 
 
-def ways(drip: Any) -> list[Way]:
-    return follow(json.dumps(drip).encode(), RECEIVED_AT)
+def ways(drip: Any) -> list[FieldTrace]:
+    return trace_fields(json.dumps(drip).encode(), RECEIVED_AT)
 
 
 def opened(subscriber: dict[str, Any] | None = None, **properties: Any) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def opened(subscriber: dict[str, Any] | None = None, **properties: Any) -> dict[
 
 def way_of(drip: Any, source: str) -> tuple[tuple[str, ...], str]:
     (found,) = [way for way in ways(drip) if way.source == source]
-    return found.targets, found.what
+    return found.targets, found.change
 
 
 @pytest.mark.parametrize("path", SENT, ids=lambda path: path.stem)
@@ -122,7 +122,7 @@ def test_what_the_bridge_adds_has_no_source() -> None:
         *("context.library.name", "context.library.version"),
     }
     assert added["timestamp"].value == '"2026-11-02T09:31:07.250+00:00"'
-    assert "Drip told no time" in added["timestamp"].what
+    assert "Drip sent no time" in added["timestamp"].change
 
 
 def test_a_body_with_the_words_of_the_marks_is_not_mistaken() -> None:
@@ -134,8 +134,8 @@ def test_a_body_with_the_words_of_the_marks_is_not_mistaken() -> None:
 def test_what_cannot_be_followed_is_shown() -> None:
     nearly = opened(None, **{f"a{number}": 1 for number in range(1_900)})
     payload_of(json.dumps(nearly).encode(), RECEIVED_AT)
-    with pytest.raises(NotFollowed, match="32 KB"):
+    with pytest.raises(NotTraceable, match="32 KB"):
         ways(nearly)
     for body in (b"[]", b'{"event": "subscriber.created"}'):
-        with pytest.raises(NotFollowed, match="today's rules"):
-            follow(body, RECEIVED_AT)
+        with pytest.raises(NotTraceable, match="today's rules"):
+            trace_fields(body, RECEIVED_AT)

@@ -1,23 +1,23 @@
 "use strict";
 
-// Keeps the page fresh: asks every 5 s for the parts that change, and puts them in place.
-// Without it the page says so, and works all the same.
+// Refreshes the page: every 5 s it fetches the parts that change, and replaces them.
+// The page also works without this script.
 
-const EVERY = 5000;
-const ANNOUNCE_EVERY = 30000;
+const REFRESH_EVERY = 5000; // ms
+const ANNOUNCE_EVERY = 30000; // ms: more often would interrupt a screen reader
 
 const live = document.getElementById("live");
-const state = document.getElementById("live-state");
+const statusLine = document.getElementById("live-state");
 const pause = document.getElementById("pause");
 const announcer = document.getElementById("announce");
 
 let timer = 0;
 let paused = false;
-let unsaid = 0;
-let saidAt = 0;
+let unannounced = 0;
+let announcedAt = 0;
 
-function say(text) {
-  if (state.textContent !== text) state.textContent = text;
+function showStatus(text) {
+  if (statusLine.textContent !== text) statusLine.textContent = text;
 }
 
 function part(root, name) {
@@ -29,64 +29,67 @@ function newestId() {
   return row ? Number(row.dataset.id) : 0;
 }
 
-// What has the focus, and what is unfolded, is found again by its id.
+// Keeps the focus, the open details and the scroll positions, by id or by position.
 function replacePart(old, fresh) {
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
-  const unfolded = [...old.querySelectorAll("details[open]")].map((one) => one.id);
-  const regions = [...old.querySelectorAll(".scroll")].map((one) => one.scrollTop);
+  const openIds = [...old.querySelectorAll("details[open]")].map((element) => element.id);
+  const scrollTops = [...old.querySelectorAll(".scroll")].map((element) => element.scrollTop);
   old.replaceChildren(...fresh.childNodes);
-  for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
-  old.querySelectorAll(".scroll").forEach((one, place) => { one.scrollTop = regions[place] ?? 0; });
+  for (const id of openIds) document.getElementById(id)?.setAttribute("open", "");
+  old.querySelectorAll(".scroll").forEach((element, index) => {
+    element.scrollTop = scrollTops[index] ?? 0;
+  });
   if (!focused) return;
-  const again = focused.id
+  const target = focused.id
     ? document.getElementById(focused.id)
     : [...old.querySelectorAll("a, summary, [tabindex]")].find(
-        (one) => one.tagName === focused.tagName && one.textContent === focused.textContent);
-  again?.focus({ preventScroll: true });
+        (element) =>
+          element.tagName === focused.tagName && element.textContent === focused.textContent);
+  target?.focus({ preventScroll: true });
 }
 
 function announce(count) {
-  unsaid += count;
-  if (unsaid && Date.now() - saidAt > ANNOUNCE_EVERY) {
-    announcer.textContent = unsaid === 1 ? "1 new event" : `${unsaid} new events`;
-    unsaid = 0;
-    saidAt = Date.now();
+  unannounced += count;
+  if (unannounced && Date.now() - announcedAt > ANNOUNCE_EVERY) {
+    announcer.textContent = unannounced === 1 ? "1 new event" : `${unannounced} new events`;
+    unannounced = 0;
+    announcedAt = Date.now();
   }
 }
 
-function show(html) {
+function render(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
   const before = newestId();
   for (const name of ["overview", "rows"]) replacePart(part(live, name), part(fresh, name));
-  localise();
+  showLocalTimes();
   const rows = [...document.querySelectorAll("[data-id]")];
   announce(rows.filter((row) => Number(row.dataset.id) > before).length);
 }
 
-function localise() {
+function showLocalTimes() {
   for (const time of document.querySelectorAll("time")) {
     time.title = `${time.dateTime} – here ${new Date(time.dateTime).toLocaleString()}`;
   }
 }
 
 async function refresh() {
-  const answer = await fetch(live.dataset.live, {
+  const response = await fetch(live.dataset.live, {
     redirect: "manual", headers: { "X-Requested-With": "fetch" },
   });
-  if (answer.type === "opaqueredirect" || answer.status === 401) {
+  if (response.type === "opaqueredirect" || response.status === 401) {
     location.assign(live.dataset.login);
-  } else if (answer.status === 204) {
-    if (!("firstRun" in live.dataset)) location.reload(); // all that was shown is gone
-    else say("Nothing has come yet. It will appear here by itself.");
-  } else if (answer.headers.has("Retry-After")) {
-    say("The bridge is busy with another search. Trying again…");
-  } else if (!answer.ok) {
+  } else if (response.status === 204) {
+    if (!("firstRun" in live.dataset)) location.reload(); // no event is kept any more
+    else showStatus("Nothing has come yet. It will appear here by itself.");
+  } else if (response.headers.has("Retry-After")) {
+    showStatus("The bridge is busy with another search. Trying again…");
+  } else if (!response.ok) {
     throw new Error("not shown");
   } else if ("firstRun" in live.dataset) {
     location.reload();
   } else {
-    show(await answer.text());
-    say("Live: refreshed every 5 seconds.");
+    render(await response.text());
+    showStatus("Live: refreshed every 5 seconds.");
   }
 }
 
@@ -95,18 +98,18 @@ async function tick() {
   try {
     await refresh();
   } catch {
-    say("The bridge does not answer. Trying again…");
+    showStatus("The bridge does not answer. Trying again…");
   }
   schedule();
 }
 
 function schedule() {
   clearTimeout(timer);
-  timer = paused || document.hidden ? 0 : setTimeout(tick, EVERY);
+  timer = paused || document.hidden ? 0 : setTimeout(tick, REFRESH_EVERY);
 }
 
-function begin() {
-  say("firstRun" in live.dataset
+function start() {
+  showStatus("firstRun" in live.dataset
     ? "Nothing has come yet. It will appear here by itself."
     : "Live: refreshed every 5 seconds.");
   document.addEventListener("visibilitychange", () => {
@@ -118,7 +121,7 @@ function begin() {
     pause.addEventListener("click", () => {
       paused = !paused;
       pause.setAttribute("aria-pressed", String(paused));
-      say(paused ? "Paused." : "Live: refreshed every 5 seconds.");
+      showStatus(paused ? "Paused." : "Live: refreshed every 5 seconds.");
       if (paused) schedule();
       else tick();
     });
@@ -134,5 +137,5 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
-localise();
-if (live) begin();
+showLocalTimes();
+if (live) start();
