@@ -32,7 +32,7 @@ MOST_BYTES = 1 << 21
 WINDOW = 5_000
 """Ids that one query searches at most if no index leads to the matches."""
 
-WORDS_WINDOW = 100
+WORDS_WINDOW = 50
 """The same if each payload has to be read: one of 32 KB may take 10 ms."""
 
 LONGEST = 2.0
