@@ -1,0 +1,78 @@
+"""How counts, times, errors and bodies are written for people and as JSON."""
+
+import pytest
+
+from app.formatting import (
+    event_to_values,
+    iso_time,
+    join_reasons,
+    long_duration,
+    pluralize,
+    printable,
+    read_reasons,
+    short_duration,
+)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 events"), (1, "1 event"), (2, "2 events"), (2000, "2,000 events")]
+)
+def test_a_count_is_followed_by_its_noun_in_the_right_number(count: int, text: str) -> None:
+    assert pluralize(count, "event") == text
+
+
+def test_a_plural_may_be_irregular() -> None:
+    assert [pluralize(count, "try", "tries") for count in (1, 2)] == ["1 try", "2 tries"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "short", "long"),
+    [
+        (59, "59 s", "1 minutes"),
+        (3599, "59 min", "60 minutes"),
+        (7200, "2 h", "2 hours"),
+        (200_000, "2 days", "56 hours"),
+    ],
+)
+def test_durations_are_short_on_pages_and_long_in_sentences(
+    seconds: int, short: str, long: str
+) -> None:
+    assert (short_duration(seconds), long_duration(seconds)) == (short, long)
+
+
+def test_invisible_characters_are_escaped_unless_they_are_kept() -> None:
+    assert printable("a\n\x1b\u202eb") == r"a\n\x1b\u202eb"
+    assert printable("a\n\x1b", keep="\n") == "a\n\\x1b"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (None, ""),
+        ("HTTP 400: bad", "HTTP 400: bad"),
+        (
+            '{"email": ["Missing.", "Blank."], "name": ["No."]}',
+            "email: Missing. Blank.; name: No.",
+        ),
+        ("[1]", "[1]"),
+    ],
+)
+def test_reasons_are_listed_by_field_if_there_are_fields(error: str | None, text: str) -> None:
+    assert join_reasons(read_reasons(error)) == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "values"),
+    [(b"text", {"raw": "text"}), (b"\xff", {"raw": None, "raw_base64": "/w=="})],
+)
+def test_a_body_that_is_not_text_is_given_in_base64(raw: bytes, values: dict[str, str]) -> None:
+    times = {"received_at": 0.0, "due_at": 0.0, "settled_at": None}
+    fields = {**times, "payload": '{"a": 1}', "raw": raw}
+    epoch = "1970-01-01T00:00:00Z"
+    assert event_to_values(fields, iso_time) == {
+        "received_at": epoch,
+        "due_at": epoch,
+        "settled_at": None,
+        "payload": {"a": 1},
+        **values,
+    }
