@@ -7,10 +7,10 @@ import click
 from flask.cli import with_appcontext
 
 from app.cli.common import checked_database
+from app.drip_to_segment.destination import SegmentDestination
 from app.formatting import pluralize
 from app.outbox.batches import in_batches
 from app.outbox.requeue import (
-    FORGOTTEN_AFTER,
     WORDS,
     Outcome,
     Requeue,
@@ -46,7 +46,7 @@ def _requeue_dead(requeue: Requeue, now: float, yes: bool) -> None:
         click.echo("No event is dead.")
         return
     click.echo(f"To send again: {pluralize(count, 'event')}.")
-    if old := requeue.count("dead", received_before=now - FORGOTTEN_AFTER):
+    if old := requeue.count("dead", received_before=now - SegmentDestination.dedupe_window):
         _warn_of_repeats(old)
     _confirm(yes)
     requeued = sum(in_batches(lambda: requeue.requeue_some_dead(now)))
@@ -66,7 +66,7 @@ def _requeue_quarantined(requeue: Requeue, now: float, yes: bool) -> None:
 def _requeue_named(requeue: Requeue, message_ids: tuple[str, ...], now: float, yes: bool) -> None:
     events = (requeue.find(message_id) for message_id in message_ids)
     dead_at = [event.received_at for event in events if event and event.state == "dead"]
-    if old := sum(received_at < now - FORGOTTEN_AFTER for received_at in dead_at):
+    if old := sum(received_at < now - SegmentDestination.dedupe_window for received_at in dead_at):
         _warn_of_repeats(old)
         _confirm(yes)
     outcomes: Counter[Outcome] = Counter()

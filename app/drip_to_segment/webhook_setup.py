@@ -39,8 +39,8 @@ def faults(
 def _address_faults(post_url: str, base: str | None) -> Iterator[str]:
     if base is not None and not leads_to(base, post_url):
         yield f"It posts to {masked(post_url)}, not to the bridge at {base}."
-    elif not is_exact(post_url):
-        yield f"Its path is not {PATH} to the letter: the bridge answers 404 there."
+    elif not has_our_path(post_url):
+        yield f"Its path is not {PATH}: the bridge answers 404 there."
 
 
 def _token_faults(token: str | None, tokens: Sequence[str]) -> Iterator[str]:
@@ -92,10 +92,10 @@ def leads_to(base: str, post_url: str) -> bool:
     return place is not None and place == _place(base.rstrip("/") + PATH)
 
 
-def is_exact(post_url: str) -> bool:
-    """Whether the path is exactly `PATH`, without a slash at the end."""
+def has_our_path(post_url: str) -> bool:
+    """Whether the path is `PATH`. A slash at its end does no harm."""
     parts = _split(post_url)
-    return parts is not None and parts.path == PATH
+    return parts is not None and parts.path.removesuffix("/") == PATH
 
 
 def token_in(post_url: str) -> str | None:

@@ -12,11 +12,11 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
+from app.drip_to_segment.destination import SegmentDestination
 from app.formatting import pluralize
 from app.inspector.limits import HEAVY
 from app.outbox.batches import Wait, in_batches
 from app.outbox.requeue import (
-    FORGOTTEN_AFTER,
     WORDS,
     Outcome,
     Requeue,
@@ -55,7 +55,9 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
 def _requeue_event(requeue: Requeue, message_id: str, now: float) -> ResponseReturnValue:
     page = url_for("inspector.event", message_id=message_id)
     kept = requeue.find(message_id)
-    is_old = kept and kept.state == "dead" and now - kept.received_at > FORGOTTEN_AFTER
+    is_old = (
+        kept and kept.state == "dead" and now - kept.received_at > SegmentDestination.dedupe_window
+    )
     if is_old and request.form.get("sure") != "1":
         warning = f"It was received more than 24 hours ago. {REPEATS_WARNING}"
         return confirm_page("Send this event again?", [warning], "Send it again", back=page)
@@ -81,7 +83,7 @@ def _confirm_all(requeue: Requeue, which: str, now: float) -> ResponseReturnValu
             "Read again all that is in quarantine?", [sentence], "Read them again", which
         )
     sentences = [f"{events} will be due at once, with the ids and times they had."]
-    if old := requeue.count("dead", received_before=now - FORGOTTEN_AFTER):
+    if old := requeue.count("dead", received_before=now - SegmentDestination.dedupe_window):
         sentences.append(
             f"Received more than 24 hours ago: {pluralize(old, 'event')}. {REPEATS_WARNING}"
         )

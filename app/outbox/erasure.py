@@ -38,7 +38,7 @@ writers wait for 2 to 4 seconds."""
 TOO_LARGE = (
     "The file has {:,.0f} MB, and pieces of what was erased may be left between its rows until it "
     "is written anew. That needs as much room again and some 15 seconds a GB, in which webhooks "
-    "are answered 429 and sent again by Drip. At a quiet time: "
+    "are not kept and have to be sent again. At a quiet time: "
     "flask --app wsgi erase ADDRESS --vacuum"
 )
 NOT_ANEW = (

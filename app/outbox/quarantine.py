@@ -1,8 +1,8 @@
 """Limit how much of what cannot be read is kept, so that it does not fill the disk.
 
-What was accepted stays until its retention ends. A body that no longer fits is answered 429, after
-which Drip sends it again for three days (docs/facts.md § 1). That gives an operator time to see why
-it cannot be read.
+What was accepted stays until its retention ends. A body that no longer fits is not kept, and its
+sender sends it again: Drip for three days (docs/facts.md § 1). That gives an operator time to see
+why it cannot be read.
 """
 
 from app.errors import OutboxUnavailable

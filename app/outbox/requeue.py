@@ -38,9 +38,6 @@ log = get_logger(__name__)
 STEP = 300
 """Dead messages that are made due with one commit."""
 
-FORGOTTEN_AFTER = 24 * 3600.0
-"""Seconds after which Segment may no longer recognise a message id (docs/facts.md § 2)."""
-
 PAGE = 20
 """Quarantined messages in memory at once: a body may be 1 MiB."""
 

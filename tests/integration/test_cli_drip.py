@@ -138,9 +138,9 @@ DIFFERENT = [
         {"post_url": f"{BASE}/webhooks/drip"}, "It carries no token", id="no token at all"
     ),
     pytest.param(
-        {"post_url": URL_WITH_TOKEN.replace("/drip?", "/drip/?")},
-        "Its path is not /webhooks/drip to the letter: the bridge answers 404 there.",
-        id="slash at the end",
+        {"post_url": URL_WITH_TOKEN.replace("/drip?", "/drop?")},
+        f"It posts to {MASKED.replace('/drip?', '/drop?')}, not to the bridge at {BASE}.",
+        id="another path",
     ),
     pytest.param(
         {"post_url": URL_WITH_TOKEN.replace("my-bridge", "old-bridge")},
@@ -491,3 +491,8 @@ def test_the_commands_are_found_by_their_names(app: Flask) -> None:
     result = run_drip(app, "--help")
     for name in ("connect", "check", "disconnect"):
         assert f"\n  {name} " in result.stdout
+
+
+def test_check_is_content_with_a_slash_at_the_end(app: Flask, drip: FakeDrip) -> None:
+    drip.add(URL_WITH_TOKEN.replace("/drip?", "/drip/?"), EVENTS)
+    assert run_drip(app, "check").exit_code == 0
