@@ -489,7 +489,7 @@ def test_disconnect_names_what_could_not_be_deleted(app: Flask, drip: FakeDrip) 
     assert result.stderr.endswith("\nRun the command again.\n")
 
 
-# settings, secrets and the wire
+# settings
 
 
 @pytest.mark.parametrize(
@@ -512,9 +512,6 @@ def test_missing_settings_are_reported_together(
     assert (result.exit_code, drip.visits) == (1, [])
     assert [line.split(":")[0].strip() for line in result.stderr.splitlines()[1:]] == named
     assert result.stderr.count("https://www.getdrip.com/") == len(named)
-
-
-# the webhook's URL
 
 
 def test_the_commands_are_found_by_their_names(app: Flask) -> None:
