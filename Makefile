@@ -9,10 +9,10 @@ run: .venv/run
 	@FLASK_SKIP_DOTENV=1 $(BIN)/flask --app wsgi url
 	@WEB_CONCURRENCY=$${WEB_CONCURRENCY:-1} exec $(BIN)/gunicorn
 
-# three processes, a file each: many tests wait for something, but more processes get in one another's
-# way. In the order of the folders, or the slow ones come together at the end
+# three processes: many tests wait for something, but more processes get in one another's way. Each
+# begins with a third, so that the slow ones come early and one after another, and then takes from others
 test: .venv/dev
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
 # the fault tests at full scale, with their table: under 30 minutes
 faults: .venv/dev

@@ -58,8 +58,8 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_said_later() -> Iterator[None]:
-    """Lines that are held back are said while there is somebody to read them."""
+def _nothing_is_logged_later() -> Iterator[None]:
+    """Lines that are held back are logged while there is somebody to read them."""
     yield
     for handler in logging.getLogger().handlers:
         if isinstance(handler, DeduplicatingHandler):

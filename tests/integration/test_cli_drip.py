@@ -186,7 +186,7 @@ def test_replace_creates_the_new_one_before_it_deletes(
 def test_all_that_differs_is_reported_at_once(app: Flask, drip: FakeDrip) -> None:
     drip.add(f"{BASE}/webhooks/drip/?token={OLDER}", ["subscriber.created"], False)
     result = run_drip(app, "connect", BASE)
-    assert len(result.stderr.splitlines()) == 1 + 5 + 1
+    assert len(result.stderr.splitlines()) == 1 + 4 + 1
 
 
 def test_connect_never_touches_the_webhooks_of_others(app: Flask, drip: FakeDrip) -> None:
@@ -459,7 +459,7 @@ def test_disconnect_names_what_could_not_be_deleted(app: Flask, drip: FakeDrip) 
     assert result.stderr.endswith("\nRun the command again.\n")
 
 
-# settings, secrets and the wire
+# settings
 
 
 @pytest.mark.parametrize(
@@ -482,9 +482,6 @@ def test_missing_settings_are_reported_together(
     assert (result.exit_code, drip.visits) == (1, [])
     assert [line.split(":")[0].strip() for line in result.stderr.splitlines()[1:]] == named
     assert result.stderr.count("https://www.getdrip.com/") == len(named)
-
-
-# the webhook's URL
 
 
 def test_the_commands_are_found_by_their_names(app: Flask) -> None:

@@ -19,7 +19,7 @@ MOST_BYTES = SegmentDestination.limits.most_bytes
 GIVE_UP_AFTER = SegmentDestination.retry.give_up_after
 
 
-# --- what goes out
+# what goes out
 
 
 def test_a_due_event_is_sent_and_settled(
@@ -139,10 +139,7 @@ def test_the_fullest_batch_stays_within_475_000_bytes(
     assert MOST_BYTES < len(batch.body) <= 475_000
 
 
-# --- a culprit in the batch
-
-
-# --- later
+# turns
 
 
 @pytest.mark.parametrize(
@@ -177,18 +174,3 @@ def test_accounts_with_one_key_share_batches_and_take_turns(
     assert batches[2] == [*(str(n) for n in range(1101, 1151)), *["1000"] * 50]
     assert batches[3] == ["1000"] * 100
     assert states(store) == {"sent": 400}
-
-
-# --- the key or the address is wrong
-
-
-# --- nothing is reached
-
-
-# --- the key, or what one event says to a firewall
-
-
-# --- leases and crashes
-
-
-# --- the loop

@@ -35,6 +35,9 @@ from tests.support.logged import Logged
 GIVE_UP_AFTER = SegmentDestination.retry.give_up_after
 
 
+# a culprit in the batch
+
+
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_one_bad_event_among_100_dies_and_the_others_are_sent(
     store: Store, segment: FakeSegment, delivery: DeliveryWorker, status: int
@@ -113,6 +116,9 @@ def test_a_paused_key_gets_no_more_of_a_halved_batch(
     for name in names(4)[2:]:
         row = rows(store)[name]
         assert (row.state, row.due_at, row.lease, row.tries) == ("pending", NOW, None, 0)
+
+
+# later
 
 
 def test_a_failure_postpones_each_event_by_its_own_tries(
@@ -241,6 +247,9 @@ def test_only_events_whose_time_is_over_die_of_a_failed_batch(
     assert delivery.outcomes == {"later": 8, "dead": 1}
 
 
+# the key or the address is wrong
+
+
 @pytest.mark.parametrize(
     ("status", "check"),
     [
@@ -280,6 +289,9 @@ def test_a_refused_key_pauses_alone_and_costs_its_events_no_try(
     assert set(segment.visits) == {"POST /v1/batch"}
 
 
+# nothing is reached
+
+
 def test_an_unreachable_destination_costs_no_try(store: Store, clock: Clock) -> None:
     def fail(_: str) -> None:
         tried.append(clock.now)
@@ -314,6 +326,9 @@ def test_an_unreachable_destination_costs_no_try(store: Store, clock: Clock) -> 
     keep(store, "drip-later")
     delivery.drain()
     assert pauses_of(store) == []  # it is counted from none again
+
+
+# the key, or what one event says to a firewall
 
 
 def forbid(*culprits: str) -> Callable[[Batch], Reply]:

@@ -31,6 +31,9 @@ class Crash(BaseException):
     """The process ends here: nothing in the bridge catches it."""
 
 
+# leases and crashes
+
+
 def test_a_lease_outlasts_two_exchanges() -> None:
     assert LEASE > 2 * segment_module.WHOLE_EXCHANGE
     assert segment_module.READ_TIMEOUT < segment_module.WHOLE_EXCHANGE < 15
@@ -109,6 +112,9 @@ def test_a_message_goes_out_again_after_a_crash(
     delivery.drain()
     assert segment.message_ids() == names(2) * (1 + int(taken))
     assert states(store) == {"sent": 2}
+
+
+# the loop
 
 
 def test_a_stop_lets_the_batch_in_hand_finish(store: Store, clock: Clock) -> None:

@@ -138,9 +138,3 @@ def test_names_and_help_keep_to_the_conventions(client: FlaskClient) -> None:
             assert all(sample.name.endswith("_total") for sample in family.samples)
         if "_seconds" in family.name or "_bytes" in family.name:
             assert family.name.endswith(("_seconds", "_bytes"))
-
-
-# under gunicorn
-
-
-# what asks for the figures

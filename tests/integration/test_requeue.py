@@ -331,6 +331,3 @@ def test_a_named_event_is_requeued_whichever_it_is(store: Store, requeue: Requeu
         "nobody": "unknown",
     }
     assert {row.state for row in rows(store).values()} == {"pending"}
-
-
-# erase

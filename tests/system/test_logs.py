@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
@@ -28,7 +29,9 @@ except ValueError:
 """
 
 
-def lines(*how: str) -> list[str]:
+@cache
+def lines(*how: str) -> tuple[str, ...]:
+    """What a process logs that was configured so."""
     said = subprocess.run(
         [sys.executable, "-c", SAY, *how],
         check=True,
@@ -38,7 +41,7 @@ def lines(*how: str) -> list[str]:
     )
     assert said.stdout == ""
     assert "canary" not in said.stderr
-    return said.stderr.splitlines()
+    return tuple(said.stderr.splitlines())
 
 
 def test_json_has_a_field_for_each_thing_logged() -> None:
