@@ -58,7 +58,7 @@ def log_config(level: str, log_format: str) -> dict[str, Any]:
     }
 
 
-def where(error: BaseException) -> str:
+def error_location(error: BaseException) -> str:
     """Return an error's class and the line that raised it.
 
     Its message is left out, because it may quote the event.
@@ -78,7 +78,7 @@ def _replace_traceback(_: Any, __: str, line: EventDict) -> EventDict:
         exc_info = sys.exc_info()
     error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
     if isinstance(error, BaseException):
-        line["error"] = where(error)
+        line["error"] = error_location(error)
     return line
 
 

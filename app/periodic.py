@@ -6,7 +6,7 @@ from collections.abc import Callable
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database.engine import describe
-from app.logs import get_logger, where
+from app.logs import error_location, get_logger
 
 log = get_logger(__name__)
 
@@ -29,5 +29,5 @@ def _run(seconds: float, task: Callable[[], object], name: str) -> None:
         except SQLAlchemyError as error:
             log.warning(f"{name}: outbox out of reach", reason=describe(error))
         except Exception as error:  # noqa: BLE001 - the task must go on, or nobody would notice
-            log.error(f"{name}: fault of the bridge", reason=where(error))  # noqa: TRY400
+            log.error(f"{name}: fault of the bridge", reason=error_location(error))  # noqa: TRY400
         pause.wait(seconds)

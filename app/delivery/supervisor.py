@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from app.logs import get_logger, where
+from app.logs import error_location, get_logger
 
 log = get_logger(__name__)
 
@@ -50,7 +50,7 @@ class Supervisor:
             try:
                 code = self._run_one()
             except OSError as error:  # too many processes or open files
-                log.error("deliverer cannot be started, trying again", reason=where(error))  # noqa: TRY400
+                log.error("deliverer cannot be started, trying again", reason=error_location(error))  # noqa: TRY400
                 self._pause()
                 continue
             self._pause()  # Ctrl-C ends both processes, the deliverer first: no error then

@@ -23,7 +23,7 @@ from app.destination import (
     SendError,
     Unreachable,
 )
-from app.logs import get_logger, where
+from app.logs import error_location, get_logger
 from app.monitoring import metrics
 from app.outbox.messages import Claimed, Failed, Lease, Released, Settlement
 from app.outbox.store import Store
@@ -101,7 +101,7 @@ class DeliveryWorker:
                 log.error("outbox out of reach, trying again", reason=describe(error))  # noqa: TRY400
                 pause = FAULT_PAUSE
             except Exception as error:  # noqa: BLE001 - if the loop ended, nothing would be sent
-                log.error("fault of the bridge, trying again", reason=where(error))  # noqa: TRY400
+                log.error("fault of the bridge, trying again", reason=error_location(error))  # noqa: TRY400
                 pause = FAULT_PAUSE
             self._stopping.wait(pause)
 
@@ -189,7 +189,7 @@ class DeliveryWorker:
             return error
         except Exception as error:  # noqa: BLE001 - must not stop other messages
             metrics.count_batch(self._destination.name, "Fault")
-            return RetryableError(f"fault of the bridge: {where(error)}")
+            return RetryableError(f"fault of the bridge: {error_location(error)}")
         metrics.count_batch(self._destination.name, "Sent")
         return None
 

@@ -5,7 +5,7 @@ from hashlib import sha256
 from app.drip_to_segment.schema import body_to_event
 from app.drip_to_segment.track import event_to_message
 from app.errors import FieldErrors, InvalidPayload, UnsupportedEvent
-from app.logs import get_logger, where
+from app.logs import error_location, get_logger
 from app.outbox.messages import Ignored, Message
 
 log = get_logger(__name__)
@@ -25,7 +25,7 @@ def translate(body: bytes, received_at: float, account: str = "") -> Message | I
     except InvalidPayload as error:
         return _quarantined(body, received_at, account, error.errors)
     except Exception as error:  # noqa: BLE001 - a bug must not lose an event
-        log.error("fault of the bridge, event set aside", reason=where(error))  # noqa: TRY400
+        log.error("fault of the bridge, event set aside", reason=error_location(error))  # noqa: TRY400
         errors = {"body": ["A fault of the bridge; see its log."]}
         return _quarantined(body, received_at, account, errors)
 

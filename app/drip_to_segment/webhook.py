@@ -17,7 +17,7 @@ from app.logs import get_logger
 from app.outbox.group_commit import GroupCommit
 from app.outbox.messages import Ignored, Message
 from app.web.auth import account_of, token_from
-from app.web.receiver import Answer, Room, read_body, respond
+from app.web.receiver import Answer, BodyMemory, read_body, respond
 
 log = get_logger(__name__)
 
@@ -42,20 +42,20 @@ def create_webhook(tokens: Mapping[str, str], outbox: GroupCommit) -> Blueprint:
     `tokens` has, for each token, the Drip account whose events it may post, or "" for all accounts.
     """
     blueprint = Blueprint("webhook", __name__)
-    room = Room()
+    memory = BodyMemory()
 
     @blueprint.post("/webhooks/drip", strict_slashes=False)
     def receive() -> Response:
-        return respond(lambda: _receive(tokens, outbox, room), outbox.destination, UNAVAILABLE)
+        return respond(lambda: _receive(tokens, outbox, memory), outbox.destination, UNAVAILABLE)
 
     return blueprint
 
 
-def _receive(tokens: Mapping[str, str], outbox: GroupCommit, room: Room) -> Answer:
+def _receive(tokens: Mapping[str, str], outbox: GroupCommit, memory: BodyMemory) -> Answer:
     account = account_of(token_from(request), tokens)
     if account is None:
         return REFUSED
-    with room.held(request):
+    with memory.held(request):
         message = translate(read_body(request), time.time(), account)
         if isinstance(message, Ignored):
             return Answer("ignored", {"event": message.event})

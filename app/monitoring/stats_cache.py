@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.database.engine import describe
 from app.errors import ConfigError
-from app.logs import get_logger, where
+from app.logs import error_location, get_logger
 from app.monitoring.stats import Stats
 
 log = get_logger(__name__)
@@ -114,7 +114,7 @@ def _to_unavailable(error: Exception) -> StatsUnavailable:
             "The database cannot be read: see whether it runs and DATABASE_URL is right. "
             "The log has its words."
         )
-    log.error("fault of the bridge, outbox not counted", reason=where(error))
+    log.error("fault of the bridge, outbox not counted", reason=error_location(error))
     return StatsUnavailable(
         "The outbox could not be counted, by a fault of the bridge: see its log."
     )

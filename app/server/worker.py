@@ -25,7 +25,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from app.bridge import Bridge, bridge_of
 from app.concurrency import Concurrency
 from app.delivery.supervisor import Supervisor
-from app.logs import where
+from app.logs import error_location
 from app.server.connection import PIECE, Connection
 from app.server.pages import App, Pages
 
@@ -190,7 +190,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
             self.log.warning("not a request that can be read: %s", type(exc).__name__)
             status, reason = 400, "Bad Request"
         else:
-            self.log.error("fault of the bridge: %s", where(exc))
+            self.log.error("fault of the bridge: %s", error_location(exc))
             status, reason = 429, "Too Many Requests"  # Drip sends an event again after a 429
         with suppress(OSError):
             write_error(client, status, reason, "")

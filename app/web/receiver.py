@@ -14,7 +14,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntity
 from werkzeug.wrappers import Request
 
 from app.errors import OutboxUnavailable
-from app.logs import get_logger, where
+from app.logs import error_location, get_logger
 from app.monitoring import metrics
 
 log = get_logger(__name__)
@@ -62,7 +62,7 @@ def respond(receive: Callable[[], Answer], destination: str, unavailable: Answer
         answer = Answer("refused", {"error": error.name}, error.code or HTTPStatus.BAD_REQUEST)
     except Exception as error:  # noqa: BLE001 - an error of ours must not cost the sender's event
         is_told = isinstance(error, OutboxUnavailable)
-        reason = str(error) if is_told else f"fault: {where(error)}"
+        reason = str(error) if is_told else f"fault: {error_location(error)}"
         log.error("not kept, asking for it again", reason=reason)  # noqa: TRY400
         answer = unavailable
     _report(answer, destination, time.perf_counter() - began, is_logged=answer is unavailable)
@@ -77,7 +77,7 @@ def _report(answer: Answer, destination: str, seconds: float, *, is_logged: bool
         log.log(level, answer.status, **answer.log_fields, duration=round(seconds, 4))
 
 
-class Room:
+class BodyMemory:
     """The memory for large bodies, shared by all callers."""
 
     def __init__(self, size: int = MOST_BYTES) -> None:
