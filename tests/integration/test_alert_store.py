@@ -125,7 +125,7 @@ def test_what_another_notes_at_the_same_moment_is_no_error(engine: Engine) -> No
     with ThreadPoolExecutor(1) as pool, engine.connect() as other:
         other.execute(alerts.insert().values(row))
         noting = pool.submit(AlertStore(engine).note, DEAD, NONE, 100)
-        waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
         wait_until(lambda: other.scalar(waiting))
         other.commit()
         assert noting.result(timeout=5) == []
