@@ -14,7 +14,7 @@ run: .venv/run
 test: .venv/dev
 	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
-# the fault tests at full scale, with their table: under 30 minutes
+# the fault tests at full scale, with their table: half an hour or more, on a quiet machine
 faults: .venv/dev
 	FAULT_SCALE=full $(BIN)/pytest tests/faults --timeout 1500
 
