@@ -1,4 +1,4 @@
-"""Configure logging: one event a line, which says what happened but never to whom.
+"""Configure logging: one event a line, with what happened and never whose event it was.
 
 The bridge's own lines, gunicorn's and those of libraries have the same format: logfmt or JSON for
 machines, colours for a terminal.

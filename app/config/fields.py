@@ -176,7 +176,7 @@ class Password(fields.Field[str]):
 
 
 class SecretUrl(fields.Field[str]):
-    """A URL to post to, which is a secret itself: whoever knows it may post."""
+    """A URL to post to, which is a secret itself: anyone who knows it can post."""
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> str:
         try:

@@ -34,8 +34,8 @@ LOOK_EVERY = 0.0005
 def open_database(url: URL, connections: int = 3) -> Engine:
     """An engine that has not connected yet. `connections` is the most that it opens to PostgreSQL.
 
-    Code that only reads should use the isolation level AUTOCOMMIT: any other transaction takes
-    SQLite's write lock. Raises `ConfigError` if the only SQLite there is could corrupt the file.
+    Code that only reads should use `reader`: any other transaction takes SQLite's write lock.
+    Raises `ConfigError` if the only SQLite there is could corrupt the file.
     """
     if url.get_backend_name() == "sqlite":
         return _open_sqlite(url)

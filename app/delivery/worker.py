@@ -25,7 +25,7 @@ from app.destination import (
 )
 from app.logs import error_location, get_logger
 from app.monitoring import metrics
-from app.outbox.messages import Claimed, Failed, Lease, Released, Settlement
+from app.outbox.messages import Claimed, Failed, Lease, Released, Settlement, outcome_of
 from app.outbox.store import Store
 
 log = get_logger(__name__)
@@ -251,7 +251,7 @@ def _log_outcomes(lease: Lease, settlement: Settlement) -> None:
     if not isinstance(settlement, Failed) and not log.isEnabledFor(logging.DEBUG):
         return
     for message in lease.messages:
-        outcome, fields = settlement.outcome(message.id), _to_fields(message)
+        outcome, fields = outcome_of(settlement, message.id), _to_fields(message)
         if isinstance(settlement, Failed) and outcome == "dead":
             account = message.account or None
             log.error("dead", reason=settlement.attempt.reason, account=account, **fields)

@@ -52,10 +52,10 @@ def _pending(event: Event, now: float, pause: str | None, destination: Destinati
         )
     if event.due_at > now:
         return (
-            f"Tries again at {_exact_time(event.due_at, now)}, after {_tries(event)} in vain"
+            f"Tries again at {_exact_time(event.due_at, now)}, after {_tries(event)} that failed"
             f"{_last_reason(event)}. {_give_up_time(event, now, destination)}"
         )
-    return "Due now: it goes out with the next batch, within seconds where a deliverer runs."
+    return "Due now: it goes out with the next batch, within seconds if a deliverer runs."
 
 
 def _held(event: Event) -> str:

@@ -115,29 +115,32 @@ def stats_to_metrics(stats: Stats | None, destination: Destination, now: float) 
     lately.add_metric([destination.name, "dead"], stats.died_lately)
     lately.add_metric([destination.name, "quarantined"], stats.quarantined_lately)
     yield lately
-    oldest = now if stats.oldest_pending is None else stats.oldest_pending
-    for name, help_text, value in (
-        (
-            "oldest_pending_age_seconds",
-            "Since the oldest event came that waits, held or not; 0 if none waits.",
-            max(0.0, now - oldest),
-        ),
-        (
-            "last_webhook_timestamp_seconds",
-            "When the latest event came that is still kept; 0 if none is.",
-            stats.last_webhook or 0.0,
-        ),
-        (
-            "last_sent_timestamp_seconds",
-            "When the destination last took an event that is still kept; 0 if there is none.",
-            stats.last_sent or 0.0,
-        ),
-        (
-            "paused_accounts",
-            "Accounts whose events wait because their key was refused, or the address is wrong.",
-            len(stats.pauses),
-        ),
-    ):
+    for name, help_text, value in _ages_and_pauses(stats, now):
         gauge = GaugeMetricFamily(f"bridge_{name}", help_text, labels=["destination"])
         gauge.add_metric([destination.name], value)
         yield gauge
+
+
+def _ages_and_pauses(stats: Stats, now: float) -> Iterator[tuple[str, str, float]]:
+    """The name, help text and value of each figure that is one number."""
+    oldest = now if stats.oldest_pending is None else stats.oldest_pending
+    yield (
+        "oldest_pending_age_seconds",
+        "Since the oldest event came that waits, held or not; 0 if none waits.",
+        max(0.0, now - oldest),
+    )
+    yield (
+        "last_webhook_timestamp_seconds",
+        "When the latest event came that is still kept; 0 if none is.",
+        stats.last_webhook or 0.0,
+    )
+    yield (
+        "last_sent_timestamp_seconds",
+        "When the destination last took an event that is still kept; 0 if there is none.",
+        stats.last_sent or 0.0,
+    )
+    yield (
+        "paused_accounts",
+        "Accounts whose events wait because their key was refused, or the address is wrong.",
+        len(stats.pauses),
+    )

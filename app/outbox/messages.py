@@ -84,10 +84,6 @@ class Sent:
 
     at: float
 
-    def outcome(self, message_id: int) -> str:  # noqa: ARG002 - the same for all
-        """What becomes of one message of the lease."""
-        return "sent"
-
 
 @dataclass(frozen=True)
 class Failed:
@@ -97,10 +93,6 @@ class Failed:
     attempt: Attempt
     due: Mapping[int, float]
 
-    def outcome(self, message_id: int) -> str:
-        """What becomes of one message of the lease."""
-        return "later" if message_id in self.due else "dead"
-
 
 @dataclass(frozen=True)
 class Released:
@@ -109,13 +101,20 @@ class Released:
     due: float
     why: str = ""
 
-    def outcome(self, message_id: int) -> str:  # noqa: ARG002 - the same for all
-        """What becomes of one message of the lease."""
-        return "released"
-
 
 Settlement = Sent | Failed | Released
 """What becomes of the messages of a lease."""
+
+
+def outcome_of(settlement: Settlement, id_: int) -> str:
+    """What becomes of one message of the lease: sent, released, later or dead."""
+    match settlement:
+        case Sent():
+            return "sent"
+        case Released():
+            return "released"
+        case Failed():
+            return "later" if id_ in settlement.due else "dead"
 
 
 def attempt_to_line(attempt: Attempt) -> str:

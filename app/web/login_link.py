@@ -16,7 +16,7 @@ LASTS = 15 * 60
 def session_key(password: str, tokens: Sequence[str]) -> bytes:
     """Derive the key that signs cookies and tickets, so that no further setting is needed.
 
-    The random webhook tokens are part of it. With the password alone, whoever has a cookie could
+    The random webhook tokens are part of it. With the password alone, anyone with a cookie could
     try passwords against its signature.
     """
     purpose = "\0".join(["inspector session", *tokens])

@@ -61,8 +61,8 @@ def respond(receive: Callable[[], Answer], destination: str, unavailable: Answer
     except HTTPException as error:
         answer = Answer("refused", {"error": error.name}, error.code or HTTPStatus.BAD_REQUEST)
     except Exception as error:  # noqa: BLE001 - an error of ours must not cost the sender's event
-        is_told = isinstance(error, OutboxUnavailable)
-        reason = str(error) if is_told else f"fault: {error_location(error)}"
+        is_outage = isinstance(error, OutboxUnavailable)
+        reason = str(error) if is_outage else f"fault: {error_location(error)}"
         log.error("not kept, asking for it again", reason=reason)  # noqa: TRY400
         answer = unavailable
     _report(answer, destination, time.perf_counter() - began, is_logged=answer is unavailable)

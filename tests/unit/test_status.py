@@ -58,7 +58,7 @@ def test_a_failed_event_shows_when_why_and_how_long() -> None:
     )
     failed = event("pending", due_at=NOW + 250, tries=2, history=history)
     assert sentence(failed, NOW, None) == (
-        "Tries again at 09:37:30 UTC (in 4 min), after 2 tries in vain (HTTP 503). "
+        "Tries again at 09:37:30 UTC (in 4 min), after 2 tries that failed (HTTP 503). "
         "Given up after 2025-11-05 09:32:20 UTC, if Segment has not taken it by then."
     )
 
