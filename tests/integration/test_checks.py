@@ -204,7 +204,7 @@ def test_a_database_that_does_not_answer_holds_nobody_up(
         assert "does not answer" in reason
         assert figures(client)["database_up"] == 0
         assert client.get("/healthz").status_code == 200
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 3
 
 
 # metrics

@@ -272,7 +272,7 @@ def test_an_answer_that_is_not_whole_is_retryable(
     segment.behave = lambda _: reply
     started = time.monotonic()
     assert type(error_of(destination)) is RetryableError
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 1.8
 
     segment.behave = lambda _: Reply()
     segment.calls.clear()
@@ -284,10 +284,10 @@ def test_a_silent_answer_ends_before_the_whole_exchange(
     destination: SegmentDestination, segment: FakeSegment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "READ_TIMEOUT", 0.1)
-    segment.behave = lambda _: Reply(hang=2)
+    segment.behave = lambda _: Reply(hang=3)
     started = time.monotonic()
     assert type(error_of(destination)) is RetryableError
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 2.5
 
 
 def test_a_refused_connection_is_tried_again() -> None:

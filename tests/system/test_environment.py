@@ -16,6 +16,7 @@ from app.errors import ConfigError
 from tests.support.bridge_process import ROOT, BridgeProcess
 from tests.support.fake_segment import FakeSegment
 from tests.support.samples import OPENED
+from tests.support.waiting import wait_until
 
 TOKEN = "a-token-for-the-tests"
 
@@ -214,4 +215,7 @@ def test_gunicorn_listens_and_multiplies_as_in_the_file(folder: Path, segment: F
         (folder / ".env").write_text(f"PORT={port}\nWEB_CONCURRENCY=2\n")
         bridge.start_web()
         bridge.wait_for_log(f"Listening at: http://127.0.0.1:{port} ")
-        assert bridge.log.read_text().count("Booting worker") == 2
+        # the first worker may answer before the second has started
+        wait_until(
+            lambda: bridge.log.read_text().count("Booting worker") == 2, report=bridge.log.read_text
+        )
