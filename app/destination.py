@@ -83,9 +83,10 @@ class Destination(Protocol):
     def key_for(self, account: str) -> str | None:
         """The key to send this account's messages with. None holds them until one is set."""
 
-    def send(self, key: str, payloads: Sequence[str]) -> None:
+    def send(self, key: str, payloads: Sequence[str]) -> str:
         """Send one batch. On return the destination has taken it; otherwise raises a
-        `SendError`."""
+        `SendError`. Returns a note to keep with the messages, such as which field it did not
+        take, or ""."""
 
 
 class SendError(Exception):
@@ -107,6 +108,15 @@ class RetryableError(SendError):
     def __init__(self, reason: str, words: str = "", asked: float | None = None) -> None:
         super().__init__(reason, words)
         self.asked = asked
+
+
+class RateLimited(SendError):
+    """Nothing is wrong with the messages or the key: a limit of the destination is reached. The
+    messages wait for `wait` seconds, without using up a try."""
+
+    def __init__(self, reason: str, wait: float, words: str = "") -> None:
+        super().__init__(reason, words)
+        self.wait = wait
 
 
 class BatchRejected(SendError):

@@ -10,6 +10,7 @@ from app.delivery.circuit import Circuit
 from app.destination import (
     Forbidden,
     InvalidKey,
+    RateLimited,
     RetryableError,
     RetryPolicy,
     SendError,
@@ -66,6 +67,8 @@ def decide(
             pause = retry.pause(policy, 1, answer.asked, chance())
             failed = _try_again(answer, lease, now, policy, chance, answer.asked)
             return Decision(failed, circuit.open(now, pause))
+        case RateLimited():
+            return Decision(_released(answer, now + answer.wait), circuit)
         case InvalidKey():
             return _pause_key(answer, circuit, now)
         case Unreachable():

@@ -7,6 +7,7 @@ import time
 from bisect import bisect_right
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,13 +20,14 @@ from app.destination import (
     Destination,
     Forbidden,
     InvalidKey,
+    RateLimited,
     RetryableError,
     SendError,
     Unreachable,
 )
 from app.logs import error_location, get_logger
 from app.monitoring import metrics
-from app.outbox.messages import Claimed, Failed, Lease, Released, Settlement, outcome_of
+from app.outbox.messages import Claimed, Failed, Lease, Released, Sent, Settlement, outcome_of
 from app.outbox.store import Store
 
 log = get_logger(__name__)
@@ -46,6 +48,7 @@ FAULT_PAUSE = 5.0
 
 LOGGED_AS: dict[type[SendError], tuple[int, str]] = {
     RetryableError: (logging.WARNING, "not taken, trying again later"),
+    RateLimited: (logging.INFO, "limit reached, waiting"),
     InvalidKey: (logging.ERROR, "key refused, pausing it"),
     Unreachable: (logging.ERROR, "not reached, trying again soon"),
     Forbidden: (logging.WARNING, "refused, for the key or an event in it"),
@@ -161,7 +164,7 @@ class DeliveryWorker:
         if not lease.messages:
             return
         began = time.perf_counter()
-        answer = self._post(key, lease)
+        answer, note = self._post(key, lease)
         _log_answer(answer, lease, time.perf_counter() - began)
         outcome, circuit = decide(
             answer,
@@ -175,23 +178,26 @@ class DeliveryWorker:
         if isinstance(outcome, Split):
             self._send_parts(key, outcome.parts)
             return
+        if isinstance(outcome, Sent) and note:
+            outcome = replace(outcome, note=note)
         self._settle(lease, outcome)
         if answer is None:
             self._resume(lease.accounts)
         elif circuit.reason and circuit.is_open(self._clock()):
             self._note_pause(lease.accounts, circuit)
 
-    def _post(self, key: str, lease: Lease) -> SendError | None:
+    def _post(self, key: str, lease: Lease) -> tuple[SendError | None, str]:
+        """Send the messages. Returns the destination's refusal, or None and its note."""
         try:
-            self._destination.send(key, [message.payload for message in lease.messages])
+            note = self._destination.send(key, [message.payload for message in lease.messages])
         except SendError as error:
             metrics.count_batch(self._destination.name, type(error).__name__)
-            return error
+            return error, ""
         except Exception as error:  # noqa: BLE001 - must not stop other messages
             metrics.count_batch(self._destination.name, "Fault")
-            return RetryableError(f"fault of the bridge: {error_location(error)}")
+            return RetryableError(f"fault of the bridge: {error_location(error)}"), ""
         metrics.count_batch(self._destination.name, "Sent")
-        return None
+        return None, note
 
     def _send_parts(self, key: str, parts: Iterable[Lease]) -> None:
         """Send the parts one after another. If the key's circuit opens, release the rest."""

@@ -129,8 +129,9 @@ class SegmentDestination:
         """The write key for the events of this Drip account, or None if none is set."""
         return self._write_keys.get(account, self._write_key)
 
-    def send(self, key: str, payloads: Sequence[str]) -> None:
+    def send(self, key: str, payloads: Sequence[str]) -> str:
         """Post the payloads as one batch with one write key. On return Segment has answered 2xx.
+        It never takes a part of a message, so there is nothing to note.
 
         Raises `RetryableError`, `BatchRejected`, `Forbidden`, `InvalidKey` or `Unreachable`.
         """
@@ -146,6 +147,7 @@ class SegmentDestination:
             reason = f"no answer ({type(error).__name__})"
             check = what_to_check(error, "SEGMENT_HOST")
             raise (Unreachable(f"{reason}: {check}") if check else RetryableError(reason)) from None
+        return ""
 
 
 def _without(key: str, words: str) -> str:

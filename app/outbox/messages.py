@@ -25,12 +25,20 @@ class Message(NamedTuple):
     errors: FieldErrors = NO_ERRORS
     collection: str | None = None
     email: str | None = None
+    person: str | None = None
+    """Whose message it is, if the destination wants each person's messages in order (`tables.py`);
+    "" if that is not known yet."""
+    follow_ups: tuple["Message", ...] = ()
+    """Further messages that are kept with this one, right behind it."""
 
 
 class Ignored(NamedTuple):
     """Nothing to keep, because the destination has no place for such an event."""
 
     event: str
+    """Its name, or its type."""
+    reason: str = ""
+    """Why it has no place, if the name does not say it."""
 
 
 class Claimed(NamedTuple):
@@ -83,6 +91,8 @@ class Sent:
     """The destination took the messages."""
 
     at: float
+    note: str = ""
+    """What the destination did not apply of them. It is added to their history."""
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,9 @@ class Store:
         became what."""
         match settlement:
             case Sent():
+                if settlement.note:
+                    line = attempt_to_line(Attempt(settlement.at, "taken", settlement.note))
+                    self._update(lease, {"history": func.coalesce(events.c.history, "") + line})
                 return +Counter(sent=self._mark_sent(lease, settlement.at))
             case Released():
                 why = {"error": storable(settlement.why)} if settlement.why else {}

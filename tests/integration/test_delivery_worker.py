@@ -95,7 +95,7 @@ def test_a_message_goes_out_again_after_a_crash(
     store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock, taken: bool
 ) -> None:
     class Crashing(SegmentDestination):
-        def send(self, key: str, payloads: Sequence[str]) -> None:
+        def send(self, key: str, payloads: Sequence[str]) -> str:
             if taken:
                 super().send(key, payloads)
             raise Crash

@@ -29,9 +29,10 @@ class Recorder(PretendDestination):
     def key_for(self, account: str) -> str | None:
         return f"key-of-{account}"
 
-    def send(self, key: str, payloads: Sequence[str]) -> None:
+    def send(self, key: str, payloads: Sequence[str]) -> str:
         self.batches.append([json.loads(payload)["messageId"] for payload in payloads])
         self.behave(key)
+        return ""
 
 
 def delivery_to(store: Store, destination: Destination, clock: Clock) -> DeliveryWorker:
