@@ -109,6 +109,7 @@ RESULTS = {
     "Forbidden": "forbidden",
     "InvalidKey": "key_refused",
     "Unreachable": "unreachable",
+    "RateLimited": "rate_limited",
     "Fault": "fault",
 }
 """The argument `result` of `count_batch` → the label in the metric."""

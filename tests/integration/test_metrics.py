@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.bridge import bridge_of
 from app.delivery.worker import DeliveryWorker
-from app.destination import SendError
+from app.destination import RateLimited, SendError
 from app.drip_to_segment.mapping import COLLECTIONS
 from app.monitoring import metrics
 from app.monitoring.metrics import RESULTS
@@ -93,9 +93,14 @@ class Answering(PretendDestination):
     def __init__(self, *errors: Exception | None) -> None:
         self._errors = iter(errors)
 
-    def send(self, *_: object) -> None:
+    def send(self, *_: object) -> str:
         if error := next(self._errors):
             raise error
+        return ""
+
+
+def made(kind: type[SendError]) -> SendError:
+    return RateLimited("HTTP 999", 1.0) if kind is RateLimited else kind("HTTP 999")
 
 
 def all_errors(kind: type[SendError]) -> Iterator[type[SendError]]:
@@ -112,7 +117,7 @@ def test_batches_are_counted_by_what_the_answer_meant(
     store = bridge_of(app).store
     # each time earlier: what an error before has left is not due
     moments = count(time.time() + 1e6, -1e4)
-    for error in (None, ValueError("fault"), *(kind("HTTP 999") for kind in kinds)):
+    for error in (None, ValueError("fault"), *(made(kind) for kind in kinds)):
         accepted = OPENED.replace(b'"d1"', f'"{error!r}"'.encode())
         post(client, accepted)
         DeliveryWorker(store, Answering(error), clock=partial(float, next(moments))).deliver_due()
