@@ -41,6 +41,13 @@ def _letter(letter: str) -> str:
 
 
 IS_PENDING: ColumnElement[bool] = literal_column("events.state") == literal_column("'pending'")
+IS_ORDERED: ColumnElement[bool] = literal_column("events.person").is_not(None)
+IS_OPEN: ColumnElement[bool] = literal_column("events.state").in_(
+    [literal_column("'pending'"), literal_column("'unidentified'")]
+)
+"""Both, word for word, are the condition of the index `events_person`: SQLite uses the index only
+for a query that repeats it."""
+
 IS_SETTLED: ColumnElement[bool] = literal_column("events.state") != literal_column("'pending'")
 
 WAITING_ACCOUNTS = """

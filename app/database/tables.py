@@ -30,7 +30,8 @@ events = Table(
     # of the source; it decides the key that the message is sent with
     Column("account", Text, nullable=False),
     # pending → sent | dead. A quarantined message has no payload and is not sent. An erased one has
-    # only its id left
+    # only its id left. An unidentified one waits until it is known whose it is; if that does not
+    # become known in time it is expired
     Column("state", Text, nullable=False),
     Column("received_at", Double, nullable=False),
     # when it may next be claimed; a claim moves this to the end of its lease
@@ -47,8 +48,13 @@ events = Table(
     Column("email", Text),
     # a line of JSON for each failed try; see app/outbox/messages.py
     Column("history", Text),
+    # whose message it is, for destinations that want each person's messages in order: "e:" and an
+    # address; of an unidentified message what it waits for, "u:" and a user id or "a:" and an
+    # anonymous id; "" before anybody has looked. NULL for destinations without such an order
+    Column("person", Text),
     CheckConstraint(
-        "state IN ('pending', 'sent', 'dead', 'quarantined', 'erased')", name="events_state"
+        "state IN ('pending', 'sent', 'dead', 'quarantined', 'erased', 'unidentified', 'expired')",
+        name="events_state",
     ),
 )
 
@@ -84,6 +90,16 @@ Index(
     postgresql_where=text("state <> 'pending'"),
 )
 
+# for the order of one person's messages, and for what waits for a user id
+Index(
+    "events_person",
+    events.c.destination,
+    events.c.person,
+    events.c.id,
+    sqlite_where=text("person IS NOT NULL AND state IN ('pending', 'unidentified')"),
+    postgresql_where=text("person IS NOT NULL AND state IN ('pending', 'unidentified')"),
+)
+
 # PostgreSQL's other indexes take 2,700 bytes a row at most, and an address may have any number
 Index("events_email", events.c.email, postgresql_using="hash")
 
@@ -115,6 +131,66 @@ pauses = Table(
     Column("account", Text, primary_key=True),
     Column("until", Double, nullable=False),
     Column("reason", Text, nullable=False),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("destination", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    # as `events.person` has it: of a user id or an anonymous id
+    Column("key", Text, primary_key=True),
+    # the person's address; NULL if none is known, or if several people share the anonymous id
+    Column("email", Text),
+    # of an anonymous id: the user id that appeared under it; "*" if several did
+    Column("user_id", Text),
+)
+
+Index("identities_email", identities.c.email)
+
+people = Table(
+    "people",
+    metadata,
+    Column("destination", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    # in small letters
+    Column("email", Text, primary_key=True),
+    # what was sent of the person and need not be sent again, in JSON
+    Column("memory", Text, nullable=False),
+    # until when a batch may be at work on the person; nothing is sent meanwhile
+    Column("busy_until", Double, nullable=False),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    # the process that sends for the account; no other does so before `until`
+    Column("destination", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", Double, nullable=False),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    # how many requests of an account were sent in each second, for limits by the hour
+    Column("destination", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("bucket", Text, primary_key=True),
+    # since the epoch
+    Column("second", BigInteger, primary_key=True, autoincrement=False),
+    Column("count", Integer, nullable=False),
+)
+
+buckets = Table(
+    "buckets",
+    metadata,
+    Column("destination", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("bucket", Text, primary_key=True),
+    # until when the destination takes no such requests, although by our own count it would
+    Column("closed_until", Double, nullable=False),
 )
 
 alerts = Table(

@@ -124,10 +124,10 @@ class DeliveryWorker:
                 accounts.setdefault(key, []).append(account)
         more = False
         for key, of_key in accounts.items():
-            more |= self._take_turn(key, of_key)
+            more |= self.take_turn(key, of_key)
         return more
 
-    def _take_turn(self, key: str, accounts: Sequence[str]) -> bool:
+    def take_turn(self, key: str, accounts: Sequence[str]) -> bool:
         """Send batches with one key for `TURN` seconds. Returns whether more wait. It begins with
         the account after the last one of the key's previous turn, so that all accounts get their
         share."""
@@ -135,11 +135,11 @@ class DeliveryWorker:
         begins = 0 if last is None else bisect_right(accounts, last)
         waiting = deque([*accounts[begins:], *accounts[:begins]])
         ends = time.monotonic() + TURN
-        while waiting and not self._is_open(key) and not self._stopping.is_set():
+        while waiting and not self.is_open(key) and not self._stopping.is_set():
             most = min(len(waiting), self._destination.limits.most_messages)
             chosen = [waiting.popleft() for _ in range(most)]
             lease = self._claim(chosen)
-            self._send(key, lease)
+            self.send(key, lease)
             self._last_account[key] = chosen[-1]
             if self._is_full(lease):  # the last account may have more, those after it were left out
                 self._last_account[key] = last = lease.messages[-1].account
@@ -160,7 +160,8 @@ class DeliveryWorker:
         room = limits.most_bytes - lease.payload_bytes
         return len(lease.messages) == limits.most_messages or room < limits.largest_message
 
-    def _send(self, key: str, lease: Lease) -> None:
+    def send(self, key: str, lease: Lease) -> None:
+        """Send the messages of a lease, decide what the answer means for them, and settle them."""
         if not lease.messages:
             return
         began = time.perf_counter()
@@ -180,10 +181,12 @@ class DeliveryWorker:
             return
         if isinstance(outcome, Sent) and note:
             outcome = replace(outcome, note=note)
-        self._settle(lease, outcome)
-        if answer is None:
+        if isinstance(outcome, Sent):
+            self.settle_taken(lease, outcome)
             self._resume(lease.accounts)
-        elif circuit.reason and circuit.is_open(self._clock()):
+            return
+        self._settle(lease, outcome)
+        if circuit.reason and circuit.is_open(self._clock()):
             self._note_pause(lease.accounts, circuit)
 
     def _post(self, key: str, lease: Lease) -> tuple[SendError | None, str]:
@@ -202,12 +205,16 @@ class DeliveryWorker:
     def _send_parts(self, key: str, parts: Iterable[Lease]) -> None:
         """Send the parts one after another. If the key's circuit opens, release the rest."""
         for part in parts:
-            if self._stopping.is_set() or self._is_open(key):
+            if self._stopping.is_set() or self.is_open(key):
                 self._settle(part, Released(self._clock()))
             elif self._store.renew(part, self._clock() + LEASE):
-                self._send(key, part)
+                self.send(key, part)
             else:
                 _log_overrun(len(part.messages))
+
+    def settle_taken(self, lease: Lease, sent: Sent) -> None:
+        """Settle messages that the destination took."""
+        self._settle(lease, sent)
 
     def _settle(self, lease: Lease, settlement: Settlement) -> None:
         _log_outcomes(lease, settlement)
@@ -229,7 +236,8 @@ class DeliveryWorker:
             self._store.pause_account(account, circuit.open_until, circuit.reason)
             self._working.discard(account)
 
-    def _is_open(self, key: str) -> bool:
+    def is_open(self, key: str) -> bool:
+        """Whether nothing may be sent with the key now."""
         return self._circuits[key].is_open(self._clock())
 
     def _log_held(self, account: str) -> None:

@@ -51,6 +51,8 @@ class Claimed(NamedTuple):
     tries: int
     account: str
     payload: str
+    person: str | None = None
+    """As `events.person` has it."""
 
 
 @dataclass(frozen=True)
