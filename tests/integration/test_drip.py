@@ -13,6 +13,7 @@ from flask import Flask
 from app import create_app
 from app.cli import drip as commands
 from app.clients import drip as client
+from app.clients import drip_api
 from app.clients.drip import Drip
 from app.config.settings import Settings
 from app.version import VERSION
@@ -51,8 +52,8 @@ def test_each_request_has_the_apps_name_and_the_token_alone(
 
 
 def test_the_client_asks_the_real_drip_by_default() -> None:
-    assert client.API == "https://api.getdrip.com"
-    assert vars(commands)["API"] is client.API
+    assert drip_api.API == "https://api.getdrip.com"
+    assert vars(commands)["API"] is drip_api.API
 
 
 def test_neither_client_nor_webhook_shows_a_secret(api: Drip, drip: FakeDrip) -> None:
