@@ -19,6 +19,7 @@ from app.bridge import bridge_of, check_database
 from app.drip_to_segment.translate import translate
 from app.errors import ConfigError
 from app.formatting import join_reasons
+from app.json_elements import elements
 from app.outbox.messages import Ignored
 from app.web import receiver
 
@@ -177,33 +178,15 @@ def _values(name: str, content: bytes) -> Iterator[Posted]:
     """Yield one event, or the elements of an array, each as it stands in the file."""
     try:
         text = content.decode("utf-8-sig")
-        if not text.lstrip().startswith("["):
-            raise ValueError("one event")  # noqa: TRY301
-        slices = list(_elements(text))
-    except ValueError:
+        slices = list(elements(text))
+    except ValueError:  # one event, or not to be read
         yield Posted(name, 1, content)
         return
-    for line, element in slices:
-        yield Posted(name, line, element.encode())
-
-
-def _elements(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the line and text of each element of a JSON array. Raises `ValueError` otherwise."""
-    json.loads(text)
-    decode = json.JSONDecoder().raw_decode
-    position, line = text.index("[") + 1, 1
-    line += text.count("\n", 0, position)
-    while True:
-        start = position
-        while text[position] in " \t\r\n,":
-            position += 1
-        line += text.count("\n", start, position)
-        if text[position] == "]":
-            return
-        _, end = decode(text, position)
-        yield line, text[position:end]
-        line += text.count("\n", position, end)
-        position = end
+    line, position = 1, 0
+    for begin, end in slices:
+        line += text.count("\n", position, begin)
+        position = begin
+        yield Posted(name, line, text[begin:end].encode())
 
 
 def _is_json(content: bytes) -> bool:

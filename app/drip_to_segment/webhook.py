@@ -17,7 +17,7 @@ from app.logs import get_logger
 from app.outbox.group_commit import GroupCommit
 from app.outbox.messages import Ignored, Message
 from app.web.auth import account_of, token_from
-from app.web.receiver import Answer, BodyMemory, read_body, respond
+from app.web.receiver import Answer, BodyMemory, respond
 
 log = get_logger(__name__)
 
@@ -55,8 +55,8 @@ def _receive(tokens: Mapping[str, str], outbox: GroupCommit, memory: BodyMemory)
     account = account_of(token_from(request), tokens)
     if account is None:
         return REFUSED
-    with memory.held(request):
-        message = translate(read_body(request), time.time(), account)
+    with memory.body_of(request) as body:
+        message = translate(body, time.time(), account)
         if isinstance(message, Ignored):
             return Answer("ignored", {"event": message.event})
         return _keep(message, outbox)

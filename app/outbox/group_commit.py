@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -15,7 +15,7 @@ from app.outbox.quarantine import Quarantine
 from app.outbox.store import Store
 
 LARGEST_GROUP = 200
-"""Messages of one commit."""
+"""Messages of one commit, unless one caller has more: those are kept together, and alone."""
 
 LONGEST_WAIT = 8.0
 """Seconds that a caller waits for its commit: longer than a database that still answers takes."""
@@ -25,22 +25,22 @@ PROBE_WAIT = 1.0
 
 
 class _Waiting:
-    """A caller that waits for its message to be kept."""
+    """A caller that waits for its messages to be kept."""
 
-    def __init__(self, message: Message, concurrency: Concurrency) -> None:
-        self.message = message
+    def __init__(self, messages: Sequence[Message], concurrency: Concurrency) -> None:
+        self.messages = messages
         self.given_up = False
-        self._result: bool | OutboxUnavailable = False
+        self._result: set[str] | OutboxUnavailable = set()
         self._done = concurrency.make_event()
 
-    def resolve(self, result: bool | OutboxUnavailable) -> None:
-        """Let the caller go on. The writer calls it once: whether the message is new, or why it
-        could not be kept."""
+    def resolve(self, result: set[str] | OutboxUnavailable) -> None:
+        """Let the caller go on. The writer calls it once: with the message ids that are new, or why
+        none could be kept."""
         self._result = result
         self._done.set()
 
-    def wait(self, longest: float) -> bool:
-        """Whether the message is new. Raises `OutboxUnavailable`, and `TimeoutError` after
+    def wait(self, longest: float) -> set[str]:
+        """The message ids that are new. Raises `OutboxUnavailable`, and `TimeoutError` after
         `longest` seconds."""
         if not self._done.wait(longest):
             self.given_up = True
@@ -96,24 +96,38 @@ class GroupCommit:
     def put(self, message: Message) -> bool:
         """Keep a message: on return it is on disk. Returns False if it was kept before.
 
-        Raises `OutboxUnavailable`, or `ContentRejected` if the database will never take the
-        content. After a time-out the commit may still succeed: the source sends again, and that is
-        then a duplicate.
+        Raises as `put_all` does.
         """
-        if message.payload is None:
-            self.quarantine.take(message.raw)
+        return message.message_id in self.put_all((message,))
+
+    def put_all(self, messages: Sequence[Message]) -> set[str]:
+        """Keep messages, all or none: on return they are on disk. Returns the ids of those that
+        were not kept before, with those of their follow-ups.
+
+        Raises `OutboxUnavailable`, or `ContentRejected` if the database will never take the content
+        of one of them. After a time-out the commit may still succeed: the source sends again, and
+        that is then a duplicate. While the quarantine is full, messages for it raise
+        `OutboxUnavailable` too, but the others are kept.
+        """
+        if not messages:
+            return set()
+        unreadable = [message.raw for message in messages if message.payload is None]
+        if unreadable and not self.quarantine.take(unreadable):
+            readable = [message for message in messages if message.payload is not None]
+            self.put_all(readable)
+            raise OutboxUnavailable("quarantine is full")
         trouble = self._trouble
         if trouble is None:
-            return self._put(message, LONGEST_WAIT)
+            return self._put(messages, LONGEST_WAIT)
         if not self._probe.acquire(blocking=False):
             raise OutboxUnavailable(trouble)
         try:
-            return self._put(message, PROBE_WAIT)
+            return self._put(messages, PROBE_WAIT)
         finally:
             self._probe.release()
 
-    def _put(self, message: Message, longest: float) -> bool:
-        waiting = _Waiting(message, self._concurrency)
+    def _put(self, messages: Sequence[Message], longest: float) -> set[str]:
+        waiting = _Waiting(messages, self._concurrency)
         self._queue.append(waiting)
         self._has_work.set()
         if self._writer_started.acquire(blocking=False):
@@ -136,14 +150,24 @@ class GroupCommit:
                 self._keep_all(group)
 
     def _next_group(self) -> list[_Waiting]:
-        """All that wait now, except those whose caller has given up."""
-        group = [self._queue.popleft() for _ in range(min(len(self._queue), LARGEST_GROUP))]
-        return [waiting for waiting in group if not waiting.given_up]
+        """Those that have waited longest and have not given up: with `LARGEST_GROUP` messages
+        together, or one caller with more."""
+        group: list[_Waiting] = []
+        room = LARGEST_GROUP
+        while self._queue:
+            if self._queue[0].given_up:
+                self._queue.popleft()
+                continue
+            room -= len(self._queue[0].messages)
+            if room < 0 and group:
+                break
+            group.append(self._queue.popleft())
+        return group
 
     def _keep_all(self, group: Sequence[_Waiting]) -> None:
         """Keep a group. If the database refuses the content of one message, halve the group until
-        that message is alone, so that the others are kept."""
-        kept = self._keep([waiting.message for waiting in group])
+        its caller is alone, so that the messages of the others are kept."""
+        kept = self._keep([message for waiting in group for message in waiting.messages])
         if isinstance(kept, ContentRejected) and len(group) > 1:
             middle = len(group) // 2
             self._keep_all(group[:middle])
@@ -153,9 +177,10 @@ class GroupCommit:
 
     def _keep(self, messages: Sequence[Message]) -> set[str] | OutboxUnavailable:
         """Returns the message ids that are new, or why none could be kept."""
-        if self._is_ready and self._trouble is None:
+        if self._is_ready and self._trouble is None and len(messages) <= LARGEST_GROUP:
             return self._commit(messages)
-        # a database in trouble may hang: in a thread of its own, it does not hold up other answers
+        # a database in trouble may hang, and many messages take long: in a thread of its own, the
+        # commit does not hold up other answers
         kept: set[str] | OutboxUnavailable = self._concurrency.call_apart(
             lambda: self._commit(messages)
         )
@@ -182,9 +207,16 @@ def _resolve(group: Sequence[_Waiting], kept: set[str] | OutboxUnavailable) -> N
         if isinstance(kept, OutboxUnavailable):
             waiting.resolve(kept)
         else:
-            message_id = waiting.message.message_id
-            waiting.resolve(message_id in kept)
-            kept.discard(message_id)  # a copy in the same group is a duplicate
+            new = kept.intersection(_ids(waiting.messages))
+            waiting.resolve(new)
+            kept -= new  # a copy in the same group is a duplicate
+
+
+def _ids(messages: Sequence[Message]) -> Iterator[str]:
+    for message in messages:
+        yield message.message_id
+        for follow_up in message.follow_ups:
+            yield follow_up.message_id
 
 
 def _is_quarantined(messages: Sequence[Message]) -> bool:

@@ -1,19 +1,19 @@
 """Limit how much of what cannot be read is kept, so that it does not fill the disk.
 
 What was accepted stays until its retention ends. A body that no longer fits is not kept, and its
-sender sends it again: Drip for three days (docs/facts.md § 1). That gives an operator time to see
-why it cannot be read.
+sender sends it again: Drip for three days (docs/facts.md § 1), Segment for four hours. That gives
+an operator time to see why it cannot be read.
 """
 
-from app.errors import OutboxUnavailable
+from collections.abc import Sequence
 
 MOST_BYTES = 500_000_000
 
 OVERHEAD = 1_000
 """Bytes that each message takes beside its body."""
 
-LARGEST_BODY = 1 << 20
-"""Bytes that one body may have."""
+LARGEST_BODY = 8 << 20
+"""Bytes that one body of any source may have."""
 
 
 def is_full(kept: int) -> bool:
@@ -31,9 +31,10 @@ class Quarantine:
         """Set the size to a new count, in bytes."""
         self._bytes = kept
 
-    def take(self, body: bytes) -> None:
-        """Reserve room for a body. Raises `OutboxUnavailable` if there is none."""
-        size = len(body) + OVERHEAD
+    def take(self, bodies: Sequence[bytes]) -> bool:
+        """Reserve room for all of these bodies. Returns False if there is none."""
+        size = sum(map(len, bodies)) + len(bodies) * OVERHEAD
         if self._bytes + size > MOST_BYTES:
-            raise OutboxUnavailable("quarantine is full")
+            return False
         self._bytes += size
+        return True

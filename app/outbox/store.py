@@ -83,10 +83,12 @@ class Store:
         self._traffic = Traffic(engine, destination)
 
     def put(self, messages: Sequence[Message]) -> set[str]:
-        """Keep messages: on return they are on disk. Returns the message ids that are new."""
+        """Keep messages, each with its follow-ups behind it: on return they are on disk. Returns
+        the message ids that are new."""
         rows: dict[str, dict[str, Any]] = {}
         for message in messages:  # of copies the first is kept
-            rows.setdefault(message.message_id, self._to_row(message))
+            for each in (message, *message.follow_ups):
+                rows.setdefault(each.message_id, self._to_row(each))
         with self.engine.connect() as connection:
             ids = self._put.run(connection, list(rows.values()))
             new = {message_id: {**rows[message_id], "event": id_} for id_, message_id in ids}

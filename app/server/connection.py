@@ -34,8 +34,9 @@ _CHUNKED_LIMIT = 2048
 """Bytes that it gets instead. With one byte in each chunk, these are some 300 chunks, and take some
 milliseconds."""
 
-_LINGER_BYTES = 1 << 20
-"""Bytes that are read and ignored after the last answer."""
+_LINGER_BYTES = 16 << 20
+"""Bytes that are read and ignored after the last answer: more than twice the largest body, so that
+who sends one that is too large gets the answer that says so."""
 
 
 class Connection:

@@ -20,13 +20,14 @@ from app.monitoring import metrics
 log = get_logger(__name__)
 
 LARGEST_BODY = 1 << 20
-"""Bytes. Drip's events are a few kB; a track call cannot be over 32 KB."""
+"""Bytes of a single event. Drip's are a few kB; a track call cannot be over 32 KB."""
 
 SMALL_BODY = 1 << 14
 """Bytes. These are always taken: connections are limited already (gunicorn.conf.py)."""
 
 MOST_BYTES = 24 << 20
-"""Of all larger bodies together. While they are read, each byte is in memory up to three times."""
+"""Of all larger bodies of a source together. While they are read, each byte is in memory up to
+three times."""
 
 
 class Answer(NamedTuple):
@@ -78,28 +79,31 @@ def _report(answer: Answer, destination: str, seconds: float, *, is_logged: bool
 
 
 class BodyMemory:
-    """The memory for large bodies, shared by all callers."""
+    """The memory for large bodies, shared by all callers of one kind."""
 
-    def __init__(self, size: int = MOST_BYTES) -> None:
+    def __init__(self, largest: int = LARGEST_BODY, size: int = MOST_BYTES) -> None:
+        """`largest` is how many bytes one body may have, `size` all together."""
+        self._largest = largest
         self._left = size
         self._lock = threading.Lock()
 
     @contextmanager
-    def held(self, request: Request) -> Iterator[None]:
-        """While the block runs, the request's body has its room.
+    def body_of(self, request: Request) -> Iterator[bytes]:
+        """The request's whole body, which has its room while the block runs.
 
-        Raises `OutboxUnavailable` if there is none, `RequestEntityTooLarge` if there never will be.
+        Raises `OutboxUnavailable` if there is none, `RequestEntityTooLarge` if there never will be,
+        and `ClientDisconnected` if the body breaks off.
         """
         length = request.content_length
-        size = LARGEST_BODY if length is None else length
-        if size > LARGEST_BODY:
+        size = self._largest if length is None else length
+        if size > self._largest:
             raise RequestEntityTooLarge
         if size <= SMALL_BODY:
-            yield
+            yield _read_body(request, self._largest)
             return
         self._take(size)
         try:
-            yield
+            yield _read_body(request, self._largest)
         finally:
             self._take(-size)
 
@@ -110,21 +114,18 @@ class BodyMemory:
             self._left -= size
 
 
-def read_body(request: Request) -> bytes:
-    """The whole body or an error: half of one, kept, would be in quarantine for nothing.
-
-    Raises `RequestEntityTooLarge` and `ClientDisconnected`.
-    """
+def _read_body(request: Request, largest: int) -> bytes:
+    """The whole body or an error: half of one, kept, would be in quarantine for nothing."""
     length = request.content_length
     if length is None:  # one more than we take: werkzeug ends a body at its limit without an error
-        request.max_content_length = LARGEST_BODY + 1
+        request.max_content_length = largest + 1
     try:
         body = request.get_data(cache=False)
     except HTTPException:
         raise
     except Exception:  # noqa: BLE001 - each server has its own errors for a broken framing
         raise ClientDisconnected from None
-    if len(body) > LARGEST_BODY:
+    if len(body) > largest:
         raise RequestEntityTooLarge
     if length not in (None, len(body)):
         raise ClientDisconnected

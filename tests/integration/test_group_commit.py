@@ -3,15 +3,18 @@
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, event, func, select, text
 from sqlalchemy.engine import URL, make_url
 
+from app.concurrency import THREADS
 from app.database.engine import open_database
 from app.database.schema import upgrade
 from app.database.tables import events
@@ -21,7 +24,7 @@ from app.outbox.group_commit import GroupCommit
 from app.outbox.messages import Message
 from app.outbox.search import Search, Wanted
 from app.outbox.store import Store
-from tests.support.builders import message, messages
+from tests.support.builders import message, messages, rows
 
 Answer = bool | OutboxUnavailable
 
@@ -139,6 +142,97 @@ def test_a_database_that_fails_fails_all_who_wait(outbox: GroupCommit, other: En
     assert [type(answer) for answer in answers] == [OutboxUnavailable] * 20
     assert "canary" not in str(answers)
     assert "events" in str(answers[0])
+
+
+def test_many_of_one_caller_are_kept_with_one_commit(
+    outbox: GroupCommit, engine: Engine, other: Engine
+) -> None:
+    outbox.put(message("m3"))
+    commits: list[Connection] = []
+    event.listen(engine, "commit", commits.append)
+
+    new = outbox.put_all([*messages(4_000), message("m5", raw=b"a copy")])
+
+    assert new == {f"m{n}" for n in range(4_000)} - {"m3"}
+    assert len(commits) == 1
+    assert count(other) == 4_000
+    assert outbox.put_all(messages(4_000)) == set()
+
+
+def test_nothing_to_keep_needs_no_database() -> None:
+    engine = open_database(make_url("sqlite:///no-such-folder/bridge.db"))
+    assert GroupCommit(Store(engine, "segment")).put_all([]) == set()
+
+
+def test_callers_with_many_and_with_few_are_all_answered(
+    outbox: GroupCommit, other: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "LARGEST_GROUP", 7)
+    those = messages(60)
+    callers = [those[:3], those[3:13], those[13:14], those[14:20], those[20:50], those[40:60]]
+    with ThreadPoolExecutor(len(callers)) as pool:
+        with nobody_else_writes(other):
+            answers = [pool.submit(outbox.put_all, each) for each in callers]
+            time.sleep(0.1)  # into the queue, whose length nobody can see
+        new = [answer.result() for answer in answers]
+
+    assert sum(map(len, new)) == count(other) == 60  # each of the copies is new for one caller
+    assert set().union(*new) == {each.message_id for each in those}
+
+
+def test_follow_ups_are_kept_right_behind_their_message(outbox: GroupCommit, store: Store) -> None:
+    first = message("a", follow_ups=(message("a/1"), message("a/2")))
+
+    assert outbox.put_all([first, message("b"), first]) == {"a", "a/1", "a/2", "b"}
+    assert outbox.put(message("c", follow_ups=(message("c/1"),))) is True
+    assert outbox.put(first) is False
+    assert list(rows(store)) == ["a", "a/1", "a/2", "b", "c", "c/1"]
+
+
+def test_many_are_kept_apart_from_the_loop(outbox: GroupCommit) -> None:
+    apart: list[int] = []
+
+    def call_apart(call: Callable[[], Any]) -> Any:
+        apart.append(threading.get_ident())
+        return call()
+
+    outbox.use(replace(THREADS, call_apart=call_apart))
+    outbox.put(message("a"))  # makes the database ready, which is done apart too
+    apart.clear()
+    outbox.put_all(messages(200))
+    assert apart == []
+    outbox.put_all([message(f"n{n}") for n in range(201)])
+    assert len(apart) == 1
+
+
+def test_a_full_quarantine_holds_up_no_readable_message(
+    outbox: GroupCommit, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.outbox.quarantine.MOST_BYTES", 3_000)
+    unreadable = [message(f"q{n}", payload=None, raw=b"x" * 500) for n in range(3)]
+    assert outbox.put_all([message("a"), unreadable[0]]) == {"a", "q0"}
+
+    with pytest.raises(OutboxUnavailable, match="quarantine is full"):
+        outbox.put_all([message("b"), *unreadable[1:], message("c")])
+
+    assert list(rows(store)) == ["a", "q0", "b", "c"]
+    assert outbox.put_all([message("d"), unreadable[1]]) == {"d", "q1"}  # alone it has room
+
+
+def test_what_the_database_refuses_costs_the_caller_alone(
+    outbox: GroupCommit, other: Engine
+) -> None:
+    outbox.put(message("the first, which starts the writer"))
+    refused = message("canary")._replace(received_at=None)  # type: ignore[arg-type]
+    with ThreadPoolExecutor(2) as pool:
+        with nobody_else_writes(other):
+            bad = pool.submit(outbox.put_all, [*messages(10), refused])
+            good = pool.submit(outbox.put_all, [message("x"), message("y")])
+            time.sleep(0.1)  # into the queue, whose length nobody can see
+        assert good.result() == {"x", "y"}
+        with pytest.raises(ContentRejected):
+            bad.result()
+    assert count(other) == 3
 
 
 def test_what_the_database_refuses_costs_no_neighbour(outbox: GroupCommit, other: Engine) -> None:
