@@ -29,9 +29,11 @@ def deliver(once: bool, until_end_of_input: bool) -> None:
         if until_end_of_input:
             # the web process has priority: Drip waits for its answer, but events can wait
             os.nice(5)
-            threading.Thread(target=_wait_for_end, args=(bridge.delivery,), daemon=True).start()
+            threading.Thread(
+                target=_wait_for_end, args=(bridge.drip_to_segment.delivery,), daemon=True
+            ).start()
         if once:
-            _deliver_once(bridge.delivery)
+            _deliver_once(bridge.drip_to_segment.delivery)
         else:
             _deliver_until_stopped(bridge)
 
@@ -54,7 +56,7 @@ def _wait_for_end(delivery: DeliveryWorker) -> None:
 def _deliver_until_stopped(bridge: Bridge) -> None:
     def stop(*_: object) -> None:
         _ignore_signals()  # a second signal would interrupt this handler, which holds a lock
-        bridge.delivery.stop()
+        bridge.drip_to_segment.delivery.stop()
 
     # set first, because a batch may be in hand a moment after the start
     for signum in SIGNALS:

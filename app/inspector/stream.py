@@ -122,15 +122,16 @@ def _lines(search: Search, filters: Filters, reveal: bool) -> Iterator[str]:
 
 def _read_overview(bridge: Bridge, per: Per, now: float) -> Overview:
     """Read the state of the bridge. Raises `SQLAlchemyError` if the database is unavailable."""
+    segment = bridge.drip_to_segment.destination
     chart = traffic_to_chart(
-        read_traffic(bridge.store.engine, bridge.segment.name, starts_at(per, now)), per, now
+        read_traffic(bridge.engine, segment.name, starts_at(per, now)), per, now
     )
     try:
-        stats = bridge.stats.latest()
+        stats = bridge.drip_to_segment.stats.latest()
     except StatsUnavailable as error:
         return Overview(None, (str(error),), chart)
     hours = bridge.settings.alert_silence_hours
-    problems = failed_checks(stats, bridge.segment.labels, now, hours * 3600 if hours else None)
+    problems = failed_checks(stats, segment.labels, now, hours * 3600 if hours else None)
     return Overview(stats, tuple(problems.values()), chart)
 
 
