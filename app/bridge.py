@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 from flask import Flask, current_app
@@ -69,10 +70,25 @@ class Bridge:
             direction.outbox.close()
         self.engine.dispose()
 
-    def start_delivery(self) -> threading.Thread:
-        """Start sending, and pruning beside it. `delivery.stop` ends the sending."""
+    def start_delivery(self) -> list[threading.Thread]:
+        """Start sending, with a thread for each direction, and pruning beside it."""
         every(PRUNE_EVERY, lambda: self.tidy(time.time(), time.monotonic()), "pruning")
-        return self.drip_to_segment.delivery.start()
+        return [direction.delivery.start() for direction in self.directions]
+
+    def stop_delivery(self) -> None:
+        """Let each direction finish its current batch, and end its sending. Safe in a signal
+        handler that no other one interrupts."""
+        for direction in self.directions:
+            direction.delivery.stop()
+
+    def deliver_due(self) -> Counter[str]:
+        """Send all that is due now. Returns how many messages were sent, later, dead or
+        released."""
+        outcomes: Counter[str] = Counter()
+        for direction in self.directions:
+            direction.delivery.drain()
+            outcomes += direction.delivery.outcomes
+        return outcomes
 
     def tidy(self, now: float, steady: float) -> None:
         """Make due what a wrong clock put off, and prune if the time is believed. `now` is in
@@ -94,7 +110,7 @@ def build_bridge(settings: Settings) -> Bridge:
         settings=settings,
         engine=engine,
         drip_to_segment=drip_to_segment,
-        segment_to_drip=None,
+        segment_to_drip=_build_segment_to_drip(settings, engine, of_webhooks),
         watch=Watch(
             AlertStore(engine),
             drip_to_segment.stats.latest,
@@ -117,6 +133,15 @@ def _build_drip_to_segment(settings: Settings, engine: Engine, of_webhooks: Engi
     return build_direction(
         "drip_to_segment", segment, delivery, store, of_webhooks, translate_webhook
     )
+
+
+def _build_segment_to_drip(
+    settings: Settings,  # noqa: ARG001
+    engine: Engine,  # noqa: ARG001
+    of_webhooks: Engine,  # noqa: ARG001
+) -> Direction | None:
+    """The other direction, or None if it is off. There is none yet."""
+    return None
 
 
 def _for_webhooks(url: URL, of_the_rest: Engine, directions: int) -> Engine:
