@@ -27,19 +27,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     for warning in startup_warnings(settings):
         log.warning(warning)
     bridge = build_bridge(settings)
-    drip_to_segment = bridge.drip_to_segment
 
     app = Flask(__name__)
     app.wsgi_app = UnmapIPv4(app.wsgi_app)  # type: ignore[method-assign]
     app.extensions["bridge"] = bridge
-    app.register_blueprint(create_webhook(settings.all_tokens, drip_to_segment.outbox))
+    app.register_blueprint(create_webhook(settings.all_tokens, bridge.drip_to_segment.outbox))
     app.register_blueprint(
-        create_endpoints(
-            drip_to_segment.stats,
-            drip_to_segment.destination,
-            drip_to_segment.outbox.is_kept,
-            partial(has_token, token=settings.metrics_token),
-        )
+        create_endpoints(bridge.watched, partial(has_token, token=settings.metrics_token))
     )
     app.register_blueprint(create_inspector(bridge))
     app.register_error_handler(HTTPException, _error_to_json)

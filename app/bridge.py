@@ -21,6 +21,7 @@ from app.drip_to_segment.translate import translate as translate_webhook
 from app.errors import ConfigError
 from app.monitoring.alert_store import AlertStore
 from app.monitoring.alerts import LOOK_EVERY, Watch
+from app.monitoring.watched import Watched
 from app.outbox.clock import Clock, bring_back, make_due
 from app.outbox.pruning import Pruning
 from app.outbox.store import Store
@@ -46,18 +47,26 @@ class Bridge:
     settings: Settings
     engine: Engine
     """The engine of everything but webhooks."""
-    drip_to_segment: Direction
-    segment_to_drip: Direction | None
-    """None if it is off."""
+    directions: tuple[Direction, ...]
+    """Those that are on: from Drip to Segment, and perhaps from Segment to Drip."""
     watch: Watch
     pruning: Pruning
     clock: Clock
 
     @property
-    def directions(self) -> tuple[Direction, ...]:
-        """The directions that are on."""
-        both = (self.drip_to_segment, self.segment_to_drip)
-        return tuple(direction for direction in both if direction)
+    def drip_to_segment(self) -> Direction:
+        """The first direction, which is always on."""
+        return self.directions[0]
+
+    @property
+    def segment_to_drip(self) -> Direction | None:
+        """The second direction; None if it is off."""
+        return self.directions[1] if len(self.directions) > 1 else None
+
+    @property
+    def watched(self) -> list[Watched]:
+        """What checks, alerts and metrics need of the directions."""
+        return [direction.watched for direction in self.directions]
 
     def start_watch(self) -> None:
         """Start checks and alerts. Every process that stays runs them, because the trouble may be
@@ -104,20 +113,19 @@ def build_bridge(settings: Settings) -> Bridge:
     fork."""
     engine = open_database(settings.database_url, OF_THE_REST)
     of_webhooks = _for_webhooks(settings.database_url, engine, directions=1)
-    drip_to_segment = _build_drip_to_segment(settings, engine, of_webhooks)
+    first = _build_drip_to_segment(settings, engine, of_webhooks)
+    second = _build_segment_to_drip(settings, engine, of_webhooks)
+    directions = (first, second) if second else (first,)
     hours = settings.alert_silence_hours
     return Bridge(
         settings=settings,
         engine=engine,
-        drip_to_segment=drip_to_segment,
-        segment_to_drip=_build_segment_to_drip(settings, engine, of_webhooks),
+        directions=directions,
         watch=Watch(
             AlertStore(engine),
-            drip_to_segment.stats.latest,
+            [direction.watched for direction in directions],
             silence=hours * 3600 if hours else None,
             url=settings.alert_webhook_url,
-            is_kept=drip_to_segment.outbox.is_kept,
-            labels=drip_to_segment.destination.labels,
         ),
         pruning=Pruning(
             engine, settings.sent_retention_days, settings.failed_retention_days, LEAST_DAYS

@@ -11,6 +11,7 @@ from app.destination import Destination
 from app.monitoring import metrics
 from app.monitoring.stats import Stats, take_stats
 from app.monitoring.stats_cache import StatsCache
+from app.monitoring.watched import Watched
 from app.outbox.group_commit import GroupCommit
 from app.outbox.requeue import Requeue, Translate
 from app.outbox.store import Store
@@ -29,6 +30,11 @@ class Direction:
     delivery: DeliveryWorker
     stats: StatsCache
     requeue: Requeue
+
+    @property
+    def watched(self) -> Watched:
+        """What checks, alerts and metrics need of it."""
+        return Watched(self.destination, self.stats.latest, self.outbox.is_kept)
 
 
 def build_direction(

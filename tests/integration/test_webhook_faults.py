@@ -129,7 +129,7 @@ def test_a_full_quarantine_takes_no_more_and_events_go_on(
 
     direction = bridge_of(app).drip_to_segment
     assert "Quarantine has its" in str(
-        failed_checks(direction.stats.latest(), direction.destination.labels, time.time())
+        failed_checks(direction.stats.latest(), direction.destination, time.time())
     )
     with direction.store.engine.begin() as connection:
         connection.execute(delete(events).where(events.c.state == "quarantined"))

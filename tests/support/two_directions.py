@@ -27,6 +27,7 @@ LABELS = Labels(
     check_key="DRIP_API_TOKENS",
     sent_again="Segment sends them again for 4 hours.",
     check_source="see whether Segment's destination is still on",
+    not_kept="503",
 )
 
 
