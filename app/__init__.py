@@ -31,14 +31,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__)
     app.wsgi_app = UnmapIPv4(app.wsgi_app)  # type: ignore[method-assign]
     app.extensions["bridge"] = bridge
-    app.register_blueprint(create_webhook(bridge.settings.all_tokens, bridge.outbox))
+    app.register_blueprint(create_webhook(settings.all_tokens, bridge.drip_to_segment.outbox))
     app.register_blueprint(
-        create_endpoints(
-            bridge.stats,
-            bridge.segment,
-            bridge.outbox.is_kept,
-            partial(has_token, token=bridge.settings.metrics_token),
-        )
+        create_endpoints(bridge.watched, partial(has_token, token=settings.metrics_token))
     )
     app.register_blueprint(create_inspector(bridge))
     app.register_error_handler(HTTPException, _error_to_json)

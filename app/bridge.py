@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 from flask import Flask, current_app
@@ -12,21 +13,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.config.schema import LEAST_DAYS
 from app.config.settings import Settings
 from app.database.engine import describe, open_database
-from app.database.schema import check_schema, make_ready
+from app.database.schema import make_ready
 from app.delivery.worker import DeliveryWorker
+from app.direction import Direction, build_direction
 from app.drip_to_segment.destination import SegmentDestination
-from app.drip_to_segment.translate import translate
+from app.drip_to_segment.translate import translate as translate_webhook
 from app.errors import ConfigError
-from app.monitoring import metrics
 from app.monitoring.alert_store import AlertStore
 from app.monitoring.alerts import LOOK_EVERY, Watch
-from app.monitoring.stats import Stats, take_stats
-from app.monitoring.stats_cache import StatsCache
+from app.monitoring.watched import Watched
 from app.outbox.clock import Clock, bring_back, make_due
-from app.outbox.group_commit import GroupCommit
 from app.outbox.pruning import Pruning
-from app.outbox.quarantine import Quarantine
-from app.outbox.requeue import Requeue
 from app.outbox.store import Store
 from app.periodic import every
 
@@ -34,10 +31,13 @@ PRUNE_EVERY = 60.0
 """Seconds between two runs of pruning."""
 
 OF_WEBHOOKS = 1
+"""The most connections to PostgreSQL for each direction's webhook, in one process. They are apart
+from those of the rest, so that pages and downloads cannot take them. Each direction's writer has
+its own: it is a greenlet, and one that waited for another's connection would block both."""
+
 OF_THE_REST = 3
-"""The most connections to PostgreSQL of one process. The webhook has its own, so that pages and
-downloads cannot take it. A web process and its deliverer have 7 together, so two such pairs fit
-into Heroku's 20."""
+"""The most connections to PostgreSQL for all else, of all directions together. With two directions,
+a web process and its deliverer have 8 together, so two such pairs fit into Heroku's 20."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,28 @@ class Bridge:
     """The parts of one bridge, and the settings that they were built from."""
 
     settings: Settings
-    segment: SegmentDestination
-    store: Store
-    outbox: GroupCommit
-    delivery: DeliveryWorker
-    stats: StatsCache
+    engine: Engine
+    """The engine of everything but webhooks."""
+    directions: tuple[Direction, ...]
+    """Those that are on: from Drip to Segment, and perhaps from Segment to Drip."""
     watch: Watch
     pruning: Pruning
     clock: Clock
-    requeue: Requeue
+
+    @property
+    def drip_to_segment(self) -> Direction:
+        """The first direction, which is always on."""
+        return self.directions[0]
+
+    @property
+    def segment_to_drip(self) -> Direction | None:
+        """The second direction; None if it is off."""
+        return self.directions[1] if len(self.directions) > 1 else None
+
+    @property
+    def watched(self) -> list[Watched]:
+        """What checks, alerts and metrics need of the directions."""
+        return [direction.watched for direction in self.directions]
 
     def start_watch(self) -> None:
         """Start checks and alerts. Every process that stays runs them, because the trouble may be
@@ -62,72 +75,90 @@ class Bridge:
 
     def close(self) -> None:
         """Close the connections to the database."""
-        self.outbox.close()
-        self.store.engine.dispose()
+        for direction in self.directions:
+            direction.outbox.close()
+        self.engine.dispose()
 
-    def start_delivery(self) -> threading.Thread:
-        """Start sending, and pruning beside it. `delivery.stop` ends the sending."""
+    def start_delivery(self) -> list[threading.Thread]:
+        """Start sending, with a thread for each direction, and pruning beside it."""
         every(PRUNE_EVERY, lambda: self.tidy(time.time(), time.monotonic()), "pruning")
-        return self.delivery.start()
+        return [direction.delivery.start() for direction in self.directions]
+
+    def stop_delivery(self) -> None:
+        """Let each direction finish its current batch, and end its sending. Safe in a signal
+        handler that no other one interrupts."""
+        for direction in self.directions:
+            direction.delivery.stop()
+
+    def deliver_due(self) -> Counter[str]:
+        """Send all that is due now. Returns how many messages were sent, later, dead or
+        released."""
+        outcomes: Counter[str] = Counter()
+        for direction in self.directions:
+            direction.delivery.drain()
+            outcomes += direction.delivery.outcomes
+        return outcomes
 
     def tidy(self, now: float, steady: float) -> None:
         """Make due what a wrong clock put off, and prune if the time is believed. `now` is in
         seconds since the epoch, `steady` is the time by a monotonic clock."""
-        make_due(self.store.engine, [self.segment.name], now)
+        make_due(self.engine, [each.destination.name for each in self.directions], now)
         if self.clock.is_believed(now, steady):
-            bring_back(self.store.engine, now)
+            bring_back(self.engine, now)
             self.pruning.run(now)
 
 
 def build_bridge(settings: Settings) -> Bridge:
     """Build the parts. Nothing is connected and no thread started, so the process may still
     fork."""
-    metrics.start_at_zero(SegmentDestination.name)
-    segment = SegmentDestination(settings.segment_host, settings.write_key, settings.write_keys)
-    store = Store(open_database(settings.database_url, OF_THE_REST), segment.name)
-    outbox = GroupCommit(Store(_for_webhooks(settings.database_url, store.engine), segment.name))
-    stats = StatsCache(lambda: _count(store.engine, segment, outbox.quarantine))
+    engine = open_database(settings.database_url, OF_THE_REST)
+    of_webhooks = _for_webhooks(settings.database_url, engine, directions=1)
+    first = _build_drip_to_segment(settings, engine, of_webhooks)
+    second = _build_segment_to_drip(settings, engine, of_webhooks)
+    directions = (first, second) if second else (first,)
     hours = settings.alert_silence_hours
     return Bridge(
         settings=settings,
-        segment=segment,
-        store=store,
-        outbox=outbox,
-        delivery=DeliveryWorker(store, segment),
-        stats=stats,
+        engine=engine,
+        directions=directions,
         watch=Watch(
-            AlertStore(store.engine),
-            stats.latest,
+            AlertStore(engine),
+            [direction.watched for direction in directions],
             silence=hours * 3600 if hours else None,
             url=settings.alert_webhook_url,
-            is_kept=outbox.is_kept,
-            labels=segment.labels,
         ),
         pruning=Pruning(
-            store.engine,
-            settings.sent_retention_days,
-            settings.failed_retention_days,
-            LEAST_DAYS,
+            engine, settings.sent_retention_days, settings.failed_retention_days, LEAST_DAYS
         ),
-        clock=Clock(store.engine),
-        requeue=Requeue(store.engine, segment.name, translate),
+        clock=Clock(engine),
     )
 
 
-def _for_webhooks(url: URL, of_the_rest: Engine) -> Engine:
-    """The engine for the webhook. With SQLite it is that of the rest: its pool has no limit, and
+def _build_drip_to_segment(settings: Settings, engine: Engine, of_webhooks: Engine) -> Direction:
+    segment = SegmentDestination(settings.segment_host, settings.write_key, settings.write_keys)
+    store = Store(engine, segment.name)
+    delivery = DeliveryWorker(store, segment)
+    return build_direction(
+        "drip_to_segment", segment, delivery, store, of_webhooks, translate_webhook
+    )
+
+
+def _build_segment_to_drip(
+    settings: Settings,  # noqa: ARG001
+    engine: Engine,  # noqa: ARG001
+    of_webhooks: Engine,  # noqa: ARG001
+) -> Direction | None:
+    """The other direction, or None if it is off. There is none yet."""
+    return None
+
+
+def _for_webhooks(url: URL, of_the_rest: Engine, directions: int) -> Engine:
+    """The engine for webhooks. With SQLite it is that of the rest: its pool has no limit, and
     after the file was read-only all connections of a process have to be closed together, or each
     new one is read-only too."""
     if of_the_rest.dialect.name == "sqlite":
         return of_the_rest
-    return open_database(url, OF_WEBHOOKS)
-
-
-def _count(engine: Engine, segment: SegmentDestination, quarantine: Quarantine) -> Stats:
-    check_schema(engine)
-    stats = take_stats(engine, segment.name, time.time(), segment.key_for)
-    quarantine.note(stats.quarantine_bytes)
-    return stats
+    return open_database(url, OF_WEBHOOKS * directions)
 
 
 def bridge_of(app: Flask = current_app) -> Bridge:

@@ -55,6 +55,8 @@ class Labels:
     """A sentence on whether the source sends again what could not be kept."""
     check_source: str
     """What to check if no message comes."""
+    not_kept: str = "429"
+    """How a webhook is answered that cannot be kept."""
 
 
 class Destination(Protocol):

@@ -20,7 +20,7 @@ def database() -> None:
 def upgrade_database() -> None:
     """Bring the database to this version's schema."""
     try:
-        upgrade(bridge_of().store.engine)
+        upgrade(bridge_of().engine)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
     except SQLAlchemyError as error:

@@ -10,7 +10,6 @@ from flask.cli import with_appcontext
 
 from app.bridge import Bridge
 from app.cli.common import checked_database
-from app.delivery.worker import DeliveryWorker
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -24,45 +23,46 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 )
 @with_appcontext
 def deliver(once: bool, until_end_of_input: bool) -> None:
-    """Send kept events to Segment until told to stop (SIGTERM or Ctrl-C)."""
+    """Send kept events on until told to stop (SIGTERM or Ctrl-C)."""
     with checked_database() as bridge:
         if until_end_of_input:
             # the web process has priority: Drip waits for its answer, but events can wait
             os.nice(5)
-            threading.Thread(target=_wait_for_end, args=(bridge.delivery,), daemon=True).start()
+            threading.Thread(target=_wait_for_end, args=(bridge,), daemon=True).start()
         if once:
-            _deliver_once(bridge.delivery)
+            _deliver_once(bridge)
         else:
             _deliver_until_stopped(bridge)
 
 
-def _deliver_once(delivery: DeliveryWorker) -> None:
-    delivery.drain()
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in delivery.outcomes.items())
+def _deliver_once(bridge: Bridge) -> None:
+    outcomes = bridge.deliver_due()
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
     click.echo(counts or "Nothing was due.")
-    if delivery.outcomes.keys() - {"sent"}:
+    if outcomes.keys() - {"sent"}:
         raise SystemExit(1)
 
 
-def _wait_for_end(delivery: DeliveryWorker) -> None:
+def _wait_for_end(bridge: Bridge) -> None:
     # os.read, because Python's buffered reader would hold its lock when the process ends
     while os.read(sys.stdin.fileno(), 1024):
         pass
-    delivery.stop()
+    bridge.stop_delivery()
 
 
 def _deliver_until_stopped(bridge: Bridge) -> None:
     def stop(*_: object) -> None:
         _ignore_signals()  # a second signal would interrupt this handler, which holds a lock
-        bridge.delivery.stop()
+        bridge.stop_delivery()
 
     # set first, because a batch may be in hand a moment after the start
     for signum in SIGNALS:
         signal.signal(signum, stop)
-    # in a thread, so that a signal never interrupts a statement of the loop
+    # in threads, so that a signal never interrupts a statement of the loop
     running = bridge.start_delivery()
     bridge.start_watch()
-    running.join()
+    for thread in running:
+        thread.join()
     # at its end Python restores the default handlers, and a second signal would look like a failure
     _ignore_signals()
 

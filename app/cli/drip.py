@@ -233,7 +233,7 @@ def _print_absence(settings: Settings, base: str | None) -> None:
 
 def _last_event(bridge: Bridge) -> str:
     try:
-        received_at = last_received(bridge.store.engine, bridge.segment.name)
+        received_at = last_received(bridge.engine, bridge.drip_to_segment.destination.name)
     except SQLAlchemyError as error:
         return f"When the last event came is not known. DATABASE_URL: {describe(error)}"
     if received_at is None:

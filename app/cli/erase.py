@@ -30,7 +30,7 @@ def erase(email: str | None, yes: bool, vacuum: bool) -> None:
     if not is_address(address):
         raise click.UsageError("EMAIL must be a whole address: ana@example.com")
     with checked_database() as bridge:
-        erasure = Erasure(bridge.store.engine, address)
+        erasure = Erasure(bridge.engine, address)
         click.echo("Looking through every event; of a million, this may take minutes.", err=True)
         counts = erasure.look()
         if counts or erasure.others:

@@ -61,7 +61,8 @@ def events(message_id: str | None, limit: int, as_json: bool, **filters: Any) ->
     if message_id and any(value is not None for value in filters.values()):
         raise click.UsageError("MESSAGE_ID names one event: leave the other options out.")
     with checked_database() as bridge:
-        search = Search(bridge.store.engine, bridge.segment.name, bridge.segment.key_for)
+        segment = bridge.drip_to_segment.destination
+        search = Search(bridge.engine, segment.name, segment.key_for)
         if message_id:
             event = _find(search, message_id)
             click.echo(_to_json(event) if as_json else _to_page(event))

@@ -31,7 +31,7 @@ def requeue(message_ids: tuple[str, ...], dead: bool, quarantined: bool, yes: bo
     if bool(message_ids) + dead + quarantined != 1:
         raise click.UsageError("Give --dead, --quarantined, or message ids: one of the three.")
     with checked_database() as bridge:
-        requeue, now = bridge.requeue, time.time()
+        requeue, now = bridge.drip_to_segment.requeue, time.time()
         if dead:
             _requeue_dead(requeue, now, yes)
         elif quarantined:

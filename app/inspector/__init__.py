@@ -27,7 +27,7 @@ def create_inspector(bridge: Bridge) -> Blueprint:
         static_folder="static",
         static_url_path="/inspector-static",
     )
-    notes = Notes(bridge.store.engine)
+    notes = Notes(bridge.engine)
     responses.register(blueprint)
     auth.register(blueprint, bridge.settings, notes)
     for text_filter in (clock_time, iso_time, pluralize, relative_time, thousands):

@@ -37,18 +37,18 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
 
     @blueprint.post("/events/<message_id>/requeue")
     def requeue_event(message_id: str) -> ResponseReturnValue:
-        return _requeue_event(bridge.requeue, message_id, time.time())
+        return _requeue_event(bridge.drip_to_segment.requeue, message_id, time.time())
 
     @blueprint.get("/requeue")
     def ask_to_requeue() -> ResponseReturnValue:
-        return _confirm_all(bridge.requeue, _which(request.args), time.time())
+        return _confirm_all(bridge.drip_to_segment.requeue, _which(request.args), time.time())
 
     @blueprint.post("/requeue")
     def requeue() -> ResponseReturnValue:
         which = _which(request.form)
         with HEAVY.slot():
-            outcomes = _requeue_all(bridge.requeue, which, time.time())
-        _flash_outcomes(outcomes, which, bridge.requeue.count(which))
+            outcomes = _requeue_all(bridge.drip_to_segment.requeue, which, time.time())
+        _flash_outcomes(outcomes, which, bridge.drip_to_segment.requeue.count(which))
         return redirect(url_for("inspector.stream"), 303)
 
 

@@ -49,7 +49,7 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
 
 def _preview_or_erase(bridge: Bridge, address: str, is_sure: bool) -> ResponseReturnValue:
     deadline = time.monotonic() + LONGEST
-    erasure = Erasure(bridge.store.engine, address, wait=_wait_until(deadline))
+    erasure = Erasure(bridge.engine, address, wait=_wait_until(deadline))
     counts = erasure.look()
     if is_sure:
         _erase(erasure, counts)
@@ -101,6 +101,6 @@ def _form(bridge: Bridge, error: str = "") -> str:
 
 def _is_few(bridge: Bridge) -> bool:
     try:
-        return sum(bridge.stats.latest().states.values()) <= FEW
+        return sum(bridge.drip_to_segment.stats.latest().states.values()) <= FEW
     except StatsUnavailable:
         return False

@@ -88,14 +88,14 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
         kept = search_of(bridge).one(message_id)
         if kept is None:
             abort(404, GONE)
-        now = time.time()
+        now, segment = time.time(), bridge.drip_to_segment.destination
         traces, trace_note = _trace(kept)
         page = EventPage(
             event=kept,
             now=now,
             reveal=request.args.get("reveal") == "1",
             is_raw=request.args.get("view") == "raw",
-            next=what_next(kept, now, _pause_reason(bridge, kept.account), bridge.segment),
+            next=what_next(kept, now, _pause_reason(bridge, kept.account), segment),
             attempts=read_history(kept.history),
             traces=traces,
             trace_note=trace_note,
@@ -124,7 +124,7 @@ def _trace(event: Event) -> tuple[list[FieldTrace], str]:
 def _pause_reason(bridge: Bridge, account: str) -> str | None:
     """Return why the account's events are paused, or None if they are not."""
     try:
-        pauses = bridge.stats.latest().pauses
+        pauses = bridge.drip_to_segment.stats.latest().pauses
     except StatsUnavailable:
         return None
     return next((pause.reason for pause in pauses if pause.account == account), None)

@@ -56,7 +56,7 @@ def searches_of(bridge: Bridge) -> Searches:
     """Return the searches, which all processes with the same secrets share."""
     settings = bridge.settings
     key = session_key(settings.inspector_password or "", settings.webhook_tokens)
-    return Searches(Notes(bridge.store.engine), key)
+    return Searches(Notes(bridge.engine), key)
 
 
 @dataclass(frozen=True)

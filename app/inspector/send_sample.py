@@ -23,7 +23,7 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
         account = sample_account(bridge)
         outcome = (
             "It is sent to Segment like any other, and Segment keeps it."
-            if bridge.segment.key_for(account)
+            if bridge.drip_to_segment.destination.key_for(account)
             else "No write key is set for it, so it is held until one is."
         )
         sentence = (
@@ -38,7 +38,7 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
         message = translate(build_sample(sample_account(bridge), now), now)
         assert isinstance(message, Message)  # noqa: S101 - the sample is a valid email event
         try:
-            bridge.outbox.put(message)
+            bridge.drip_to_segment.outbox.put(message)
         except OutboxUnavailable as error:
             flash(f"The sample could not be kept: {error}", "bad")
             return redirect(url_for("inspector.stream"), 303)

@@ -21,9 +21,9 @@ from app.inspector.filters import ROWS, Filters, find_page, read_filters, read_f
 from app.inspector.limits import DOWNLOADS
 from app.inspector.masking import mask_all
 from app.inspector.view import is_first_run, read_view, search_of
-from app.monitoring.checks import failed_checks
 from app.monitoring.stats import Stats
 from app.monitoring.stats_cache import StatsUnavailable
+from app.monitoring.watched import check_all
 from app.outbox.search import Event, Search
 from app.outbox.traffic import read_traffic
 
@@ -122,16 +122,17 @@ def _lines(search: Search, filters: Filters, reveal: bool) -> Iterator[str]:
 
 def _read_overview(bridge: Bridge, per: Per, now: float) -> Overview:
     """Read the state of the bridge. Raises `SQLAlchemyError` if the database is unavailable."""
+    segment = bridge.drip_to_segment.destination
     chart = traffic_to_chart(
-        read_traffic(bridge.store.engine, bridge.segment.name, starts_at(per, now)), per, now
+        read_traffic(bridge.engine, segment.name, starts_at(per, now)), per, now
     )
     try:
-        stats = bridge.stats.latest()
+        stats = bridge.drip_to_segment.stats.latest()
+        hours = bridge.settings.alert_silence_hours
+        failed = check_all(bridge.watched, now, hours * 3600 if hours else None)
     except StatsUnavailable as error:
         return Overview(None, (str(error),), chart)
-    hours = bridge.settings.alert_silence_hours
-    problems = failed_checks(stats, bridge.segment.labels, now, hours * 3600 if hours else None)
-    return Overview(stats, tuple(problems.values()), chart)
+    return Overview(stats, tuple(failed.sentences.values()), chart)
 
 
 def _first_run_page(bridge: Bridge) -> str:

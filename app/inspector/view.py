@@ -83,9 +83,10 @@ def read_view(bridge: Bridge, query: Mapping[str, str], now: float) -> View:
 
 def search_of(bridge: Bridge) -> Search:
     """Return a search over all kept events."""
-    return Search(bridge.store.engine, bridge.segment.name, bridge.segment.key_for)
+    segment = bridge.drip_to_segment.destination
+    return Search(bridge.engine, segment.name, segment.key_for)
 
 
 def is_first_run(bridge: Bridge) -> bool:
     """Return whether no event is kept, so the set-up guide is shown. Raises `SQLAlchemyError`."""
-    return last_received(bridge.store.engine, bridge.segment.name) is None
+    return last_received(bridge.engine, bridge.drip_to_segment.destination.name) is None

@@ -6,7 +6,7 @@ itself cannot be recorded there, so each process reports that by itself.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import requests
@@ -15,13 +15,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.clients.failure import what_to_check
 from app.clients.session import DeadlineSession
 from app.database.engine import describe
-from app.destination import Labels
 from app.errors import AlertNotDelivered
 from app.logs import get_logger
 from app.monitoring.alert_store import Alert, AlertStore
-from app.monitoring.checks import UNWRITTEN, failed_checks, unkept
-from app.monitoring.stats import Stats
+from app.monitoring.checks import UNWRITTEN
 from app.monitoring.stats_cache import StatsUnavailable
+from app.monitoring.watched import Watched, check_all, unkept_in_all
 
 log = get_logger(__name__)
 
@@ -42,21 +41,17 @@ class Watch:
     def __init__(
         self,
         store: AlertStore,
-        take_stats: Callable[[], Stats],
+        directions: Sequence[Watched],
         silence: float | None,
         url: str | None,
-        is_kept: Callable[[], bool],
-        labels: Labels,
     ) -> None:
-        """`silence` is how many seconds without a webhook are too many, `url` the alert webhook.
-        `is_kept` returns whether this process could keep the latest webhook."""
-        self._labels = labels
+        """`silence` is how many seconds without a webhook are too many, `url` the alert
+        webhook."""
         self._store = store
-        self._take_stats = take_stats
+        self._directions = directions
         self._silence = silence
         self._url = url
         self._session = DeadlineSession()
-        self._is_kept = is_kept
         self._database: dict[str, Alert] = {}
         """What is wrong with the database, which cannot be recorded in it."""
         self._untaken: list[Alert] = []
@@ -65,7 +60,7 @@ class Watch:
     def look(self) -> None:
         """Run the checks once, and send what is due."""
         now = time.time()
-        wrong = {} if self._is_kept() else {"unkept": unkept(self._labels)}
+        wrong = unkept_in_all(self._directions)
         try:
             self._look_at_outbox(now)
         except StatsUnavailable as error:
@@ -76,13 +71,12 @@ class Watch:
         self._report_database(wrong, now)
 
     def _look_at_outbox(self, now: float) -> None:
-        stats = self._take_stats()
-        failed = failed_checks(stats, self._labels, now, self._silence)
-        if not failed and self._store.is_empty():  # the usual case: no write to the database
+        failed = check_all(self._directions, now, self._silence)
+        if (
+            not failed.sentences and self._store.is_empty()
+        ):  # the usual case: no write to the database
             return
-        # if all messages have been pruned, nothing shows how long the silence is
-        unknown = {"silence"} if stats.last_webhook is None else set()
-        for alert in self._store.note(failed, unknown, now):
+        for alert in self._store.note(failed.sentences, failed.unknown, now):
             _log(alert, now)  # before it is sent, because the alert webhook may fail
         self._send_due(now)
 

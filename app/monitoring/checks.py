@@ -1,6 +1,6 @@
 """Check the stats: each failed check has a sentence with what is wrong and what to do. Pure."""
 
-from app.destination import Labels
+from app.destination import Destination, Labels
 from app.formatting import long_duration, pluralize
 from app.monitoring.stats import Stats
 from app.outbox.quarantine import MOST_BYTES, is_full
@@ -20,22 +20,28 @@ UNWRITTEN = (
 def unkept(labels: Labels) -> str:
     """The sentence for a process that could not keep the latest webhook."""
     return (
-        "Webhooks cannot be kept, and each is answered 429: see whether the database can be "
-        "written (its disk, its role's rights, whether it is read-only) and what the log says. "
-        f"{labels.sent_again}"
+        f"Webhooks cannot be kept, and each is answered {labels.not_kept}: see whether the "
+        "database can be written (its disk, its role's rights, whether it is read-only) and what "
+        f"the log says. {labels.sent_again}"
     )
 
 
 def failed_checks(
-    stats: Stats, labels: Labels, now: float, silence: float | None = None
+    stats: Stats,
+    destination: Destination,
+    now: float,
+    silence: float | None = None,
+    option: str = "",
 ) -> dict[str, str]:
     """The name of each check that failed → what is wrong and what to do.
 
-    `silence` is how many seconds without a webhook are too many; None for no such check.
+    `silence` is how many seconds without a webhook are too many; None for no such check. `option`
+    limits commands to this destination.
     """
+    labels = destination.labels
     return {
         **_of_flow(stats, labels, now),
-        **_of_the_last_hour(stats, labels),
+        **_of_the_last_hour(stats, destination, option),
         **_of_silence(stats, labels, now, silence),
     }
 
@@ -62,24 +68,26 @@ def _of_flow(stats: Stats, labels: Labels, now: float) -> dict[str, str]:
     return failed
 
 
-def _of_the_last_hour(stats: Stats, labels: Labels) -> dict[str, str]:
+def _of_the_last_hour(stats: Stats, destination: Destination, option: str) -> dict[str, str]:
     failed = {}
+    labels, patience = destination.labels, long_duration(destination.retry.give_up_after)
+    events = f"flask --app wsgi events{option} --state"
     if died := stats.died_lately:
         failed["dead"] = (
             f"In the last hour {pluralize(died, 'event')} died: {labels.destination} will not take "
-            "such, or took nothing for 72 hours. Why: flask --app wsgi events --state dead"
+            f"such, or took nothing for {patience}. Why: {events} dead"
         )
     if quarantined := stats.quarantined_lately:
         failed["quarantined"] = (
             f"In the last hour {pluralize(quarantined, 'webhook')} could not be read, and went to "
-            "quarantine. Why: flask --app wsgi events --state quarantined"
+            f"quarantine. Why: {events} quarantined"
         )
     if is_full(stats.quarantine_bytes):
         failed["quarantine full"] = (
             f"Quarantine has its {MOST_BYTES // 1_000_000} MB, so a webhook that cannot be read is "
-            "answered 429. Why: flask --app wsgi events --state quarantined. Where a newer version "
-            "can read them: flask --app wsgi requeue --quarantined. A lower FAILED_RETENTION_DAYS "
-            "removes the oldest."
+            f"answered {labels.not_kept}. Why: {events} quarantined. Where a newer version can "
+            f"read them: flask --app wsgi requeue{option} --quarantined. A lower "
+            "FAILED_RETENTION_DAYS removes the oldest."
         )
     return failed
 

@@ -5,7 +5,7 @@ so any web process can report on deliverers, which have no port of their own.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from flask import Blueprint, Request, Response, request
@@ -17,22 +17,18 @@ from prometheus_client.registry import Collector
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
-from app.destination import Destination, Labels
-from app.monitoring.checks import NOT_READY, failed_checks, unkept
 from app.monitoring.metrics import counted
 from app.monitoring.stats import Stats
-from app.monitoring.stats_cache import StatsCache, StatsUnavailable
+from app.monitoring.stats_cache import StatsUnavailable
+from app.monitoring.watched import Watched, check_all, unkept_in_all
 from app.version import VERSION
 
 
 def create_endpoints(
-    stats: StatsCache,
-    destination: Destination,
-    is_kept: Callable[[], bool],
-    may_read_metrics: Callable[[Request], bool],
+    directions: Sequence[Watched], may_read_metrics: Callable[[Request], bool]
 ) -> Blueprint:
-    """The blueprint with the three endpoints. `is_kept` returns whether this process could keep
-    the latest webhook, `may_read_metrics` whether a caller may read `/metrics`."""
+    """The blueprint with the three endpoints. `may_read_metrics` returns whether a caller may read
+    `/metrics`."""
     blueprint = Blueprint("health", __name__)
 
     @blueprint.get("/healthz")
@@ -41,8 +37,8 @@ def create_endpoints(
 
     @blueprint.get("/readyz")
     def ready() -> ResponseReturnValue:
-        own = [] if is_kept() else [unkept(destination.labels)]
-        if reasons := [*own, *_reasons(stats, destination.labels)]:
+        own = unkept_in_all(directions).values()
+        if reasons := [*own, *_reasons(directions)]:
             return {"status": "not ready", "reasons": reasons}, 503
         return {"status": "ready"}
 
@@ -52,25 +48,23 @@ def create_endpoints(
             raise Unauthorized(www_authenticate=WWWAuthenticate("basic", {"realm": "bridge"}))
         registry = CollectorRegistry()
         registry.register(counted())
-        registry.register(_OfTheOutbox(stats, destination))
+        registry.register(_OfTheOutbox(directions))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return blueprint
 
 
-def _reasons(cache: StatsCache, labels: Labels) -> list[str]:
+def _reasons(directions: Sequence[Watched]) -> list[str]:
     """Why messages do not flow as they should, each with what to do."""
     try:
-        failed = failed_checks(cache.latest(), labels, time.time())
+        return check_all(directions, time.time()).not_ready
     except StatsUnavailable as error:
         return [str(error)]
-    return [sentence for name, sentence in failed.items() if name in NOT_READY]
 
 
 class _OfTheOutbox(Collector):
-    def __init__(self, cache: StatsCache, destination: Destination) -> None:
-        self._cache = cache
-        self._destination = destination
+    def __init__(self, directions: Sequence[Watched]) -> None:
+        self._directions = directions
 
     def collect(self) -> Iterator[Metric]:
         """Called by Prometheus' client for each scrape."""
@@ -78,12 +72,13 @@ class _OfTheOutbox(Collector):
         yield InfoMetricFamily("bridge_build", "The bridge's version.", build)
         stats = None
         with suppress(StatsUnavailable):
-            stats = self._cache.latest()
-        yield from stats_to_metrics(stats, self._destination, time.time())
+            stats = {each.destination.name: each.latest() for each in self._directions}
+        yield from stats_to_metrics(stats, time.time())
 
 
-def stats_to_metrics(stats: Stats | None, destination: Destination, now: float) -> Iterator[Metric]:
-    """The figures of one destination. Without stats, only that the database is out of reach.
+def stats_to_metrics(stats: Mapping[str, Stats] | None, now: float) -> Iterator[Metric]:
+    """The figures of each destination, by its name, and of the database, which they share. Without
+    stats, only that the database is out of reach.
 
     Most times are given as a timestamp, not as an age, as Prometheus advises: an age computed from
     a timestamp is right at any moment, not only at that of the scrape.
@@ -97,50 +92,57 @@ def stats_to_metrics(stats: Stats | None, destination: Destination, now: float) 
     yield GaugeMetricFamily(
         "bridge_database_size_bytes",
         "Tables and indexes; of PostgreSQL the whole database.",
-        value=stats.database_bytes,
+        value=max(each.database_bytes for each in stats.values()),
     )
     by_state = GaugeMetricFamily(
         "bridge_events",
         "Events in the outbox, each in one state: held ones wait for a key, pending ones do not.",
         labels=["destination", "state"],
     )
-    for state, count in stats.states.items():
-        by_state.add_metric([destination.name, state], count)
+    for name, each in stats.items():
+        for state, count in each.states.items():
+            by_state.add_metric([name, state], count)
     yield by_state
     lately = GaugeMetricFamily(
         "bridge_events_last_hour",
         "Events that came to this state within the hour.",
         labels=["destination", "state"],
     )
-    lately.add_metric([destination.name, "dead"], stats.died_lately)
-    lately.add_metric([destination.name, "quarantined"], stats.quarantined_lately)
+    for name, each in stats.items():
+        lately.add_metric([name, "dead"], each.died_lately)
+        lately.add_metric([name, "quarantined"], each.quarantined_lately)
     yield lately
-    for name, help_text, value in _ages_and_pauses(stats, now):
-        gauge = GaugeMetricFamily(f"bridge_{name}", help_text, labels=["destination"])
-        gauge.add_metric([destination.name], value)
+    for title, help_text, value_of in _AGES_AND_PAUSES:
+        gauge = GaugeMetricFamily(f"bridge_{title}", help_text, labels=["destination"])
+        for name, each in stats.items():
+            gauge.add_metric([name], value_of(each, now))
         yield gauge
 
 
-def _ages_and_pauses(stats: Stats, now: float) -> Iterator[tuple[str, str, float]]:
-    """The name, help text and value of each figure that is one number."""
-    oldest = now if stats.oldest_pending is None else stats.oldest_pending
-    yield (
+def _age_of_oldest(stats: Stats, now: float) -> float:
+    return 0.0 if stats.oldest_pending is None else max(0.0, now - stats.oldest_pending)
+
+
+_AGES_AND_PAUSES: tuple[tuple[str, str, Callable[[Stats, float], float]], ...] = (
+    (
         "oldest_pending_age_seconds",
         "Since the oldest event came that waits, held or not; 0 if none waits.",
-        max(0.0, now - oldest),
-    )
-    yield (
+        _age_of_oldest,
+    ),
+    (
         "last_webhook_timestamp_seconds",
         "When the latest event came that is still kept; 0 if none is.",
-        stats.last_webhook or 0.0,
-    )
-    yield (
+        lambda stats, _: stats.last_webhook or 0.0,
+    ),
+    (
         "last_sent_timestamp_seconds",
         "When the destination last took an event that is still kept; 0 if there is none.",
-        stats.last_sent or 0.0,
-    )
-    yield (
+        lambda stats, _: stats.last_sent or 0.0,
+    ),
+    (
         "paused_accounts",
         "Accounts whose events wait because their key was refused, or the address is wrong.",
-        len(stats.pauses),
-    )
+        lambda stats, _: len(stats.pauses),
+    ),
+)
+"""The name, help text and value of each figure that is one number."""

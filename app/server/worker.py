@@ -102,7 +102,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
         super().load_wsgi()
         app: Any = self.wsgi
         bridge = bridge_of(app)
-        bridge.outbox.use(GREENLETS)
+        for direction in bridge.directions:
+            direction.outbox.use(GREENLETS)
         self._background = Background(bridge, self.app.app_uri)
         self._background.start()
         self.wsgi = Pages(app)

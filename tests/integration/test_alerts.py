@@ -12,18 +12,20 @@ import pytest
 from sqlalchemy import Engine, update
 
 from app.database.tables import events
-from app.drip_to_segment.destination import LABELS
+from app.drip_to_segment.destination import SegmentDestination
 from app.monitoring import alerts as module
 from app.monitoring.alert_store import AlertStore
 from app.monitoring.alerts import Watch
 from app.monitoring.stats import Stats, take_stats
 from app.monitoring.stats_cache import StatsUnavailable
+from app.monitoring.watched import Watched
 from app.outbox.store import Store
 from tests.support.builders import message
 from tests.support.clock import Clock
 from tests.support.logged import Logged
 
 SECRET = "/services/T0/B0/canary"
+SEGMENT = SegmentDestination("https://api.segment.io", None, {})
 
 
 class Chat(ThreadingHTTPServer):
@@ -95,7 +97,8 @@ def watch_over(
     def look() -> Stats:
         return take_stats(engine, "segment", clock.now, lambda _: "key")
 
-    return Watch(AlertStore(engine), look, silence, url, is_kept, LABELS)
+    watched = Watched(SEGMENT, look, is_kept)
+    return Watch(AlertStore(engine), [watched], silence, url)
 
 
 def keep(engine: Engine, clock: Clock, message_id: str = "drip-1") -> None:
@@ -323,7 +326,8 @@ def test_a_database_that_cannot_be_read_is_reported(engine: Engine, chat: Chat) 
     def look() -> Stats:
         raise StatsUnavailable("The database cannot be read: see whether it runs.")
 
-    watch = Watch(AlertStore(engine), look, None, chat.url, lambda: True, LABELS)
+    watched = Watched(SEGMENT, look, lambda: True)
+    watch = Watch(AlertStore(engine), [watched], None, chat.url)
     for _ in range(2):
         watch.look()
     assert chat.texts == ["Drip-Segment bridge: The database cannot be read: see whether it runs."]

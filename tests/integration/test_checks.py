@@ -99,7 +99,7 @@ def test_it_is_alive_whatever_the_database_does(settings: Settings) -> None:
     app = create_app(replace(settings, database_url=NOWHERE))
     answer = app.test_client().get("/healthz")
     assert (answer.status_code, answer.json) == (200, {"status": "ok"})
-    assert bridge_of(app).store.engine.pool.checkedin() == 0  # type: ignore[attr-defined]
+    assert bridge_of(app).engine.pool.checkedin() == 0  # type: ignore[attr-defined]
 
 
 # readyz

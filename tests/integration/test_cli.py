@@ -103,7 +103,7 @@ def test_replay_posts_an_array_s_elements_to_the_byte(app: Flask, tmp_path: Path
     element = '{ "event":\t"subscriber.opened_email" , "data": {"n": 1.10}}'
     (tmp_path / "array.json").write_text(f"[ {element} ]")
     run(app, "replay", str(tmp_path / "array.json"))
-    with app.extensions["bridge"].store.engine.connect() as connection:
+    with app.extensions["bridge"].engine.connect() as connection:
         assert connection.scalars(select(bodies.c.raw)).all() == [element.encode()]
 
 
@@ -140,7 +140,7 @@ def test_deliver_once_sends_what_is_due(
     database_url: URL, settings: Settings, segment: FakeSegment
 ) -> None:
     app = create_app(replace(settings, database_url=database_url, segment_host=segment.url))
-    upgrade(app.extensions["bridge"].store.engine)
+    upgrade(app.extensions["bridge"].engine)
     assert run(app, "deliver", "--once").stdout == "Nothing was due.\n"
     run(app, "replay", str(SAMPLES))
     result = run(app, "deliver", "--once")

@@ -40,7 +40,7 @@ def app(settings: Settings, engine: Engine) -> Iterator[Flask]:
 
 @pytest.fixture
 def store(app: Flask) -> Store:
-    store: Store = app.extensions["bridge"].store
+    store: Store = app.extensions["bridge"].drip_to_segment.store
     return store
 
 

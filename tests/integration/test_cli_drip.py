@@ -346,7 +346,7 @@ def test_check_reports_when_the_last_event_came(app: Flask, drip: FakeDrip, tmp_
     drip.add(URL_WITH_TOKEN, EVENTS)
     (tmp_path / "bridge.db").unlink()
     assert "When the last event came is not known. DATABASE_URL: " in run_drip(app, "check").stdout
-    store = app.extensions["bridge"].store
+    store = app.extensions["bridge"].drip_to_segment.store
     upgrade(store.engine)
     assert "No event is kept at the moment" in run_drip(app, "check").stdout
     at = datetime(2026, 11, 2, 9, 29, tzinfo=UTC).timestamp()
@@ -358,7 +358,11 @@ def test_check_reports_when_the_last_event_came(app: Flask, drip: FakeDrip, tmp_
 def test_the_last_event_is_the_newest_on_both_engines(
     settings: Settings, database_url: URL
 ) -> None:
-    store = create_app(replace(settings, database_url=database_url)).extensions["bridge"].store
+    store = (
+        create_app(replace(settings, database_url=database_url))
+        .extensions["bridge"]
+        .drip_to_segment.store
+    )
     upgrade(store.engine)
     assert last_received(store.engine, "segment") is None
     for at in (7.5, 8.25):

@@ -84,7 +84,7 @@ def bridge(direction: Direction, settings: Settings, engine: Engine) -> Iterator
 
 @pytest.fixture
 def store(bridge: Flask) -> Store:
-    return bridge_of(bridge).store
+    return bridge_of(bridge).drip_to_segment.store
 
 
 def post(app: Flask, direction: Direction, body: bytes, token: str | None = TOKEN) -> TestResponse:
@@ -163,7 +163,7 @@ def test_what_is_unreadable_is_quarantined_once(bridge: Flask, direction: Direct
     assert responses[0].get_json()["errors"]
     (row,) = rows_of(bridge)
     assert (row.state, row.raw, row.payload) == ("quarantined", direction.unreadable, None)
-    assert bridge_of(bridge).store.due_accounts(NEVER) == []
+    assert bridge_of(bridge).drip_to_segment.store.due_accounts(NEVER) == []
 
 
 def test_what_is_of_no_interest_is_ignored(bridge: Flask, direction: Direction) -> None:
@@ -182,7 +182,7 @@ def test_a_webhook_that_cannot_be_kept_is_429(
 ) -> None:
     monkeypatch.setattr("app.outbox.group_commit.LONGEST_WAIT", 0.15)
     post(bridge, direction, direction.another)
-    with bridge_of(bridge).store.engine.begin() as connection:
+    with bridge_of(bridge).engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("LOCK TABLE events IN EXCLUSIVE MODE")
         response = post(bridge, direction, direction.event)

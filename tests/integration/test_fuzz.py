@@ -175,10 +175,10 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
 
 def assert_kept_or_ignored(app: Flask, body: bytes) -> str:
     """Post it to an empty bridge; the status of its answer."""
-    with bridge_of(app).store.engine.begin() as connection:
+    with bridge_of(app).engine.begin() as connection:
         connection.execute(delete(events))
     response = app.test_client().post(f"/webhooks/drip?token={TOKEN}", data=body)
-    with bridge_of(app).store.engine.begin() as connection:
+    with bridge_of(app).engine.begin() as connection:
         rows = connection.execute(select(whole)).all()
 
     assert response.status_code == 200
@@ -241,7 +241,7 @@ def test_no_property_is_lost_whatever_its_name(fuzzed: Flask, properties: dict[s
     if assert_kept_or_ignored(fuzzed, body) == "quarantined":
         return
     sent = [value for value in json.loads(body)["data"]["properties"].values() if value is not None]
-    with bridge_of(fuzzed).store.engine.begin() as connection:
+    with bridge_of(fuzzed).engine.begin() as connection:
         call = json.loads(connection.execute(select(whole)).one().payload)
     ours = {"account_id", "subscriber_id"}
     arrived = [value for name, value in call["properties"].items() if name not in ours]

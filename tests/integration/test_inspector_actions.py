@@ -33,18 +33,18 @@ def visitor(app: Flask) -> Visitor:
 
 
 def state_of(visitor: Visitor, message_id: str) -> str | None:
-    found = Search(visitor.bridge.store.engine, "segment", lambda _: "key").one(message_id)
+    found = Search(visitor.bridge.engine, "segment", lambda _: "key").one(message_id)
     return found.state if found else None
 
 
 def receive_earlier(visitor: Visitor, seconds: float) -> None:
-    with visitor.bridge.store.engine.begin() as connection:
+    with visitor.bridge.engine.begin() as connection:
         connection.execute(update(events).values(received_at=events.c.received_at - seconds))
 
 
 def make_readable(visitor: Visitor) -> None:
     """As an upgrade does it to what could not be read."""
-    with visitor.bridge.store.engine.begin() as connection:
+    with visitor.bridge.engine.begin() as connection:
         connection.execute(update(bodies).values(raw=str(webhook()).replace("'", '"').encode()))
 
 
@@ -144,7 +144,7 @@ def test_a_sample_goes_the_whole_way(visitor: Visitor) -> None:
         page = visitor.follow(visitor.submit("/sample"))
         assert "The sample is kept." in page
         assert "Sample event of the bridge" in page
-        lease = claim(visitor.bridge.store, "9999999", now=2e9 * count)
+        lease = claim(visitor.bridge.drip_to_segment.store, "9999999", now=2e9 * count)
         assert len(lease.messages) == count
 
 
@@ -177,7 +177,7 @@ def test_what_is_being_sent_is_not_reported_as_erased(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = [visitor.post_webhook(webhook(name)) for name in ("a", "b")]
-    claim(visitor.bridge.store, now=time.time(), most_events=1)
+    claim(visitor.bridge.drip_to_segment.store, now=time.time(), most_events=1)
     monkeypatch.setattr(erasing, "LONGEST", 0.0)
     page = visitor.follow(visitor.submit("/erase", email="ana@example.com", sure="1"))
     assert "Erased: 1 event." in page

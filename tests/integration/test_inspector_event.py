@@ -35,8 +35,10 @@ def test_an_event_shows_both_sides_and_each_fields_way(visitor: Visitor) -> None
 
 def test_addresses_are_hidden_on_it_until_revealed(visitor: Visitor) -> None:
     url = f"/events/{visitor.post_webhook(webhook(f'to {ANA}', user_id=ANA))}"
-    lease = claim(visitor.bridge.store, now=time.time())
-    mark_dead(visitor.bridge.store, lease, Attempt(time.time(), "HTTP 400", f"not {ANA}"))
+    lease = claim(visitor.bridge.drip_to_segment.store, now=time.time())
+    mark_dead(
+        visitor.bridge.drip_to_segment.store, lease, Attempt(time.time(), "HTTP 400", f"not {ANA}")
+    )
     for query in ("", "?view=raw"):
         assert "ana@" not in visitor.get(url + query)
         assert "a•••@e•••.com" in visitor.get(url + query)
@@ -46,7 +48,7 @@ def test_addresses_are_hidden_on_it_until_revealed(visitor: Visitor) -> None:
 
 def test_every_attempt_is_shown_with_time_status_and_words(visitor: Visitor) -> None:
     url = f"/events/{visitor.post_webhook(webhook())}"
-    store, now = visitor.bridge.store, time.time()
+    store, now = visitor.bridge.drip_to_segment.store, time.time()
     lease = claim(store, now=now)
     reschedule(
         store, lease, {lease.messages[0].id: now + 240}, Attempt(now - 5, "HTTP 503", "<busy>")
@@ -63,7 +65,7 @@ def test_every_attempt_is_shown_with_time_status_and_words(visitor: Visitor) -> 
 
 def test_a_paused_key_is_reported(visitor: Visitor) -> None:
     url = f"/events/{visitor.post_webhook(webhook())}"
-    visitor.bridge.store.pause_account("4417", time.time() + 60, "HTTP 401")
+    visitor.bridge.drip_to_segment.store.pause_account("4417", time.time() + 60, "HTTP 401")
     assert "(HTTP 401). That is tried again each minute." in visitor.get(url)
 
 
@@ -78,7 +80,7 @@ def test_a_quarantined_webhook_shows_what_could_not_be_read(visitor: Visitor) ->
 
 def test_a_call_of_another_version_is_reported(visitor: Visitor) -> None:
     message_id = visitor.post_webhook(webhook())
-    with visitor.bridge.store.engine.begin() as connection:
+    with visitor.bridge.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE bodies SET payload = replace(payload, '0.1.0', '0.0.9')")
     assert "another version of the bridge" in visitor.get(f"/events/{message_id}")
 

@@ -39,7 +39,7 @@ def _closed_at_the_end() -> Iterator[None]:
 def app_with(settings: Settings, password: str | None = PASSWORD, link: bool = False) -> Flask:
     put_schema(settings.database_url)
     app = create_app(replace(settings, inspector_password=password, inspector_link=link))
-    opened.callback(app.extensions["bridge"].store.engine.dispose)
+    opened.callback(app.extensions["bridge"].engine.dispose)
     return app
 
 
@@ -374,7 +374,7 @@ def test_a_login_without_a_database_is_refused_with_why(settings: Settings) -> N
     app = app_with(settings)
     client = app.test_client()
     log_in(client)
-    with app.extensions["bridge"].store.engine.begin() as connection:
+    with app.extensions["bridge"].engine.begin() as connection:
         connection.execute(text("DROP TABLE notes"))
     answer = client.get("/")
     assert answer.status_code == 503

@@ -57,7 +57,7 @@ def test_live_is_a_fragment(visitor: Visitor) -> None:
 
 def test_a_database_that_is_away_is_reported(visitor: Visitor) -> None:
     visitor.post_webhook(webhook())
-    with visitor.bridge.store.engine.begin() as connection:
+    with visitor.bridge.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE events RENAME TO elsewhere")
     for url in ("/", "/live", "/events/drip-0"):
         assert "The database cannot be read" in visitor.get(url, status=503)
@@ -65,7 +65,7 @@ def test_a_database_that_is_away_is_reported(visitor: Visitor) -> None:
 
 def test_an_open_page_takes_no_write_lock(visitor: Visitor) -> None:
     message_id = visitor.post_webhook(webhook())
-    with visitor.bridge.store.engine.begin() as connection:
+    with visitor.bridge.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE events SET tries = tries")
         began = time.monotonic()
         for url in ("/", "/live", f"/events/{message_id}", "/events.jsonl"):

@@ -135,7 +135,7 @@ def test_a_search_is_forgotten_with_the_person(visitor: Visitor) -> None:
     assert "not known any more" in visitor.get(url)
     assert "not known any more" in visitor.get("/?q=~0")
     assert "not known any more" not in visitor.get(other)
-    with visitor.bridge.store.engine.connect() as connection:
+    with visitor.bridge.engine.connect() as connection:
         assert connection.scalars(select(notes.c.text)).all() == ["hol"]
 
 
@@ -201,7 +201,7 @@ def test_the_view_can_be_downloaded(visitor: Visitor) -> None:
 
 
 def test_pages_and_downloads_of_large_bodies_take_little_memory(visitor: Visitor) -> None:
-    store = visitor.bridge.store
+    store = visitor.bridge.drip_to_segment.store
     store.put([message(f"raw-{n}", payload=None, raw=b"x" * (1 << 20)) for n in range(30)])
     peaks = []
     for url in ("/", "/live?state=quarantined", "/events/raw-1", "/events.jsonl"):
@@ -300,7 +300,7 @@ def everything(hostile: str) -> list[Any]:
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_what_strangers_wrote_is_only_ever_text(visitor: Visitor, hostile: str) -> None:
     ids = [visitor.post_webhook(body) for body in everything(hostile)]
-    store = visitor.bridge.store
+    store = visitor.bridge.drip_to_segment.store
     lease = claim(store, now=2e9)
     mark_dead(store, lease, Attempt(2e9, "HTTP 400", hostile))
     search = urlencode({"q": hostile, "account": hostile, "since": hostile, "state": hostile})

@@ -114,7 +114,7 @@ def test_batches_are_counted_by_what_the_answer_meant(
 ) -> None:
     kinds = list(all_errors(SendError))
     assert {kind.__name__ for kind in kinds} | {"Sent", "Fault"} == set(RESULTS)
-    store = bridge_of(app).store
+    store = bridge_of(app).drip_to_segment.store
     # each time earlier: what an error before has left is not due
     moments = count(time.time() + 1e6, -1e4)
     for error in (None, ValueError("fault"), *(made(kind) for kind in kinds)):

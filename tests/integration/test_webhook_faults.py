@@ -76,7 +76,7 @@ def assert_not_kept(response: TestResponse) -> None:
 @contextmanager
 def write_lock_of(app: Flask) -> Iterator[None]:
     """Hold what any other write has to wait for, longer than a caller does."""
-    with pytest.MonkeyPatch.context() as patch, bridge_of(app).store.engine.begin():
+    with pytest.MonkeyPatch.context() as patch, bridge_of(app).engine.begin():
         patch.setattr("app.outbox.group_commit.LONGEST_WAIT", 0.15)
         yield
 
@@ -109,7 +109,7 @@ def post_at_once(app: Flask, bodies: list[bytes]) -> list[tuple[int, str]]:
 def test_pages_take_no_connection_of_the_webhooks(settings: Settings, postgres_url: str) -> None:
     url = make_url(postgres_url).set(drivername="postgresql+psycopg")
     with app_over(replace(settings, database_url=url)) as app, ExitStack() as pages:
-        pages_engine = bridge_of(app).store.engine
+        pages_engine = bridge_of(app).engine
         upgrade(pages_engine)
         for _ in range(OF_THE_REST):
             pages.enter_context(pages_engine.connect())
@@ -127,13 +127,13 @@ def test_a_full_quarantine_takes_no_more_and_events_go_on(
     assert post(client, OPENED).get_json()["status"] == "accepted"
     assert len(rows_of(app)) == 3
 
-    bridge = bridge_of(app)
+    direction = bridge_of(app).drip_to_segment
     assert "Quarantine has its" in str(
-        failed_checks(bridge.stats.latest(), bridge.segment.labels, time.time())
+        failed_checks(direction.stats.latest(), direction.destination, time.time())
     )
-    with bridge.store.engine.begin() as connection:
+    with direction.store.engine.begin() as connection:
         connection.execute(delete(events).where(events.c.state == "quarantined"))
-    bridge.stats._take()  # noqa: SLF001 - as it does by itself, later
+    direction.stats._take()  # noqa: SLF001 - as it does by itself, later
     assert post(client, b"x").get_json()["status"] == "quarantined"
 
 
@@ -145,7 +145,7 @@ REFUSE = """
 
 def test_an_event_that_the_database_refuses_is_quarantined(app: Flask, client: FlaskClient) -> None:
     post(client, NOBODY)
-    with bridge_of(app).store.engine.begin() as connection:
+    with bridge_of(app).engine.begin() as connection:
         connection.exec_driver_sql(REFUSE)
 
     response = post(client, OPENED)
@@ -268,7 +268,7 @@ def test_no_refusal_quotes_the_token(
 @contextmanager
 def table_gone_from(app: Flask) -> Iterator[None]:
     """A database that answers, with an error."""
-    events.drop(bridge_of(app).store.engine)
+    events.drop(bridge_of(app).engine)
     yield
 
 

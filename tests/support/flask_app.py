@@ -24,7 +24,7 @@ def post(client: FlaskClient, body: bytes, token: str = TOKEN, **kwargs: Any) ->
 
 def rows_of(app: Flask) -> list[Row[Any]]:
     """All that the app keeps, in the order in which it was put."""
-    return list(rows(bridge_of(app).store).values())
+    return list(rows(bridge_of(app).drip_to_segment.store).values())
 
 
 def run(app: Flask, *arguments: str, stdin: bytes | str = "") -> Result:

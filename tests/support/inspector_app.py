@@ -69,7 +69,9 @@ class Visitor:
     def bury(self, now: float) -> None:
         """All that is due dies."""
         mark_dead(
-            self.bridge.store, claim(self.bridge.store, now=now), Attempt(now, "HTTP 400", "no")
+            self.bridge.drip_to_segment.store,
+            claim(self.bridge.drip_to_segment.store, now=now),
+            Attempt(now, "HTTP 400", "no"),
         )
 
 

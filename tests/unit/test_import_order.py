@@ -58,6 +58,7 @@ def test_no_import_of_today_breaks_a_contract(graph: ImportGraph) -> None:
         ("app.delivery.worker", "app.bridge"),
         ("app.delivery.worker", "app.cli.deliver"),
         ("app.bridge", "app.cli.deliver"),
+        ("app.direction", "app.drip_to_segment.destination"),
         ("app.outbox.store", "app"),
         # the translation, the outbox and the wire know nothing of one another
         ("app.drip_to_segment.track", "app.outbox.store"),

@@ -1,0 +1,67 @@
+"""One direction of the bridge: where its messages go, and the parts that keep and send them."""
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from app.database.schema import check_schema
+from app.delivery.worker import DeliveryWorker
+from app.destination import Destination
+from app.monitoring import metrics
+from app.monitoring.stats import Stats, take_stats
+from app.monitoring.stats_cache import StatsCache
+from app.monitoring.watched import Watched
+from app.outbox.group_commit import GroupCommit
+from app.outbox.requeue import Requeue, Translate
+from app.outbox.store import Store
+
+
+@dataclass(frozen=True)
+class Direction:
+    """The parts of one direction."""
+
+    name: str
+    """From where to where, such as "drip_to_segment"."""
+    destination: Destination
+    store: Store
+    outbox: GroupCommit
+    """Keeps what its webhook receives."""
+    delivery: DeliveryWorker
+    stats: StatsCache
+    requeue: Requeue
+
+    @property
+    def watched(self) -> Watched:
+        """What checks, alerts and metrics need of it."""
+        return Watched(self.destination, self.stats.latest, self.outbox.is_kept)
+
+
+def build_direction(
+    name: str,
+    destination: Destination,
+    delivery: DeliveryWorker,
+    store: Store,
+    of_webhooks: Engine,
+    translate: Translate,
+) -> Direction:
+    """Build the parts. `store` is over the engine of everything but webhooks, `delivery` sends from
+    it. All directions of a process share the two engines, so one more opens no more connections."""
+    metrics.start_at_zero(destination.name)
+    outbox = GroupCommit(Store(of_webhooks, destination.name))
+    return Direction(
+        name=name,
+        destination=destination,
+        store=store,
+        outbox=outbox,
+        delivery=delivery,
+        stats=StatsCache(lambda: _count(store.engine, destination, outbox)),
+        requeue=Requeue(store.engine, destination.name, translate),
+    )
+
+
+def _count(engine: Engine, destination: Destination, outbox: GroupCommit) -> Stats:
+    check_schema(engine)
+    stats = take_stats(engine, destination.name, time.time(), destination.key_for)
+    outbox.quarantine.note(stats.quarantine_bytes)
+    return stats

@@ -1,0 +1,161 @@
+"""A bridge with two directions: each has its messages, and both are looked after."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import Engine, select, update
+
+from app.bridge import OF_THE_REST, bridge_of
+from app.config.settings import Settings
+from app.database.tables import alerts, events
+from app.direction import Direction
+from app.monitoring.checks import unkept
+from app.monitoring.watched import check_all
+from app.outbox.messages import Attempt
+from app.outbox.store import Store
+from tests.support.builders import NOW, claim, mark_dead, message, rows
+from tests.support.delivery import tracked
+from tests.support.fake_segment import FakeSegment
+from tests.support.flask_app import run
+from tests.support.two_directions import PretendDrip, call_to_drip, second_of, two_directions
+from tests.support.waiting import wait_until
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+def app(settings: Settings, engine: Engine, segment: FakeSegment) -> Iterator[Flask]:
+    """Over each engine in turn."""
+    changed = replace(settings, database_url=engine.url, segment_host=segment.url)
+    with two_directions(changed) as app:
+        yield app
+
+
+@pytest.fixture
+def second(app: Flask) -> Direction:
+    return second_of(app)
+
+
+@pytest.fixture
+def store(app: Flask) -> Store:
+    """Of the first direction."""
+    return bridge_of(app).drip_to_segment.store
+
+
+def test_both_share_the_connections(app: Flask, second: Direction) -> None:
+    bridge = bridge_of(app)
+    assert bridge.directions == (bridge.drip_to_segment, second)
+    assert {direction.store.engine for direction in bridge.directions} == {bridge.engine}
+    if bridge.engine.dialect.name == "postgresql":
+        assert bridge.engine.pool.size() == OF_THE_REST  # type: ignore[attr-defined]
+
+
+def test_deliver_once_sends_what_is_due_in_both(
+    app: Flask, store: Store, second: Direction, segment: FakeSegment
+) -> None:
+    store.put([tracked("a"), tracked("b")])
+    second.store.put([call_to_drip("c")])
+    result = run(app, "deliver", "--once")
+    assert (result.exit_code, result.stdout) == (0, "3 sent\n")
+    assert sorted(segment.message_ids()) == ["a", "b"]
+    assert isinstance(second.destination, PretendDrip)
+    assert len(second.destination.sent) == 1
+
+
+def test_both_are_sent_until_stopped(app: Flask, store: Store, second: Direction) -> None:
+    bridge = bridge_of(app)
+    running = bridge.start_delivery()
+    store.put([tracked("a")])
+    second.store.put([call_to_drip("b")])
+    wait_until(
+        lambda: {row.state for row in [*rows(store).values()]} == {"sent"},
+        report=lambda: str(threading.enumerate()),
+    )
+    bridge.stop_delivery()
+    for thread in running:
+        thread.join(10)
+    assert [thread.is_alive() for thread in running] == [False, False]
+
+
+def test_what_a_wrong_clock_put_off_is_due_again_in_both(
+    app: Flask, store: Store, second: Direction
+) -> None:
+    ahead = NOW + 40 * DAY
+    store.put([message("a", received_at=ahead)])
+    second.store.put([call_to_drip("b", received_at=ahead)])
+    bridge_of(app).tidy(NOW, 0.0)
+    assert store.due_accounts(NOW) == second.store.due_accounts(NOW) == ["4417"]
+
+
+# checks, alerts, figures
+
+
+def put_old(direction: Direction, name: str, minutes: float) -> None:
+    direction.store.put([message(name, received_at=time.time() - minutes * 60)])
+
+
+def reasons(app: Flask) -> list[str]:
+    answer = app.test_client().get("/readyz")
+    assert answer.json is not None
+    found: list[str] = answer.json.get("reasons", [])
+    return found
+
+
+def test_each_reason_names_its_direction(app: Flask, second: Direction) -> None:
+    assert reasons(app) == []
+    put_old(bridge_of(app).drip_to_segment, "a", 7)
+    put_old(second, "b", 9)
+    second.store.put([message("held", account="keyless", received_at=time.time())])
+    second.store.pause_account("4417", time.time() + 30, "HTTP 401")
+    # counts are kept for a moment
+    wait_until(lambda: len(reasons(app)) == 4, report=lambda: str(reasons(app)))
+    begins = ["Drip to Segment: The oldest", "Segment to Drip: The oldest"]
+    begins += ["Segment to Drip: 1 event is held", "Segment to Drip: The events of 1 Drip account"]
+    assert [said[: len(start)] for said, start in zip(reasons(app), begins, strict=True)] == begins
+    assert "DRIP_API_TOKENS" in reasons(app)[2]
+
+
+def test_sentences_are_true_of_their_direction(app: Flask, second: Direction) -> None:
+    second.store.put([message("dead"), message("raw", payload=None)])
+    mark_dead(second.store, claim(second.store), Attempt(time.time(), "HTTP 422"))
+    with second.store.engine.begin() as connection:
+        connection.execute(update(events).values(settled_at=time.time()))
+    found = check_all(bridge_of(app).watched, time.time())
+    assert found.not_ready == []
+    assert found.sentences["drip: dead"] == (
+        "Segment to Drip: In the last hour 1 event died: Drip will not take such, or took nothing "
+        "for 48 hours. Why: flask --app wsgi events --destination drip --state dead"
+    )
+    assert found.sentences["drip: quarantined"].endswith("--destination drip --state quarantined")
+    assert unkept(second.destination.labels).startswith(
+        "Webhooks cannot be kept, and each is answered 503:"
+    )
+
+
+def test_alerts_of_the_second_direction_have_names_of_their_own(
+    app: Flask, second: Direction
+) -> None:
+    put_old(bridge_of(app).drip_to_segment, "a", 7)
+    put_old(second, "b", 9)
+    bridge_of(app).watch.look()
+    with bridge_of(app).engine.connect() as connection:
+        names = connection.scalars(select(alerts.c.name).order_by(alerts.c.name)).all()
+    assert names == ["drip: waiting", "waiting"]
+
+
+def test_figures_of_both_are_in_the_same_families(app: Flask, second: Direction) -> None:
+    bridge_of(app).drip_to_segment.store.put([message("a")])
+    second.store.put([message("b"), message("c")])
+    text = app.test_client().get("/metrics").text
+    families = [family.name for family in text_string_to_metric_families(text)]
+    assert len(families) == len(set(families))
+    assert 'bridge_events{destination="segment",state="pending"} 1.0' in text
+    assert 'bridge_events{destination="drip",state="pending"} 2.0' in text
+    assert 'bridge_last_webhook_timestamp_seconds{destination="drip"} 1e+06' in text
+    assert 'bridge_batches_total{destination="drip",result="sent"}' in text
+    assert text.count("\nbridge_database_size_bytes ") == 1
