@@ -80,6 +80,18 @@ class OrderedStore(Store):
             ours = set(connection.scalars(taken))
         return Lease(token, tuple(message for message in messages if message.id in ours))
 
+    def move(self, account: str, to: str) -> None:
+        """Give all that is to be sent of one account to another: a message that named no account
+        belongs to the one that counts as its own by now."""
+        statement = (
+            update(events)
+            .where(IS_PENDING, events.c.destination == self.destination)
+            .where(events.c.account == account)
+            .values(account=to)
+        )
+        with self.engine.begin() as connection:
+            connection.execute(statement)
+
     def delay(self, account: str, people: Collection[str], until: float) -> None:
         """Make nothing of these persons due before `until`. Leased messages stay as they are."""
         statement = (

@@ -113,6 +113,7 @@ class Store:
             "due_at": message.received_at,
             "tries": 0,
             "error": errors_to_text(message.errors) if message.errors else None,
+            "person": message.person,
             "settled_at": None if is_readable else message.received_at,
         }
 
@@ -271,5 +272,5 @@ def _failed(failed: Attempt) -> dict[str, Any]:
 
 _COLUMNS = (
     *("destination", "message_id", "account", "collection", "email", "state"),
-    *("received_at", "due_at", "tries", "error", "settled_at"),
+    *("received_at", "due_at", "tries", "error", "settled_at", "person"),
 )
