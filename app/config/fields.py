@@ -41,7 +41,7 @@ class Host(fields.Field[str]):
         if not hostname or port == 0 or parts.path.strip("/") or parts.query or parts.fragment:
             raise ValidationError("must be scheme and host alone, as in the example.")
         if parts.username is not None:
-            raise ValidationError("must not carry a user name: the write key is sent by itself.")
+            raise ValidationError("must not carry a user name: the key is sent by itself.")
         if not (self._may_be_http and parts.scheme == "http"):
             _must_be_private(parts.scheme, hostname)
         return f"{parts.scheme}://{parts.netloc}"

@@ -8,6 +8,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, validates_schema
 from sqlalchemy.engine import make_url
 
 from app.config.database_url import Database
+from app.config.drip_fields import ApiToken, ApiTokens, CampaignId
 from app.config.fields import (
     MIN_TOKEN,
     REGION_HOSTS,
@@ -31,6 +32,8 @@ from app.config.listening import DEFAULT_PORT
 PLACEHOLDER = re.compile(r"\$\(.+\)|\$\{.+\}|^`.+`$|openssl rand|^your-[a-z-]+$")
 """A shell command that was not run, or a placeholder of the docs. Segment answers 200 to any write
 key, so a wrong one would not be noticed."""
+
+DRIP_API = "https://api.getdrip.com"
 
 LEAST_DAYS = 4
 """Drip sends an event again for up to 3 days, so events are kept for longer (docs/facts.md § 1)."""
@@ -68,8 +71,32 @@ class EnvironSchema(Schema):
         load_default=None, metadata={"example": "https://hooks.slack.com/services/…"}
     )
     ALERT_SILENCE_HOURS = Number(0.1, load_default=None, metadata={"example": "24"})
-    DRIP_API_TOKEN = Secret(load_default=None, metadata={"example": "0a1b2c…"})
+    DRIP_API_TOKEN = ApiToken(load_default=None, metadata={"example": "0a1b2c…"})
     DRIP_ACCOUNT_ID = AccountId(load_default=None, metadata={"example": "9999999"})
+    SEGMENT_WEBHOOK_SECRET = Tokens(
+        load_default=(), metadata={"example": "(what this prints: openssl rand -hex 24)"}
+    )
+    DRIP_API_TOKENS = ApiTokens(
+        load_default=dict, metadata={"example": "4417=0a1b2c…,5150=3d4e5f…"}
+    )
+    DRIP_API_URL = Host(load_default=DRIP_API, metadata={"example": DRIP_API})
+    DRIP_INITIAL_STATUS = Choice(
+        *("unsubscribed", "active", "none"),
+        load_default="unsubscribed",
+        metadata={"example": "active"},
+    )
+    DRIP_VALUE_UNIT = Choice("cents", "major", load_default="cents", metadata={"example": "major"})
+    DRIP_TRACK_EMAIL = Choice(
+        "context", "properties", load_default="context", metadata={"example": "properties"}
+    )
+    DRIP_ALLOW_RESUBSCRIBE = YesNo(load_default=False, metadata={"example": "true"})
+    DRIP_CAMPAIGN_ID = CampaignId(load_default=None, metadata={"example": "9999999"})
+    DRIP_DOUBLE_OPTIN = YesNo(load_default=None, metadata={"example": "true"})
+    DRIP_HOLD_HOURS = Number(0, load_default=24.0, metadata={"example": "24"})
+    DRIP_REQUESTS_PER_HOUR = Whole(1, 1_000_000, load_default=3600, metadata={"example": "3600"})
+    DRIP_BATCHES_PER_HOUR = Whole(1, 1_000_000, load_default=50, metadata={"example": "50"})
+    DRIP_BATCH_SETTLE = Number(0, load_default=10.0, metadata={"example": "10"})
+    DRIP_SKIP_DEVICE_MODE = YesNo(load_default=False, metadata={"example": "true"})
     INSPECTOR_PASSWORD = Password(
         load_default=None, metadata={"example": "(what this prints: openssl rand -hex 16)"}
     )

@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 from app.config.environment import read_environment
 from app.config.fields import REGION_HOSTS
 from app.config.listening import DEFAULT_PORT, all_interfaces, loopback
-from app.config.schema import KNOWN, EnvironSchema, errors_to_text
+from app.config.schema import DRIP_API, KNOWN, EnvironSchema, errors_to_text
 from app.errors import ConfigError
 
 TOKEN_FILE = "bridge.token"  # noqa: S105 - a file's name
@@ -53,6 +53,31 @@ class Settings:
     """Alert if no webhook came for so long."""
     drip_api_token: str | None = field(default=None, repr=False)
     drip_account_id: str | None = None
+    segment_webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """With which Segment signs what it posts. None of them turns Segment → Drip off."""
+    drip_api_tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Drip account id → API token, for the accounts that have one of their own."""
+    drip_api_url: str = DRIP_API
+    drip_initial_status: str = "unsubscribed"
+    """Of people who are new to Drip: "unsubscribed", "active", or "none" to send none."""
+    drip_value_unit: str = "cents"
+    """What an event's property `value` is in: "cents" or "major" units."""
+    drip_track_email: str = "context"
+    """Which address of a track call comes first: that of the "context" or of its "properties"."""
+    drip_allow_resubscribe: bool = False
+    """Whether a trait `status: active` re-subscribes people by itself."""
+    drip_campaign_id: str | None = None
+    """The Email Series to which everybody who is identified is subscribed."""
+    drip_double_optin: bool | None = None
+    """Whether that asks for a confirmation. None leaves it to the series."""
+    drip_hold_hours: float = 24
+    """How long a call waits for the address of its person."""
+    drip_requests_per_hour: int = 3600
+    drip_batches_per_hour: int = 50
+    drip_batch_settle: float = 10
+    """Minutes after a batch in which the people in it get no other request."""
+    drip_skip_device_mode: bool = False
+    """Whether to ignore what the browser says that it sent to Drip by itself."""
     inspector_password: str | None = field(default=None, repr=False)
     """None turns the inspector off."""
     inspector_link: bool = False
@@ -155,6 +180,20 @@ def environ_to_settings(environ: Mapping[str, str]) -> Settings:
         alert_silence_hours=values["ALERT_SILENCE_HOURS"],
         drip_api_token=values["DRIP_API_TOKEN"],
         drip_account_id=values["DRIP_ACCOUNT_ID"],
+        segment_webhook_secrets=values["SEGMENT_WEBHOOK_SECRET"],
+        drip_api_tokens=values["DRIP_API_TOKENS"],
+        drip_api_url=values["DRIP_API_URL"],
+        drip_initial_status=values["DRIP_INITIAL_STATUS"],
+        drip_value_unit=values["DRIP_VALUE_UNIT"],
+        drip_track_email=values["DRIP_TRACK_EMAIL"],
+        drip_allow_resubscribe=values["DRIP_ALLOW_RESUBSCRIBE"],
+        drip_campaign_id=values["DRIP_CAMPAIGN_ID"],
+        drip_double_optin=values["DRIP_DOUBLE_OPTIN"],
+        drip_hold_hours=values["DRIP_HOLD_HOURS"],
+        drip_requests_per_hour=values["DRIP_REQUESTS_PER_HOUR"],
+        drip_batches_per_hour=values["DRIP_BATCHES_PER_HOUR"],
+        drip_batch_settle=values["DRIP_BATCH_SETTLE"],
+        drip_skip_device_mode=values["DRIP_SKIP_DEVICE_MODE"],
         inspector_password=values["INSPECTOR_PASSWORD"],
         metrics_token=values["METRICS_TOKEN"],
         bind=loopback(values["PORT"]),

@@ -24,6 +24,7 @@ def startup_warnings(settings: Settings) -> Iterator[str]:
             "DRIP_WEBHOOK_TOKEN has a letter that means something else in a URL. Give Drip the URL "
             "that flask --app wsgi url prints: there it is encoded."
         )
+    yield from _of_drip(settings)
     if Path.cwd() != CODE and (CODE / ENV_FILE).exists():
         yield f"{CODE / ENV_FILE} is not read: only one in the current folder, {Path.cwd()}, is."
     context = click.get_current_context(silent=True)
@@ -31,6 +32,23 @@ def startup_warnings(settings: Settings) -> Iterator[str]:
         yield (
             f"flask run accepts webhooks on port {context.params['port']}, and sends nothing: for "
             "that run flask --app wsgi deliver, or gunicorn in place of both."
+        )
+
+
+def _of_drip(settings: Settings) -> Iterator[str]:
+    """What is missing for Segment → Drip. One account with its token will do for most, and the
+    `drip` commands use it too."""
+    has_account = settings.drip_account_id and settings.drip_api_token
+    if settings.segment_webhook_secrets and not (has_account or settings.drip_api_tokens):
+        yield (
+            "SEGMENT_WEBHOOK_SECRET is set, but no account of Drip with its token: Segment's "
+            "events are kept, and held until DRIP_ACCOUNT_ID and DRIP_API_TOKEN, or "
+            "DRIP_API_TOKENS, are set."
+        )
+    if settings.drip_api_tokens and not settings.segment_webhook_secrets:
+        yield (
+            "DRIP_API_TOKENS has no effect without SEGMENT_WEBHOOK_SECRET, which turns Segment → "
+            "Drip on."
         )
 
 

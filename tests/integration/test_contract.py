@@ -5,6 +5,7 @@ A direction that is added is added to `DIRECTIONS`, and has to pass all of this.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -47,6 +48,12 @@ class Direction:
     """The first event once more, as the source may send it: not the same bytes."""
     unreadable: bytes
     ignored: bytes
+    largest_body: int
+    send_again: int
+    """The status after which the source sends a webhook again."""
+    errors_of: Callable[[Any], object]
+    """What the answer to the unreadable one says is wrong with it."""
+    store_of: Callable[[Flask], Store] = lambda app: bridge_of(app).store
 
     def __str__(self) -> str:
         return f"{self.source} to {self.destination}"
@@ -64,6 +71,9 @@ DIRECTIONS = [
         again=changed(b"Europe/Madrid", b"Europe/Lisbon"),
         unreadable=NOBODY,
         ignored=changed(b"subscriber.opened_email", b"subscriber.created"),
+        largest_body=LARGEST_BODY,
+        send_again=429,
+        errors_of=lambda answer: answer["errors"],
     )
 ]
 
@@ -83,8 +93,8 @@ def bridge(direction: Direction, settings: Settings, engine: Engine) -> Iterator
 
 
 @pytest.fixture
-def store(bridge: Flask) -> Store:
-    return bridge_of(bridge).drip_to_segment.store
+def store(bridge: Flask, direction: Direction) -> Store:
+    return direction.store_of(bridge)
 
 
 def post(app: Flask, direction: Direction, body: bytes, token: str | None = TOKEN) -> TestResponse:
@@ -157,13 +167,15 @@ def test_a_repeat_is_a_duplicate(bridge: Flask, direction: Direction) -> None:
     assert [row.raw for row in rows_of(bridge)] == [direction.event, direction.another]
 
 
-def test_what_is_unreadable_is_quarantined_once(bridge: Flask, direction: Direction) -> None:
+def test_what_is_unreadable_is_quarantined_once(
+    bridge: Flask, direction: Direction, store: Store
+) -> None:
     responses = [post(bridge, direction, direction.unreadable) for _ in range(2)]
     assert {status_of(response) for response in responses} == {(200, "quarantined")}
-    assert responses[0].get_json()["errors"]
+    assert direction.errors_of(responses[0].get_json())
     (row,) = rows_of(bridge)
     assert (row.state, row.raw, row.payload) == ("quarantined", direction.unreadable, None)
-    assert bridge_of(bridge).drip_to_segment.store.due_accounts(NEVER) == []
+    assert store.due_accounts(NEVER) == []
 
 
 def test_what_is_of_no_interest_is_ignored(bridge: Flask, direction: Direction) -> None:
@@ -172,21 +184,21 @@ def test_what_is_of_no_interest_is_ignored(bridge: Flask, direction: Direction) 
 
 
 def test_a_body_that_is_too_large_is_413(bridge: Flask, direction: Direction) -> None:
-    response = post(bridge, direction, b"x" * (LARGEST_BODY + 1))
+    response = post(bridge, direction, b"x" * (direction.largest_body + 1))
     assert status_of(response) == (413, "refused")
     assert rows_of(bridge) == []
 
 
-def test_a_webhook_that_cannot_be_kept_is_429(
-    bridge: Flask, direction: Direction, monkeypatch: pytest.MonkeyPatch
+def test_a_webhook_that_cannot_be_kept_is_asked_for_again(
+    bridge: Flask, direction: Direction, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.outbox.group_commit.LONGEST_WAIT", 0.15)
     post(bridge, direction, direction.another)
-    with bridge_of(bridge).engine.begin() as connection:
+    with store.engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("LOCK TABLE events IN EXCLUSIVE MODE")
         response = post(bridge, direction, direction.event)
-    assert status_of(response) == (429, "not kept")
+    assert status_of(response) == (direction.send_again, "not kept")
     assert 0 < int(response.headers["Retry-After"]) <= 3600
     # it may have been written since; either way it is there once it was sent again
     assert post(bridge, direction, direction.event).status_code == 200

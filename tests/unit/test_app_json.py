@@ -64,3 +64,9 @@ def test_nothing_need_be_filled_in_to_start() -> None:
 def test_the_procfile_has_the_processes_and_those_that_run() -> None:
     assert processes() == {"release", "web", "worker"}
     assert APP["formation"].keys() <= processes()
+
+
+def test_segment_to_drip_is_off_until_it_is_filled_in() -> None:
+    settings = environ_to_settings({**PLATFORM, **environ(APP["env"])})
+    assert settings.segment_webhook_secrets == ()
+    assert settings.drip_account_id is None

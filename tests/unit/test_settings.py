@@ -97,12 +97,59 @@ def test_a_token_is_all_that_has_to_be_set() -> None:
         ("DRIP_ACCOUNT_ID", "9999999", "drip_account_id", "9999999"),
         ("INSPECTOR_PASSWORD", " twelve chars ", "inspector_password", "twelve chars"),
         ("METRICS_TOKEN", TOKEN, "metrics_token", TOKEN),
+        ("SEGMENT_WEBHOOK_SECRET", TOKEN, "segment_webhook_secrets", (TOKEN,)),
+        (
+            "SEGMENT_WEBHOOK_SECRET",
+            f" the-new-secret-of-us, {TOKEN} ",
+            "segment_webhook_secrets",
+            ("the-new-secret-of-us", TOKEN),
+        ),
+        (
+            "DRIP_API_TOKENS",
+            " 4417 = 0a1b==, 5150=2c3d ,",
+            "drip_api_tokens",
+            {"4417": "0a1b==", "5150": "2c3d"},
+        ),
+        ("DRIP_API_URL", "https://drip.example.com/", "drip_api_url", "https://drip.example.com"),
+        ("DRIP_API_URL", "http://127.0.0.1:9", "drip_api_url", "http://127.0.0.1:9"),
+        ("DRIP_INITIAL_STATUS", "Active", "drip_initial_status", "active"),
+        ("DRIP_INITIAL_STATUS", "none", "drip_initial_status", "none"),
+        ("DRIP_VALUE_UNIT", "major", "drip_value_unit", "major"),
+        ("DRIP_TRACK_EMAIL", "properties", "drip_track_email", "properties"),
+        ("DRIP_ALLOW_RESUBSCRIBE", "yes", "drip_allow_resubscribe", True),
+        ("DRIP_CAMPAIGN_ID", " 9999999 ", "drip_campaign_id", "9999999"),
+        ("DRIP_DOUBLE_OPTIN", "true", "drip_double_optin", True),
+        ("DRIP_DOUBLE_OPTIN", "false", "drip_double_optin", False),
+        ("DRIP_HOLD_HOURS", "0.5", "drip_hold_hours", 0.5),
+        ("DRIP_HOLD_HOURS", "0", "drip_hold_hours", 0),
+        ("DRIP_REQUESTS_PER_HOUR", "7200", "drip_requests_per_hour", 7200),
+        ("DRIP_BATCHES_PER_HOUR", "100", "drip_batches_per_hour", 100),
+        ("DRIP_BATCH_SETTLE", "2.5", "drip_batch_settle", 2.5),
+        ("DRIP_SKIP_DEVICE_MODE", "1", "drip_skip_device_mode", True),
         ("PORT", " 9000 ", "bind", ("127.0.0.1:9000",)),
         ("WEB_CONCURRENCY", "3", "workers", 3),
     ],
 )
 def test_a_good_value_is_read(variable: str, text: str, field: str, value: object) -> None:
     assert getattr(read(**{variable: text}), field) == value
+
+
+def test_segment_to_drip_is_off_and_careful_unless_it_is_set() -> None:
+    settings = read()
+
+    assert settings.segment_webhook_secrets == ()
+    assert settings.drip_api_tokens == {}
+    assert settings.drip_api_url == "https://api.getdrip.com"
+    assert settings.drip_initial_status == "unsubscribed"
+    assert settings.drip_value_unit == "cents"
+    assert settings.drip_track_email == "context"
+    assert settings.drip_allow_resubscribe is False
+    assert settings.drip_campaign_id is None
+    assert settings.drip_double_optin is None
+    assert settings.drip_hold_hours == 24
+    assert (settings.drip_requests_per_hour, settings.drip_batches_per_hour) == (3600, 50)
+    assert settings.drip_batch_settle == 10
+    assert settings.drip_skip_device_mode is False
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
@@ -298,6 +345,30 @@ IN_MEMORY = "events kept in memory only would be lost"
         ("DRIP_API_TOKEN", "0a1b 2c", "holds a blank"),
         ("DRIP_API_TOKEN", "clé", "not ASCII"),
         ("DRIP_ACCOUNT_ID", "acme", "must be digits"),
+        ("SEGMENT_WEBHOOK_SECRET", "fifteen-letters", TOO_SHORT),
+        ("SEGMENT_WEBHOOK_SECRET", f"{TOKEN},short", TOO_SHORT),
+        ("DRIP_API_TOKENS", "0a1b", "must be pairs of account id and API token."),
+        ("DRIP_API_TOKENS", "4417=", "must be pairs of account id and API token."),
+        ("DRIP_API_TOKENS", "=0a1b", "must be pairs of account id and API token."),
+        ("DRIP_API_TOKENS", "acme=0a1b", "must be digits"),
+        ("DRIP_API_TOKENS", "4417=0a1b 2c", "holds a blank"),
+        ("DRIP_API_TOKENS", "4417=0a1b,4417=2c3d", "names an account twice."),
+        ("DRIP_API_URL", "https://api.getdrip.com/v2", ALONE),
+        ("DRIP_API_URL", "http://api.getdrip.com", HTTPS),
+        ("DRIP_API_URL", "https://ana@api.getdrip.com", NO_USER),
+        ("DRIP_INITIAL_STATUS", "subscribed", "must be one of: unsubscribed, active, none"),
+        ("DRIP_VALUE_UNIT", "dollars", "must be one of: cents, major"),
+        ("DRIP_TRACK_EMAIL", "traits", "must be one of: context, properties"),
+        ("DRIP_ALLOW_RESUBSCRIBE", "perhaps", "must be true or false"),
+        ("DRIP_CAMPAIGN_ID", "a/b", "must be one id"),
+        ("DRIP_CAMPAIGN_ID", "1,2", "must be one id"),
+        ("DRIP_DOUBLE_OPTIN", "perhaps", "must be true or false"),
+        ("DRIP_HOLD_HOURS", "-1", "must be at least 0"),
+        ("DRIP_HOLD_HOURS", "a day", "is not a number"),
+        ("DRIP_REQUESTS_PER_HOUR", "0", "must be a whole number from 1 to 1000000"),
+        ("DRIP_BATCHES_PER_HOUR", "all", "must be a whole number from 1 to 1000000"),
+        ("DRIP_BATCH_SETTLE", "nan", "must be at least 0"),
+        ("DRIP_SKIP_DEVICE_MODE", "perhaps", "must be true or false"),
         ("INSPECTOR_PASSWORD", "eleven char ", "needs at least 12 characters"),
         ("METRICS_TOKEN", "fifteen-letters", "needs at least 16 characters"),
         ("METRICS_TOKEN", "sixteen letters!", "holds a blank"),
@@ -340,6 +411,20 @@ def test_a_bad_value_is_reported_with_variable_and_example(
         ("ALERT_SILENCE_HOURS", "24"),
         ("DRIP_API_TOKEN", "0a1b2c"),
         ("DRIP_ACCOUNT_ID", "9999999"),
+        ("SEGMENT_WEBHOOK_SECRET", "(what this prints: openssl rand -hex 24)"),
+        ("DRIP_API_TOKENS", "4417=0a1b2c,5150=3d4e5f"),
+        ("DRIP_API_URL", "https://api.getdrip.com"),
+        ("DRIP_INITIAL_STATUS", "active"),
+        ("DRIP_VALUE_UNIT", "major"),
+        ("DRIP_TRACK_EMAIL", "properties"),
+        ("DRIP_ALLOW_RESUBSCRIBE", "true"),
+        ("DRIP_CAMPAIGN_ID", "9999999"),
+        ("DRIP_DOUBLE_OPTIN", "true"),
+        ("DRIP_HOLD_HOURS", "24"),
+        ("DRIP_REQUESTS_PER_HOUR", "3600"),
+        ("DRIP_BATCHES_PER_HOUR", "50"),
+        ("DRIP_BATCH_SETTLE", "10"),
+        ("DRIP_SKIP_DEVICE_MODE", "true"),
         ("INSPECTOR_PASSWORD", "(what this prints: openssl rand -hex 16)"),
         ("METRICS_TOKEN", "(what this prints: openssl rand -hex 24)"),
         ("SEGMENT_HOST_INSECURE", "true"),
@@ -391,6 +476,13 @@ def test_all_faults_are_reported_at_once() -> None:
         {"DATABASE_URL": "canary"},
         {"DATABASE_URL": "postgres://ana:can@ry:canary@db.example.com/bridge"},
         {"DRIP_API_TOKEN": "canary canary"},
+        {"SEGMENT_WEBHOOK_SECRET": "canary"},
+        {"DRIP_API_TOKENS": "canary"},
+        {"DRIP_API_TOKENS": "canary=0a1b"},
+        {"DRIP_API_TOKENS": "4417=canary canary"},
+        {"DRIP_API_TOKENS": "4417=canary,4417=canary"},
+        {"DRIP_API_URL": "https://canary@api.getdrip.com"},
+        {"DRIP_CAMPAIGN_ID": "canary canary"},
         {"ALERT_WEBHOOK_URL": "http://hooks.example.com/canary"},
         {"INSPECTOR_PASSWORD": "canary"},
         {"METRICS_TOKEN": "canary"},
@@ -416,6 +508,8 @@ def test_no_secret_is_in_the_repr() -> None:
         ALERT_WEBHOOK_URL="https://hooks.example.com/canary-5",
         INSPECTOR_PASSWORD="canary-of-the-inspector",
         METRICS_TOKEN="canary-of-the-metrics",
+        SEGMENT_WEBHOOK_SECRET="canary-of-the-webhook",
+        DRIP_API_TOKENS="4417=canary-7",
     )
 
     assert settings.write_key == "canary-1"

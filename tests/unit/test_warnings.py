@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,40 @@ from tests.support.bridge_process import TOKEN
 
 def test_no_warning_comes_without_a_reason(settings: Settings) -> None:
     assert list(startup_warnings(settings)) == []
+
+
+SECRETS = (TOKEN,)
+OWN_ACCOUNT: dict[str, Any] = {"drip_account_id": "4417", "drip_api_token": "canary-1"}
+
+
+@pytest.mark.parametrize("part", [*OWN_ACCOUNT, None])
+def test_a_secret_of_segment_without_an_account_of_drip_is_pointed_out(
+    settings: Settings, part: str | None
+) -> None:
+    given: dict[str, Any] = {part: OWN_ACCOUNT[part]} if part else {}
+    half = replace(settings, segment_webhook_secrets=SECRETS, **given)
+
+    (sentence,) = startup_warnings(half)
+    assert "held until DRIP_ACCOUNT_ID and DRIP_API_TOKEN, or DRIP_API_TOKENS" in sentence
+    assert TOKEN not in sentence
+
+
+@pytest.mark.parametrize("given", [OWN_ACCOUNT, {"drip_api_tokens": {"4417": "canary-2"}}])
+def test_a_secret_of_segment_with_an_account_is_fine(
+    settings: Settings, given: dict[str, Any]
+) -> None:
+    both = replace(settings, segment_webhook_secrets=SECRETS, **given)
+    assert list(startup_warnings(both)) == []
+
+
+def test_an_account_alone_is_fine_as_the_commands_use_it(settings: Settings) -> None:
+    assert list(startup_warnings(replace(settings, **OWN_ACCOUNT))) == []
+
+
+def test_accounts_for_nothing_are_pointed_out(settings: Settings) -> None:
+    (sentence,) = startup_warnings(replace(settings, drip_api_tokens={"4417": "canary-2"}))
+    assert sentence.startswith("DRIP_API_TOKENS has no effect without SEGMENT_WEBHOOK_SECRET")
+    assert "canary" not in sentence
 
 
 @pytest.mark.parametrize("letter", ["+", "&", "#", "%", " ", "é"])
