@@ -16,7 +16,9 @@ from app.database.engine import describe, open_database
 from app.database.schema import make_ready
 from app.delivery.worker import DeliveryWorker
 from app.direction import Direction, build_direction
+from app.drip_to_segment.description import describe as describe_call
 from app.drip_to_segment.destination import SegmentDestination
+from app.drip_to_segment.mapping import COLLECTIONS
 from app.drip_to_segment.translate import translate as translate_webhook
 from app.errors import ConfigError
 from app.monitoring.alert_store import AlertStore
@@ -24,6 +26,7 @@ from app.monitoring.alerts import LOOK_EVERY, Watch
 from app.monitoring.watched import Watched
 from app.outbox.clock import Clock, bring_back, make_due
 from app.outbox.pruning import Pruning
+from app.outbox.search import Search
 from app.outbox.store import Store
 from app.periodic import every
 
@@ -62,6 +65,11 @@ class Bridge:
     def segment_to_drip(self) -> Direction | None:
         """The second direction; None if it is off."""
         return self.directions[1] if len(self.directions) > 1 else None
+
+    @property
+    def search(self) -> Search:
+        """A search over the messages of all directions."""
+        return Search(self.engine, [direction.searched for direction in self.directions])
 
     @property
     def watched(self) -> list[Watched]:
@@ -137,9 +145,15 @@ def build_bridge(settings: Settings) -> Bridge:
 def _build_drip_to_segment(settings: Settings, engine: Engine, of_webhooks: Engine) -> Direction:
     segment = SegmentDestination(settings.segment_host, settings.write_key, settings.write_keys)
     store = Store(engine, segment.name)
-    delivery = DeliveryWorker(store, segment)
     return build_direction(
-        "drip_to_segment", segment, delivery, store, of_webhooks, translate_webhook
+        name="drip_to_segment",
+        destination=segment,
+        delivery=DeliveryWorker(store, segment),
+        store=store,
+        of_webhooks=of_webhooks,
+        translate=translate_webhook,
+        describe=describe_call,
+        collections=COLLECTIONS.values(),
     )
 
 

@@ -1,7 +1,9 @@
 """One direction of the bridge: where its messages go, and the parts that keep and send them."""
 
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -14,6 +16,7 @@ from app.monitoring.stats_cache import StatsCache
 from app.monitoring.watched import Watched
 from app.outbox.group_commit import GroupCommit
 from app.outbox.requeue import Requeue, Translate
+from app.outbox.search import Description, Searched
 from app.outbox.store import Store
 
 
@@ -30,6 +33,15 @@ class Direction:
     delivery: DeliveryWorker
     stats: StatsCache
     requeue: Requeue
+    describe: Callable[[Any], Description]
+    """What a payload says of itself, for lists."""
+    collections: tuple[str, ...]
+    """The collections that its messages may have."""
+
+    @property
+    def searched(self) -> Searched:
+        """What a search needs of it."""
+        return Searched(self.destination.name, self.destination.key_for, self.describe)
 
     @property
     def watched(self) -> Watched:
@@ -44,6 +56,8 @@ def build_direction(
     store: Store,
     of_webhooks: Engine,
     translate: Translate,
+    describe: Callable[[Any], Description],
+    collections: Iterable[str],
 ) -> Direction:
     """Build the parts. `store` is over the engine of everything but webhooks, `delivery` sends from
     it. All directions of a process share the two engines, so one more opens no more connections."""
@@ -57,6 +71,8 @@ def build_direction(
         delivery=delivery,
         stats=StatsCache(lambda: _count(store.engine, destination, outbox)),
         requeue=Requeue(store.engine, destination.name, translate),
+        describe=describe,
+        collections=tuple(dict.fromkeys(collections)),
     )
 
 

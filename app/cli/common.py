@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.bridge import Bridge, bridge_of, check_database
 from app.database.engine import describe
+from app.direction import Direction
 from app.errors import ConfigError
 
 DISK_FULL = ("disk is full", "No space left")
@@ -28,6 +29,21 @@ def checked_database() -> Iterator[Bridge]:
         raise click.ClickException(str(error)) from None
     except SQLAlchemyError as error:
         raise click.ClickException(f"DATABASE_URL: {_explain(error)}") from None
+
+
+DESTINATIONS = ("segment", "drip")
+
+destination_option = click.option(
+    "--destination", type=click.Choice(DESTINATIONS), help="Only those that go there."
+)
+
+
+def directions_to(bridge: Bridge, destination: str | None) -> list[Direction]:
+    """The direction to this destination, or all. Raises `UsageError` if it is off."""
+    wanted = [each for each in bridge.directions if destination in (None, each.destination.name)]
+    if not wanted:
+        raise click.UsageError(f"This bridge sends nothing to {destination}.")
+    return wanted
 
 
 def _explain(error: SQLAlchemyError) -> str:

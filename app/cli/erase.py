@@ -22,9 +22,9 @@ def erase(email: str | None, yes: bool, vacuum: bool) -> None:
     in lists of processes, and in the logs of platforms that run them.
 
     Of the person's events stays that they were here, so that a re-send does not bring them back.
-    Other people's events that mention EMAIL stay, and lose what mentions it. Segment keeps what it
-    was sent, and so do backups. PostgreSQL's files keep the old rows, unreachable, until VACUUM
-    FULL of the tables events and bodies, and its write-ahead log until that is recycled.
+    Other people's events that mention EMAIL stay, and lose what mentions it. Segment and Drip keep
+    what they were sent, and so do backups. PostgreSQL's files keep the old rows, unreachable, until
+    VACUUM FULL of the tables events and bodies, and its write-ahead log until that is recycled.
     """
     address = (email or click.prompt("Address", err=True)).strip()
     if not is_address(address):

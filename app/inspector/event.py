@@ -20,10 +20,9 @@ from app.inspector.display import (
 )
 from app.inspector.status import what_next
 from app.inspector.trace import FieldTrace, NotTraceable, trace_fields
-from app.inspector.view import search_of
 from app.monitoring.stats_cache import StatsUnavailable
 from app.outbox.messages import Attempt, Message, read_history
-from app.outbox.search import Event
+from app.outbox.search import Description, Event
 
 GONE = (
     "There is no such event. One goes when its retention time is over, and one that was read again "
@@ -42,6 +41,7 @@ class EventPage:
     """The values that `event.html` needs."""
 
     event: Event
+    described: Description
     now: float
     reveal: bool
     is_raw: bool
@@ -85,13 +85,14 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
 
     @blueprint.get("/events/<message_id>")
     def event(message_id: str) -> ResponseReturnValue:
-        kept = search_of(bridge).one(message_id)
+        kept = bridge.search.one(message_id)
         if kept is None:
             abort(404, GONE)
         now, segment = time.time(), bridge.drip_to_segment.destination
         traces, trace_note = _trace(kept)
         page = EventPage(
             event=kept,
+            described=bridge.search.describe(kept),
             now=now,
             reveal=request.args.get("reveal") == "1",
             is_raw=request.args.get("view") == "raw",

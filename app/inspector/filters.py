@@ -179,7 +179,7 @@ def _to_wanted(filters: Filters) -> list[Wanted]:
         return [Wanted(**common)]
     if "@" in filters.q:
         return [Wanted(**common, email=filters.q)]
-    return [Wanted(**common, user_id=filters.q), Wanted(**common, subject=filters.q)]
+    return [Wanted(**common, user_id=filters.q), Wanted(**common, title=filters.q)]
 
 
 def _to_time(text: str) -> float | None:

@@ -26,6 +26,11 @@ def what_next(event: Event, now: float, pause: str | None, destination: Destinat
                 f"Given up{_settled_time(event, now)} after {_tries(event)}{_last_reason(event)}. "
                 "It will not be tried again, unless you send it again."
             )
+        case "expired":
+            return (
+                f"Given up{_settled_time(event, now)}: no address came in time to send it to. "
+                "It will not be tried again."
+            )
         case "quarantined":
             return (
                 f"Set aside{_settled_time(event, now)}, because it could not be read: "

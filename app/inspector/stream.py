@@ -20,7 +20,7 @@ from app.inspector.chart import Chart, Per, starts_at, traffic_to_chart
 from app.inspector.filters import ROWS, Filters, find_page, read_filters, read_form, searches_of
 from app.inspector.limits import DOWNLOADS
 from app.inspector.masking import mask_all
-from app.inspector.view import is_first_run, read_view, search_of
+from app.inspector.view import is_first_run, read_view
 from app.monitoring.stats import Stats
 from app.monitoring.stats_cache import StatsUnavailable
 from app.monitoring.watched import check_all
@@ -79,7 +79,7 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
         reveal = request.args.get("reveal") == "1"
         slot = ExitStack()
         slot.enter_context(DOWNLOADS.slot())
-        response = Response(_lines(search_of(bridge), filters, reveal))
+        response = Response(_lines(bridge.search, filters, reveal))
         response.call_on_close(slot.close)
         response.mimetype = "application/x-ndjson"
         response.headers["Content-Disposition"] = 'attachment; filename="events.jsonl"'

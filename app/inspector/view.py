@@ -17,7 +17,7 @@ from app.inspector.filters import (
     searches_of,
 )
 from app.inspector.limits import HEAVY
-from app.outbox.search import Page, Search
+from app.outbox.search import Page
 from app.outbox.traffic import last_received
 
 
@@ -69,7 +69,7 @@ def read_view(bridge: Bridge, query: Mapping[str, str], now: float) -> View:
     # ids have 64 bits, and databases refuse longer numbers
     before_id = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
     with HEAVY.slot() if filters.is_heavy else nullcontext():
-        page = find_page(search_of(bridge), filters, before_id)
+        page = find_page(bridge.search, filters, before_id)
     return View(
         filters=filters,
         errors=errors,
@@ -79,12 +79,6 @@ def read_view(bridge: Bridge, query: Mapping[str, str], now: float) -> View:
         page=page,
         now=now,
     )
-
-
-def search_of(bridge: Bridge) -> Search:
-    """Return a search over all kept events."""
-    segment = bridge.drip_to_segment.destination
-    return Search(bridge.engine, segment.name, segment.key_for)
 
 
 def is_first_run(bridge: Bridge) -> bool:

@@ -50,6 +50,9 @@ LOG_IN_USE = (
     "erase again in a minute."
 )
 
+BAGS = (("properties",), ("event", "properties"), ("subscriber", "custom_fields"), ("left_out",))
+"""Where the calls of both directions have values of which any can be left out."""
+
 ERASED = {
     "state": "erased",
     "email": None,
@@ -156,21 +159,33 @@ class Erasure:
             return [tuple(row) for row in connection.execute(statement)]
 
     def _without_address(self, email: str | None, payload: str | None) -> str | None:
-        """Another person's payload without the properties that mention the address.
+        """Another person's payload without the values that mention the address.
 
         None if the message is the person's own, or if it cannot be said whose it is.
         """
         if payload is None or email is None or self._matcher.is_in(email):
             return None
         call = json.loads(payload)
-        properties = call.get("properties", {}).items()
-        call["properties"] = {
-            name: value
-            for name, value in properties
-            if not self._matcher.is_in(json.dumps({name: value}))
-        }
+        if not isinstance(call, dict):
+            return None
+        for path in BAGS:
+            self._clear_bag(call, path)
         rest = json.dumps(call)
         return None if self._matcher.is_in(rest) else rest
+
+    def _clear_bag(self, call: dict[str, Any], path: Sequence[str]) -> None:
+        """Remove the values that mention the address from the bag at this path, if there is one."""
+        *above, name = path
+        for step in above:
+            below = call.get(step)
+            call = below if isinstance(below, dict) else {}
+        bag = call.get(name)
+        if isinstance(bag, dict):
+            call[name] = {
+                key: value
+                for key, value in bag.items()
+                if not self._matcher.is_in(json.dumps({key: value}))
+            }
 
     def _erase_matches(self, also_leased: bool) -> Counter[str]:
         erased: Counter[str] = Counter()

@@ -47,7 +47,7 @@ Outcome = Literal["requeued", "duplicate", "ignored", "unreadable", "gone", "unk
 WORDS: dict[Outcome, str] = {
     "requeued": "due now",
     "duplicate": "kept already, so the quarantined copy went",
-    "ignored": "no email event, so it went",
+    "ignored": "nothing that is sent, so it went",
     "unreadable": "still cannot be read and stays in quarantine",
     "gone": "another process was quicker",
     "unknown": "no event has this id",

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Engine, func, literal_column, select, text
 
@@ -16,9 +16,19 @@ from app.database.engine import reader
 from app.database.sql import WAITING_ACCOUNTS, storable
 from app.database.tables import bodies, columns_of, events, whole
 from app.outbox.batches import within
-from app.outbox.search_query import MOST_WORDS, State, Wanted, to_conditions
+from app.outbox.search_query import MOST_WORDS, State, Wanted, is_to, to_conditions
 
-__all__ = ["MOST_WORDS", "Event", "Page", "Search", "State", "Summary", "Wanted"]
+__all__ = [
+    "MOST_WORDS",
+    "Description",
+    "Event",
+    "Page",
+    "Search",
+    "Searched",
+    "State",
+    "Summary",
+    "Wanted",
+]
 
 PATIENCE = 20_000
 """Ids that are searched for one page."""
@@ -56,6 +66,7 @@ class Event:
     """All that is kept of one message. Times are in seconds since the epoch."""
 
     id: int
+    destination: str
     message_id: str
     account: str
     state: State
@@ -72,22 +83,13 @@ class Event:
     history: str | None
     """Failed attempts; `read_history` reads it."""
 
-    @property
-    def user_id(self) -> str | None:
-        """The user id in the payload, if it has one."""
-        return _read_payload(self.payload)[0]
-
-    @property
-    def subject(self) -> str:
-        """The email's subject in the payload, or ""."""
-        return _read_payload(self.payload)[1]
-
 
 @dataclass(frozen=True)
 class Summary:
     """What a list shows of a message. It has neither body nor payload, which are large."""
 
     id: int
+    destination: str
     message_id: str
     account: str
     state: State
@@ -96,17 +98,26 @@ class Summary:
     received_at: float
     tries: int
     user_id: str | None
-    subject: str
+    title: str
 
 
-def _read_payload(payload: str | None) -> tuple[str | None, str]:
-    """Returns the user id and the email's subject."""
-    call = json.loads(payload) if payload else {}
-    if not isinstance(call, dict):
-        return None, ""
-    properties = call.get("properties")
-    subject = properties.get("email_subject", "") if isinstance(properties, dict) else ""
-    return call.get("userId"), str(subject)
+class Description(NamedTuple):
+    """What a payload says of itself, for lists."""
+
+    user_id: str | None = None
+    title: str = ""
+    """What it is about, such as an email's subject."""
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a search needs of one direction."""
+
+    destination: str
+    key_for: Callable[[str], str | None]
+    """Returns an account's key, or None."""
+    describe: Callable[[Any], Description]
+    """Called with a payload's JSON."""
 
 
 _WHOLE = select(*columns_of(field.name for field in fields(Event))).select_from(whole)
@@ -121,32 +132,39 @@ Kept = TypeVar("Kept", Event, Summary)
 
 
 class Search:
-    """Search the messages for one destination. `key_for` returns an account's key, or None.
+    """Search the messages of some directions.
 
     All methods raise `SQLAlchemyError` if the database is out of reach.
     """
 
-    def __init__(
-        self, engine: Engine, destination: str, key_for: Callable[[str], str | None]
-    ) -> None:
-        self._destination = destination
-        self._key_for = key_for
+    def __init__(self, engine: Engine, directions: Sequence[Searched]) -> None:
         self._engine = engine
+        self._directions = {each.destination: each for each in directions}
 
-    def one(self, message_id: str) -> Event | None:
-        """The message with this id, or None."""
+    def one(self, message_id: str, destination: str | None = None) -> Event | None:
+        """The message with this id for this destination, or for any; None if there is none."""
+        statement = _WHOLE.where(*self._has_id(message_id, destination)).order_by(events.c.id)
         with reader(self._engine) as connection:
-            rows = connection.execute(_WHOLE.where(*self._has_id(message_id)))
-            row = rows.mappings().one_or_none()
+            row = connection.execute(statement).mappings().first()
         return self._with_held(Event(**row)) if row else None
 
-    def named(self, message_id: str) -> tuple[Summary, ...]:
-        """The summary of the message with this id, as a list of one or none."""
-        return tuple(self._list(_SUMMARY.where(*self._has_id(message_id))))
+    def named(self, message_id: str, destination: str | None = None) -> tuple[Summary, ...]:
+        """The summaries of the messages with this id: at most one for each destination."""
+        has_id = self._has_id(message_id, destination)
+        return tuple(self._list(_SUMMARY.where(*has_id).order_by(events.c.id.desc())))
 
-    def _has_id(self, message_id: str) -> tuple[ColumnElement[bool], ...]:
-        is_ours = events.c.destination == self._destination
-        return events.c.message_id == storable(message_id), is_ours
+    def describe(self, event: Event) -> Description:
+        """What the event's payload says of itself."""
+        return self._describe(event.destination, event.payload)
+
+    def _describe(self, destination: str, payload: str | None) -> Description:
+        if payload is None:
+            return Description()
+        return self._directions[destination].describe(json.loads(payload))
+
+    def _has_id(self, message_id: str, destination: str | None) -> Sequence[ColumnElement[bool]]:
+        names = [name for name in self._directions if destination in (None, name)]
+        return events.c.message_id == storable(message_id), is_to(names)
 
     def find(self, wanted: Wanted, limit: int, before: int | None = None) -> Iterator[Event]:
         """The newest `limit` matches, or those older than the message with the id `before`."""
@@ -190,14 +208,14 @@ class Search:
         """Yields matches, and the lowest id that was searched so far."""
         lowest, highest = self._ids()
         high = highest + 1 if before is None else before
-        conditions = list(to_conditions(wanted, self._destination, self._accounts_without_key))
+        conditions = list(to_conditions(wanted, [*self._directions], self._accounts_without_key))
         window = WORDS_WINDOW if wanted.has_words else WINDOW
         while limit > 0 and high > lowest:
             low = lowest if wanted.has_index else max(lowest, high - window)
             most = min(limit, PAGE)
             page = self._page(conditions, low, high, most, sort=wanted.has_index)
             high = page[-1].id if len(page) == most else low
-            matches = [each for each in page if wanted.matches(each.user_id, each.subject)]
+            matches = [each for each in page if wanted.matches(each.user_id, each.title)]
             limit -= len(matches)
             yield matches, high
 
@@ -211,11 +229,16 @@ class Search:
 
     def _list(self, statement: Any) -> list[Summary]:
         with reader(self._engine) as connection:
-            rows = [_to_summary(**row) for row in connection.execute(statement).mappings()]
+            rows = [self._to_summary(**row) for row in connection.execute(statement).mappings()]
         return list(map(self._with_held, rows))
 
+    def _to_summary(self, payload: str | None, **columns: Any) -> Summary:
+        user_id, title = self._describe(columns["destination"], payload)
+        return Summary(**columns, user_id=user_id, title=title)
+
     def _with_held(self, event: Kept) -> Kept:
-        if event.state == "pending" and self._key_for(event.account) is None:
+        key_for = self._directions[event.destination].key_for
+        if event.state == "pending" and key_for(event.account) is None:
             return replace(event, state="held")
         return event
 
@@ -232,14 +255,8 @@ class Search:
         with reader(self._engine) as connection:
             return connection.scalar(oldest.limit(1))
 
-    def _accounts_without_key(self) -> list[str]:
+    def _accounts_without_key(self, destination: str) -> list[str]:
+        key_for = self._directions[destination].key_for
         with reader(self._engine) as connection:
-            waiting = list(
-                connection.scalars(text(WAITING_ACCOUNTS), {"destination": self._destination})
-            )
-        return [account for account in waiting if self._key_for(account) is None]
-
-
-def _to_summary(payload: str | None, **columns: Any) -> Summary:
-    user_id, subject = _read_payload(payload)
-    return Summary(**columns, user_id=user_id, subject=subject)
+            waiting = list(connection.scalars(text(WAITING_ACCOUNTS), {"destination": destination}))
+        return [account for account in waiting if key_for(account) is None]

@@ -140,6 +140,7 @@ def test_json_has_every_field(app: Flask, store: Store) -> None:
     second, first = map(json.loads, run(app, "events", "--json").stdout.splitlines())
     assert first == {
         "id": first["id"],
+        "destination": "segment",
         "message_id": "a",
         "account": "4417",
         "state": "pending",

@@ -53,7 +53,7 @@ class Direction:
     """The status after which the source sends a webhook again."""
     errors_of: Callable[[Any], object]
     """What the answer to the unreadable one says is wrong with it."""
-    store_of: Callable[[Flask], Store] = lambda app: bridge_of(app).store
+    store_of: Callable[[Flask], Store] = lambda app: bridge_of(app).drip_to_segment.store
 
     def __str__(self) -> str:
         return f"{self.source} to {self.destination}"

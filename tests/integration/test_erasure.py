@@ -220,6 +220,33 @@ def test_another_persons_event_is_kept_without_the_address(store: Store, clock: 
     assert erasure_of(store, clock).look() == {}
 
 
+@pytest.mark.parametrize(
+    ("call", "kept"),
+    [
+        (
+            {"event": {"action": "Shared", "properties": {"a": 1, "with": ANA}}},
+            {"event": {"action": "Shared", "properties": {"a": 1}}},
+        ),
+        (
+            {"subscriber": {"custom_fields": {"a": 1, "boss": ANA}, "city": "Lima"}},
+            {"subscriber": {"custom_fields": {"a": 1}, "city": "Lima"}},
+        ),
+        ({"left_out": {"traits.a": f"no date: {ANA}"}, "event": 1}, {"left_out": {}, "event": 1}),
+        # whose it is cannot be said, or what is left would make no sense
+        ({"event": {"action": ANA}}, None),
+        ({"who": [["email", "bo@example.com"], ["user", ANA]]}, None),
+        ([ANA], None),
+    ],
+)
+def test_calls_of_any_kind_are_kept_without_the_address_or_erased(
+    store: Store, clock: Clock, call: Any, kept: Any
+) -> None:
+    store.put([message("bo", email="bo@example.com", payload=json.dumps(call))])
+    assert erasure_of(store, clock).erase() == ({} if kept else {"pending": 1})
+    payload = rows(store)["bo"].payload
+    assert (payload and json.loads(payload)) == kept
+
+
 def test_what_is_noted_of_trouble_is_cleared_of_the_address(store: Store, clock: Clock) -> None:
     """No such words are noted today."""
     for account in ("4417", ANA):

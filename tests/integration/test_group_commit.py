@@ -22,9 +22,9 @@ from app.errors import ContentRejected, OutboxUnavailable
 from app.outbox import group_commit
 from app.outbox.group_commit import GroupCommit
 from app.outbox.messages import Message
-from app.outbox.search import Search, Wanted
+from app.outbox.search import Wanted
 from app.outbox.store import Store
-from tests.support.builders import message, messages, rows
+from tests.support.builders import message, messages, rows, search_over
 
 Answer = bool | OutboxUnavailable
 
@@ -258,7 +258,7 @@ def test_an_address_of_any_length_is_kept_and_found(
 
     assert outbox.put(message("long")._replace(email=long)) is True
 
-    found = Search(engine, "segment", lambda _: "key").find(Wanted(email=long), limit=2)
+    found = search_over(engine).find(Wanted(email=long), limit=2)
     assert [event.message_id for event in found] == ["long"]
 
 

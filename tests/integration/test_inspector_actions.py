@@ -12,7 +12,6 @@ from app.config.settings import Settings
 from app.database.tables import bodies, events
 from app.inspector import actions
 from app.inspector import erase as erasing
-from app.outbox.search import Search
 from tests.support.builders import claim
 from tests.support.inspector_app import Visitor, create_inspected, inspected_over, text_of, webhook
 
@@ -33,7 +32,7 @@ def visitor(app: Flask) -> Visitor:
 
 
 def state_of(visitor: Visitor, message_id: str) -> str | None:
-    found = Search(visitor.bridge.engine, "segment", lambda _: "key").one(message_id)
+    found = visitor.bridge.search.one(message_id)
     return found.state if found else None
 
 

@@ -21,7 +21,7 @@ from app.outbox.search import (
     Wanted,
 )
 from app.outbox.store import Store
-from tests.support.builders import ACCOUNT, NOW, claim, mark_dead, mark_sent, message
+from tests.support.builders import ACCOUNT, NOW, claim, mark_dead, mark_sent, message, search_over
 from tests.support.cost import rows_on_postgresql, steps_on_sqlite
 from tests.support.whole_rows import put_whole
 
@@ -30,7 +30,7 @@ KEYS = {ACCOUNT: "a-key"}
 
 @pytest.fixture
 def search(store: Store) -> Search:
-    return Search(store.engine, "segment", KEYS.get)
+    return search_over(store.engine, KEYS.get)
 
 
 def found(search: Search, limit: int = 50, **wanted: Any) -> list[str]:
@@ -63,7 +63,7 @@ def test_all_are_found_newest_first_up_to_the_limit(store: Store, search: Search
 
 def test_nothing_is_held_with_a_key_for_all(store: Store) -> None:
     fill(store)
-    search = Search(store.engine, "segment", lambda _: "a-key")
+    search = search_over(store.engine)
     assert found(search, state="held") == []
     assert found(search, state="pending") == ["held", "pending"]
 
@@ -97,6 +97,7 @@ def test_one_is_found_whole_or_not_at_all(store: Store, search: Search) -> None:
     store.put([message("a", raw=raw, email="ana@example.com", collection="Email Opened")])
     assert search.one("a") == Event(
         id=1,
+        destination="segment",
         message_id="a",
         account=ACCOUNT,
         state="pending",
@@ -228,7 +229,7 @@ def test_words_of_a_subject_are_found_in_any_case(
 ) -> None:
     store.put([message(str(n), payload=call(subject)) for n, subject in enumerate(SUBJECTS)])
     store.put([message("raw", payload=None)])
-    page = search.page(Wanted(subject=words), 50)
+    page = search.page(Wanted(title=words), 50)
     assert sorted(int(event.message_id) for event in page.events) == expected
     assert (page.older, page.searched_back_to) == (None, None)
 
@@ -278,7 +279,7 @@ def test_a_page_gives_up_after_some_seconds_and_can_go_on(
     monkeypatch.setattr("app.outbox.search.WORDS_WINDOW", 10)
     monkeypatch.setattr("app.outbox.search.LONGEST", 0.0)
     store.put([message(str(n), payload=call(f"mail {n}")) for n in range(30)])
-    wanted, before = Wanted(subject="mail 3"), None
+    wanted, before = Wanted(title="mail 3"), None
     pages: list[Page] = []
     while not pages or before is not None:
         pages.append(search.page(wanted, 50, before))
@@ -296,7 +297,7 @@ def test_words_are_looked_for_in_few_calls_at_once(
     event.listen(
         store.engine, "before_cursor_execute", lambda *found: seen.append((found[2], found[3]))
     )
-    search.page(Wanted(state=state, subject="x"), 50)
+    search.page(Wanted(state=state, title="x"), 50)
     looked = [statement for statement in seen if "LIKE" in statement[0]]
     assert len(looked) >= 2
     for statement in looked:
@@ -312,7 +313,7 @@ def test_the_longest_words_over_the_longest_calls_take_not_long(
     """The worst that both engines' LIKE can meet: words that nearly fit everywhere."""
     store.put([message(str(n), payload=call("a" * 32_000)) for n in range(3 * WORDS_WINDOW)])
     began = time.perf_counter()
-    search.page(Wanted(subject="a" * (MOST_WORDS - 1) + "b"), 50)
+    search.page(Wanted(title="a" * (MOST_WORDS - 1) + "b"), 50)
     assert time.perf_counter() - began < 30
 
 
@@ -342,4 +343,4 @@ def test_what_no_database_takes_is_not_found_and_no_fault(store: Store, search: 
     for odd in ("\0", "\ud800"):
         assert search.one(odd) is None
         assert found(search, email=odd) == found(search, account=odd) == []
-        assert found(search, subject=odd) == found(search, user_id=odd) == []
+        assert found(search, title=odd) == found(search, user_id=odd) == []

@@ -1,5 +1,6 @@
 """A bridge with two directions: each has its messages, and both are looked after."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +22,8 @@ from app.outbox.store import Store
 from tests.support.builders import NOW, claim, mark_dead, message, rows
 from tests.support.delivery import tracked
 from tests.support.fake_segment import FakeSegment
-from tests.support.flask_app import run
+from tests.support.flask_app import app_over, run
+from tests.support.samples import OPENED
 from tests.support.two_directions import PretendDrip, call_to_drip, second_of, two_directions
 from tests.support.waiting import wait_until
 
@@ -159,3 +161,107 @@ def test_figures_of_both_are_in_the_same_families(app: Flask, second: Direction)
     assert 'bridge_last_webhook_timestamp_seconds{destination="drip"} 1e+06' in text
     assert 'bridge_batches_total{destination="drip",result="sent"}' in text
     assert text.count("\nbridge_database_size_bytes ") == 1
+
+
+# commands
+
+
+def ids(app: Flask, *arguments: str) -> list[str]:
+    result = run(app, "events", "--json", *arguments)
+    assert result.exit_code == 0, result.output
+    return [json.loads(line)["message_id"] for line in result.stdout.splitlines()]
+
+
+def put_one_of_each(store: Store, second: Direction) -> None:
+    """In each direction one that is dead, one in quarantine and one that waits for a key."""
+    for each, destination in ((store, "segment"), (second.store, "drip")):
+        each.put([message(f"{destination}-dead", payload="{}", received_at=time.time())])
+        mark_dead(each, claim(each, now=time.time()), Attempt(time.time(), "HTTP 422"))
+        errors = {"body": ["Not JSON."]}
+        each.put([message(f"{destination}-raw", payload=None, raw=OPENED, errors=errors)])
+    second.store.put([call_to_drip("keyless", account="keyless")])
+
+
+def test_events_of_both_or_of_one_are_listed(app: Flask, store: Store, second: Direction) -> None:
+    put_one_of_each(store, second)
+    to_segment = ["segment-raw", "segment-dead"]
+    to_drip = ["keyless", "drip-raw", "drip-dead"]
+    assert ids(app) == [*to_drip, *to_segment]
+    assert ids(app, "--destination", "segment") == to_segment
+    assert ids(app, "--destination", "drip") == to_drip
+    assert ids(app, "--state", "held") == ["keyless"]
+    assert ids(app, "--state", "held", "--destination", "segment") == []
+    assert ids(app, "--state", "dead") == ["drip-dead", "segment-dead"]
+    assert ids(app, "--collection", "Track") == ["keyless"]
+    assert run(app, "events", "--collection", "lost").exit_code == 2
+    wrong = ("events", "--collection", "track", "--destination", "segment")
+    assert "There is no such collection." in run(app, *wrong).stderr
+    assert "Z  drip     held         track                 u-9 " in run(app, "events").stdout
+
+
+def test_an_event_is_shown_with_its_directions_words(
+    app: Flask, store: Store, second: Direction
+) -> None:
+    store.put([message("twin", raw=b"1")])
+    second.store.put([call_to_drip("twin", raw=b"2")])
+    for arguments, source, destination, raw in (
+        (["--destination", "segment"], "Drip", "Segment", "1"),
+        (["--destination", "drip"], "Segment", "Drip", "2"),
+        ([], "Drip", "Segment", "1"),
+    ):
+        page = run(app, "events", "twin", *arguments).stdout
+        assert f"\nto          {destination}\n" in page
+        assert f"What {source} sent (1 bytes):\n\n{raw}\n\nWhat {destination} gets:" in page
+
+
+def test_the_dead_of_both_or_of_one_are_requeued(
+    app: Flask, store: Store, second: Direction
+) -> None:
+    put_one_of_each(store, second)
+    asked = run(app, "requeue", "--dead", stdin="n\n").stdout
+    assert "To send again: 2 events." in asked
+    assert "To Drip: 1 event. Drip never drops repeats: one that it took after all will" in asked
+    assert "Segment drops" not in asked
+    done = run(app, "requeue", "--dead", "--destination", "segment", "--yes")
+    assert done.stdout == "To send again: 1 event.\n1 event: due now.\n"
+    assert ids(app, "--state", "dead") == ["drip-dead"]
+    assert run(app, "requeue", "--dead", "--yes").stdout.endswith("1 event: due now.\n")
+    assert run(app, "requeue", "--dead").stdout == "No event is dead.\n"
+
+
+def test_the_quarantined_of_both_are_read_by_their_own_rules(
+    app: Flask, store: Store, second: Direction
+) -> None:
+    put_one_of_each(store, second)
+    assert "2 events: due now." in run(app, "requeue", "--quarantined", "--yes").stdout
+    (to_segment,) = ids(app, "--destination", "segment", "--state", "pending")
+    (to_drip,) = ids(app, "--destination", "drip", "--state", "pending")
+    assert to_segment.startswith("drip-")
+    assert to_drip.startswith("again-")
+
+
+def test_an_id_is_requeued_in_the_direction_that_has_it(
+    app: Flask, store: Store, second: Direction
+) -> None:
+    put_one_of_each(store, second)
+    fresh = run(app, "requeue", "segment-dead")
+    assert fresh.stdout == "segment-dead: due now.\n"
+    asked = run(app, "requeue", "drip-dead", "nobodys", stdin="y\n")
+    assert "Drip never drops repeats" in asked.stdout
+    assert asked.stdout.endswith("drip-dead: due now.\nnobodys: no event has this id.\n")
+    assert ids(app, "--state", "dead") == []
+
+
+def test_a_direction_that_is_off_is_reported(settings: Settings) -> None:
+    with app_over(settings) as app:
+        for command in (["events"], ["requeue", "--dead"]):
+            result = run(app, *command, "--destination", "drip")
+            assert result.exit_code == 2
+            assert "This bridge sends nothing to drip." in result.stderr
+
+
+def test_a_person_is_erased_in_both(app: Flask, store: Store, second: Direction) -> None:
+    store.put([message("a", email="ana@example.com")])
+    second.store.put([call_to_drip("b", {"who": [["email", "ana@example.com"]]})])
+    done = run(app, "erase", "ana@example.com", "--yes")
+    assert done.stdout.endswith("Erased: 2 (2 pending).\n")

@@ -1,14 +1,16 @@
 """Messages, claims, and what is kept, for tests."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Engine, Row, select
 
 from app.database.tables import events, whole
+from app.drip_to_segment.description import describe
 from app.drip_to_segment.destination import SegmentDestination
 from app.drip_to_segment.translate import translate
 from app.outbox.messages import Attempt, Failed, Lease, Message, Sent
+from app.outbox.search import Search, Searched
 from app.outbox.store import Store
 
 TOKEN = "a-token-for-the-tests"
@@ -106,6 +108,11 @@ def names(store: Store, lease: Lease) -> list[str]:
 def same_but(row: Row[Any], **changes: Any) -> dict[str, Any]:
     """The row's values, but for the changes."""
     return {**row._mapping, **changes}  # noqa: SLF001 - its public name, underscored for the columns
+
+
+def search_over(engine: Engine, key_for: Callable[[str], str | None] = lambda _: "key") -> Search:
+    """A search over the messages to Segment, as all accounts have a key if not told otherwise."""
+    return Search(engine, [Searched("segment", key_for, describe)])
 
 
 def no_wait(_: float) -> None:

@@ -15,6 +15,7 @@ from app.delivery.worker import DeliveryWorker
 from app.destination import Labels, Limits, RetryPolicy
 from app.direction import Direction, build_direction
 from app.outbox.messages import Message
+from app.outbox.search import Description
 from app.outbox.store import Store
 from tests.support.builders import message
 from tests.support.flask_app import app_over
@@ -71,12 +72,26 @@ def read_body(body: bytes, received_at: float, account: str) -> Message:
     return call_to_drip(f"again-{body.decode()}", account=account, received_at=received_at)
 
 
+def describe(call: Any) -> Description:
+    """What it is about is the event's name."""
+    return Description(call.get("user_id"), call.get("event", {}).get("action", ""))
+
+
 def build_second(_: Settings, engine: Engine, of_webhooks: Engine) -> Direction:
     """The second direction, with the parts that the first has."""
     drip = PretendDrip()
     store = Store(engine, drip.name)
     delivery = DeliveryWorker(store, drip)
-    return build_direction("segment_to_drip", drip, delivery, store, of_webhooks, read_body)
+    return build_direction(
+        name="segment_to_drip",
+        destination=drip,
+        delivery=delivery,
+        store=store,
+        of_webhooks=of_webhooks,
+        translate=read_body,
+        describe=describe,
+        collections=("identify", "track"),
+    )
 
 
 @contextmanager

@@ -18,6 +18,7 @@ DAY = 86_400.0
 def event(state: Any, **kwargs: Any) -> Event:
     told: dict[str, Any] = {
         "id": 1,
+        "destination": "segment",
         "message_id": "drip-1",
         "account": "4417",
         "state": state,
