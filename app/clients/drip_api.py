@@ -29,6 +29,25 @@ class Fault(NamedTuple):
         return ": ".join(filter(None, (self.attribute, self.message or self.code)))
 
 
+class Answer(NamedTuple):
+    """What came back to a request."""
+
+    status: int
+    body: bytes
+    faults: tuple[Fault, ...] = ()
+    """() if the body is not one of Drip's refusals."""
+    words: str = ""
+    """The body, to be kept with messages: cut short, and without the token."""
+    asked: float | None = None
+    """Seconds to wait that it asks for."""
+    remaining: int | None = None
+    """How many requests are left of this hour's, if it says so."""
+
+    def says(self, pattern: str) -> bool:
+        """Whether one of Drip's messages has such words."""
+        return any(re.search(pattern, fault.message, re.IGNORECASE) for fault in self.faults)
+
+
 def read_faults(body: bytes) -> tuple[Fault, ...]:
     """Return the errors in an answer, or () if it is not one of Drip's refusals: those have a list
     `errors`, or a `message` or `error` alone."""

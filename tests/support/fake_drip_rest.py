@@ -78,6 +78,8 @@ class FakeDripRest:
         """Seconds after which a batch is done."""
         self.limits = {"requests": requests_per_hour, "batches": batches_per_hour}
         self.visits: list[Visit] = []
+        self.connections = 0
+        """How many were made."""
         self.violations: list[str] = []
         """What a client may not do, although Drip would not always say so."""
         self.behave: Callable[[Visit], Reply | None] = lambda _: None
@@ -248,6 +250,10 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # or each answer waits 40 ms for the client's acknowledgement
     drip: ClassVar[FakeDripRest]
+
+    def setup(self) -> None:
+        super().setup()
+        self.drip.connections += 1
 
     def do_GET(self) -> None:
         body = _to_json(self.rfile.read(int(self.headers.get("Content-Length", 0))))

@@ -1,0 +1,168 @@
+"""Deliver calls to Drip within its limits, each person's in the order in which they came."""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from uuid import uuid4
+
+from app.delivery.worker import LEASE, TURN, DeliveryWorker
+from app.outbox.messages import Claimed, Lease, Released, Sent
+from app.outbox.ordered import OrderedStore
+from app.outbox.turns import Turns
+from app.segment_to_drip.budget import DatabaseBudget
+from app.segment_to_drip.destination import DripDestination, account_of
+from app.segment_to_drip.identities import Identities
+from app.segment_to_drip.operations import Operation, Person, next_operation, remember
+from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.people import People
+from app.segment_to_drip.planning import LARGEST_BATCH, Next, Planned, call_of, choose, fill_batch
+
+MOST_HEADS = 3_000
+MOST_FOLLOWERS = 5_000
+"""Calls that are read to fill one batch: of some people the next call is of another kind."""
+
+LONGEST_REST = 60.0
+"""Seconds without a look at an account whose requests of the hour are used up."""
+
+TURN_LEASE = 2 * LEASE
+"""Seconds that a turn lasts: longer than the lease of any message in it, so that when another
+process takes over, nothing of this one is under way."""
+
+
+class DripDelivery(DeliveryWorker):
+    """Deliver to Drip. Any number may run over one outbox, but only one at a time sends for an
+    account: more would not be faster within Drip's limits, and so a person's calls keep their order
+    and no two requests for one person are ever under way."""
+
+    def __init__(
+        self,
+        store: OrderedStore,
+        destination: DripDestination,
+        budget: DatabaseBudget,
+        identities: Identities,
+        options: DripOptions,
+        settle_time: float,
+        clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`settle_time` is how many seconds Drip may work on a batch."""
+        super().__init__(store, destination, clock, chance)
+        self._ordered = store
+        self._budget = budget
+        self._identities = identities
+        self._options = options
+        self._settle_time = settle_time
+        self._people = People(store.engine, destination.name)
+        self._turns = Turns(store.engine, destination.name)
+        self._holder = uuid4().hex
+
+    def take_turn(self, key: str, accounts: Sequence[str]) -> bool:
+        """Send for one account for `TURN` seconds. Returns whether more waits."""
+        account = account_of(key)
+        for other in set(accounts) - {account}:  # that named none; it is this one's
+            self._ordered.move(other, account)
+        if not self._keep_turn(account):
+            return False
+        try:
+            return self._work(key, account)
+        finally:
+            self._turns.end(account, self._holder)
+
+    def _keep_turn(self, account: str) -> bool:
+        now = self._clock()
+        return self._turns.take(account, self._holder, now, now + TURN_LEASE)
+
+    def _work(self, key: str, account: str) -> bool:
+        ends = time.monotonic() + TURN
+        while not self._stopping.is_set():
+            found = self._identities.identify(account, self._clock())
+            if not found and (self.is_open(key) or not self._send_next(key, account)):
+                return False
+            if time.monotonic() > ends:
+                return True
+            if not self._keep_turn(account):
+                return False
+        return False
+
+    def _send_next(self, key: str, account: str) -> bool:
+        """Send the next request. Returns False if nothing may be sent now."""
+        now = self._clock()
+        backlog = self._ordered.count_due(account, now, LARGEST_BATCH)
+        if not backlog:
+            return False
+        left = self._budget.left(account)
+        waited = now - (self._ordered.oldest_due(account, now) or now)
+        way = choose(backlog, waited, left["requests"], left["batches"])
+        if way is None:
+            frees_at = min(bucket.frees_at for bucket in left.values())
+            self._rest(key, min(max(frees_at - now, 1.0), LONGEST_REST))
+            return False
+        messages = self._ordered.heads(account, now, MOST_HEADS if way == "batch" else 1)
+        if way == "batch":
+            messages = self._with_followers(account, now, messages)
+        return self._send_planned(key, account, messages)
+
+    def _with_followers(self, account: str, now: float, heads: Sequence[Claimed]) -> list[Claimed]:
+        """What is to be sent of the heads' persons, person by person."""
+        of_person: dict[str | None, list[Claimed]] = {head.person: [] for head in heads}
+        people = [head.person or "" for head in heads]
+        for message in self._ordered.followers(account, now, people, MOST_FOLLOWERS):
+            of_person[message.person].append(message)
+        return [message for messages in of_person.values() for message in messages]
+
+    def _send_planned(self, key: str, account: str, messages: Sequence[Claimed]) -> bool:
+        people = self._people.load(account, {_address(message) for message in messages})
+        batch = fill_batch(messages, self._next_for(people))
+        now = self._clock()
+        if batch.done:
+            self._settle(self._ordered.lease(batch.done, now + LEASE), Sent(now))
+        if batch.planned:
+            self.send(key, self._lease(batch.planned, now))
+        return bool(messages)
+
+    def _next_for(self, people: dict[str, Person]) -> Next:
+        def next_for(message: Claimed) -> Operation | None:
+            address = _address(message)
+            return next_operation(call_of(message), address, people[address], self._options)
+
+        return next_for
+
+    def _lease(self, planned: Sequence[Planned], now: float) -> Lease:
+        """Lease the messages, with what is to be sent for them as their payloads."""
+        texts = {message.id: operation.to_json() for message, operation in planned}
+        lease = self._ordered.lease([message for message, _ in planned], now + LEASE)
+        return lease.only(message._replace(payload=texts[message.id]) for message in lease.messages)
+
+    def settle_taken(self, lease: Lease, sent: Sent) -> None:
+        """Remember what Drip took, before the messages are settled: what is sent twice because of a
+        crash in between is then less. A call whose person was only introduced is due again."""
+        account = lease.messages[0].account
+        operations = [Operation.from_json(message.payload) for message in lease.messages]
+        people = self._people.load(account, {_address(message) for message in lease.messages})
+        for message, operation in zip(lease.messages, operations, strict=True):
+            address = _address(message)
+            people[address] = remember(people[address], operation)
+        is_batch = len(operations) > 1
+        busy_until = sent.at + self._settle_time if is_batch else 0.0
+        self._people.save(account, people, busy_until)
+        introduced = [
+            message
+            for message, operation in zip(lease.messages, operations, strict=True)
+            if operation.introduces
+        ]
+        ended = [message for message in lease.messages if message not in introduced]
+        if is_batch:
+            self._ordered.delay(account, {m.person or "" for m in lease.messages}, busy_until)
+        for some, settlement in (
+            (introduced, Released(max(sent.at, busy_until))),
+            (ended, sent),
+        ):
+            if some:
+                self._settle(lease.only(some), settlement)
+
+    def _rest(self, key: str, seconds: float) -> None:
+        self._circuits[key] = self._circuits[key].open(self._clock(), seconds)
+
+
+def _address(message: Claimed) -> str:
+    return (message.person or "").removeprefix("e:")

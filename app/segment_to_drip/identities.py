@@ -1,0 +1,198 @@
+"""Identify kept calls: give each the address of its person, or let it wait for one.
+
+What is remembered of ids and addresses is in the database; `identity.py` has the rules. A call
+without an address is unidentified until an address comes, or until it expires.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, bindparam, exists, func, select, update
+
+from app.database.engine import dialect_of
+from app.database.sql import IS_OPEN, IS_ORDERED, IS_PENDING
+from app.database.tables import bodies, events, identities, people, whole
+from app.segment_to_drip.identity import Found, Identity, Memory, keys_of
+
+STEP = 500
+"""Calls that are looked at with one commit."""
+
+MOST_UNIDENTIFIED = 200_000
+"""Calls that wait for an address at most. Beyond it the oldest expire early, so that anonymous
+visitors do not fill the disk."""
+
+
+class Identities:
+    """Identify the calls of one destination. Only the process whose turn it is for an account may
+    do so for it. Times are in seconds since the epoch."""
+
+    def __init__(self, engine: Engine, destination: str, hold: float) -> None:
+        """`hold` is how many seconds a call waits for an address."""
+        self._engine = engine
+        self._destination = destination
+        self._hold = hold
+        self._is_ours = events.c.destination == destination
+        self._insert = dialect_of(engine).insert
+
+    def identify(self, account: str, now: float) -> int:
+        """Find out whose the next calls are at which nobody has looked yet. Returns how many it
+        looked at; 0 if there were none."""
+        with self._engine.begin() as connection:
+            new = (
+                select(events.c.id, events.c.received_at, bodies.c.payload)
+                .select_from(whole)
+                .where(IS_ORDERED, IS_OPEN, IS_PENDING, self._is_ours)
+                .where(events.c.person == "", events.c.account == account)
+                .order_by(events.c.id)
+                .limit(STEP)
+            )
+            rows = connection.execute(new).all()
+            if rows:
+                self._identify(connection, account, now, rows)
+        return len(rows)
+
+    def _identify(
+        self, connection: Connection, account: str, now: float, rows: Sequence[Any]
+    ) -> None:
+        calls = [(row, json.loads(row.payload)) for row in rows]
+        memory = Memory(self._known(connection, account, {k for _, c in calls for k in keys_of(c)}))
+        found: list[tuple[Any, Found]] = []
+        aliases: list[int] = []
+        for row, call in calls:
+            if call["type"] == "alias":
+                memory.move(call)
+                aliases.append(row.id)
+            else:
+                found.append((row, memory.find(call)))
+        self._write(connection, account, now, found)
+        self._settle(connection, aliases, now)
+        self._save(connection, account, memory.changed)
+        self._release(connection, account, now, memory.changed)
+
+    def _known(self, connection: Connection, account: str, keys: set[str]) -> dict[str, Identity]:
+        statement = select(identities.c.key, identities.c.email, identities.c.user_id).where(
+            identities.c.destination == self._destination,
+            identities.c.account == account,
+            identities.c.key.in_(keys),
+        )
+        return {key: Identity(*values) for key, *values in connection.execute(statement)}
+
+    def _write(
+        self,
+        connection: Connection,
+        account: str,
+        now: float,
+        found: Sequence[tuple[Any, Found]],
+    ) -> None:
+        busy = self._busy(connection, account, now, {who.email for _, who in found if who.email})
+        values = [
+            {
+                "event": row.id,
+                "whose": f"e:{who.email}" if who.email else who.waits_for,
+                "address": who.email,
+                "becomes": "pending" if who.email else "unidentified",
+                "due": busy.get(who.email, now)
+                if who.email
+                else max(row.received_at, now) + self._hold,
+            }
+            for row, who in found
+        ]
+        if values:
+            connection.execute(_WRITE, values)
+
+    def _busy(
+        self, connection: Connection, account: str, now: float, addresses: set[str]
+    ) -> dict[str | None, float]:
+        """Until when something is at work on these people, of those for whom that is so."""
+        statement = select(people.c.email, people.c.busy_until).where(
+            people.c.destination == self._destination,
+            people.c.account == account,
+            people.c.email.in_(addresses),
+            people.c.busy_until > now,
+        )
+        return {row.email: row.busy_until for row in connection.execute(statement)}
+
+    def _settle(self, connection: Connection, aliases: Sequence[int], now: float) -> None:
+        """An alias call has done all that it does."""
+        done = update(events).where(events.c.id.in_(aliases))
+        connection.execute(done.values(state="sent", settled_at=now, person=None))
+
+    def _save(self, connection: Connection, account: str, changed: Mapping[str, Identity]) -> None:
+        new = self._insert(identities)
+        saved = new.on_conflict_do_update(
+            index_elements=[*identities.primary_key],
+            set_={"email": new.excluded.email, "user_id": new.excluded.user_id},
+        )
+        rows = [
+            {"destination": self._destination, "account": account, "key": key, **who._asdict()}
+            for key, who in sorted(changed.items())
+        ]
+        if rows:
+            connection.execute(saved, rows)
+
+    def _release(
+        self, connection: Connection, account: str, now: float, changed: Mapping[str, Identity]
+    ) -> None:
+        """Let go what waited for the addresses that were learnt."""
+        learnt = {key: who.email for key, who in changed.items() if who.email and key[0] in "ua"}
+        busy = self._busy(connection, account, now, set(filter(None, learnt.values())))
+        waiting = (
+            update(events)
+            .where(IS_ORDERED, IS_OPEN, self._is_ours, events.c.account == account)
+            .where(events.c.person == bindparam("key"), events.c.state == "unidentified")
+            .values(
+                state="pending",
+                person=bindparam("whose"),
+                email=bindparam("address"),
+                due_at=bindparam("due"),
+            )
+        )
+        rows = [
+            {"key": key, "whose": f"e:{email}", "address": email, "due": busy.get(email, now)}
+            for key, email in learnt.items()
+        ]
+        if rows:
+            connection.execute(waiting, rows)
+
+    def expire(self, now: float) -> int:
+        """End the calls that have waited for too long, and the oldest if too many wait. Returns how
+        many. Nothing of an account expires while there are calls at which nobody has looked: one of
+        them may bring the address."""
+        is_waiting = (self._is_ours, events.c.state == "unidentified")
+        unseen = events.alias("unseen")
+        has_unseen = exists().where(
+            unseen.c.person == "",
+            unseen.c.person.is_not(None),
+            unseen.c.state.in_(["pending", "unidentified"]),
+            unseen.c.destination == self._destination,
+            unseen.c.account == events.c.account,
+        )
+        with self._engine.begin() as connection:
+            count = connection.scalar(select(func.count()).where(*is_waiting)) or 0
+            ended = select(events.c.id).where(*is_waiting, ~has_unseen)
+            old = ended.where(events.c.due_at <= now).limit(STEP)
+            too_many = ended.order_by(events.c.id).limit(
+                min(STEP, max(0, count - MOST_UNIDENTIFIED))
+            )
+            ids = {*connection.scalars(old), *connection.scalars(too_many)}
+            connection.execute(
+                update(events)
+                .where(events.c.id.in_(ids), events.c.state == "unidentified")
+                .values(state="expired", settled_at=now, error=NO_ADDRESS)
+            )
+        return len(ids)
+
+
+NO_ADDRESS = "no address came in time for this person, so Drip cannot be told"
+
+_WRITE = (
+    update(events)
+    .where(events.c.id == bindparam("event"), IS_PENDING)
+    .values(
+        person=bindparam("whose"),
+        email=bindparam("address"),
+        state=bindparam("becomes"),
+        due_at=bindparam("due"),
+    )
+)

@@ -1,0 +1,208 @@
+"""Work out what to send to Drip for a kept call, and as which request. Pure.
+
+An operation is one update of one person: a subscriber, an event, or a place in a campaign. What
+follows from a call depends on what was sent of its person before.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
+
+from app.segment_to_drip.mapping import ONCE
+from app.segment_to_drip.options import DripOptions
+
+Kind = Literal["subscriber", "event", "campaign"]
+
+Bucket = Literal["requests", "batches"]
+"""Which of Drip's limits a request counts for: 3,600 requests, or 50 batches an hour."""
+
+Item = dict[str, Any]
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Person(NamedTuple):
+    """What was sent of a person."""
+
+    is_known: bool = False
+    """Whether anything was sent."""
+    once: Mapping[str, str] = NOTHING
+    """Field that is sent once for each value → digest of the last value."""
+    campaigns: frozenset[str] = frozenset()
+    """Ids of the campaigns that the person was subscribed to."""
+    is_unsubscribed: bool = False
+    """Whether the last status that was sent is "unsubscribed"."""
+
+
+class Operation(NamedTuple):
+    """What to send."""
+
+    kind: Kind
+    item: Item
+    """As Drip takes it, with the person's email."""
+    campaign_id: str = ""
+    introduces: bool = False
+    """Whether it only makes the person known to Drip: the call itself is still to be sent."""
+
+    def to_json(self) -> str:
+        """The operation in ASCII JSON, as a destination gets it."""
+        return json.dumps(self._asdict())
+
+    @classmethod
+    def from_json(cls, text: str) -> "Operation":
+        """The operation in such a text."""
+        return cls(**json.loads(text))
+
+
+class Request(NamedTuple):
+    """A request to Drip's REST API."""
+
+    method: str
+    path: str
+    body: dict[str, Any]
+    bucket: Bucket
+
+
+def next_operation(
+    call: Mapping[str, Any], address: str, person: Person, options: DripOptions
+) -> Operation | None:
+    """What to send next for a call of the person with this address; None if nothing is left."""
+    match call["type"]:
+        case "identify":
+            once = _not_sent_yet(call["once"], person, address)
+            return Operation("subscriber", {"email": address, **call["subscriber"], **once})
+        case "campaign":
+            if person.is_unsubscribed or call["campaign_id"] in person.campaigns:
+                return None
+            item = {"email": address, **call["subscriber"]}
+            return Operation("campaign", item, call["campaign_id"])
+        case _:
+            if not person.is_known and options.initial_status != "none":
+                return Operation("subscriber", _introduction(call, address, options), "", True)
+            return Operation("event", _event(call["event"], address))
+
+
+def _introduction(call: Mapping[str, Any], address: str, options: DripOptions) -> Item:
+    """The person alone. `/events` takes no status, and nobody should be subscribed by an event."""
+    item = {"email": address, "initial_status": options.initial_status}
+    return {**item, "user_id": call["user_id"]} if call["user_id"] else item
+
+
+def _event(event: Mapping[str, Any], address: str) -> Item:
+    """The event, without the property that only repeats the address."""
+    item = {"email": address, **event}
+    properties = {
+        key: value
+        for key, value in event.get("properties", {}).items()
+        if not (key.lower() == "email" and _is_same(value, address))
+    }
+    if properties:
+        item["properties"] = properties
+    else:
+        item.pop("properties", None)
+    return item
+
+
+def _is_same(value: Any, address: str) -> bool:
+    return isinstance(value, str) and value.strip().lower() == address
+
+
+def _not_sent_yet(once: Mapping[str, Any], person: Person, address: str) -> Item:
+    """The fields of which this value was not the last one that was sent."""
+    new = {name: value for name, value in once.items() if _is_new(name, value, person)}
+    if tags := [tag for tag in once.get("remove_tags", ()) if _tag(tag) not in person.once]:
+        new["remove_tags"] = tags
+    if _is_same(new.get("new_email"), address):
+        del new["new_email"]
+    return _with_partners(new, once)
+
+
+_PARTNERS = (
+    ("status", "status_updated_at"),
+    ("sms_number", "sms_consent"),
+    ("eu_consent", "eu_consent_message"),
+)
+"""Fields of which the second means something only beside the first."""
+
+
+def _with_partners(new: Item, once: Mapping[str, Any]) -> Item:
+    """The fields, each pair together if one of the two is new."""
+    for pair in _PARTNERS:
+        if new.keys() & set(pair):
+            new |= {name: once[name] for name in pair if name in once}
+    return new
+
+
+def _is_new(name: str, value: Any, person: Person) -> bool:
+    return name != "remove_tags" and person.once.get(name) != _digest(value)
+
+
+def _tag(tag: str) -> str:
+    return f"remove_tags:{tag}"
+
+
+def _digest(value: Any) -> str:
+    """A short text for a value: what is remembered for long should not be the value itself."""
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def remember(person: Person, operation: Operation) -> Person:
+    """What is remembered of the person after Drip took an operation."""
+    if operation.kind == "campaign":
+        return person._replace(campaigns=person.campaigns | {operation.campaign_id})
+    if operation.kind == "event" or operation.introduces:
+        return person._replace(is_known=True)
+    once = dict(person.once)
+    for name in ONCE & operation.item.keys():
+        value = operation.item[name]
+        once |= (
+            dict.fromkeys(map(_tag, value), "") if name == "remove_tags" else {name: _digest(value)}
+        )
+    for tag in operation.item.get("tags", ()):
+        once.pop(_tag(tag), None)  # it may be removed once more
+    status = operation.item.get("status")
+    is_unsubscribed = person.is_unsubscribed if status is None else status == "unsubscribed"
+    return Person(True, once, person.campaigns, is_unsubscribed)
+
+
+def merge(items: Sequence[Item]) -> list[Item]:
+    """The updates of subscribers, in their order, with those of one person made one. Later values
+    win; tags unite, unless a later update removes them, and the other way round."""
+    merged: dict[str, Item] = {}
+    for item in items:
+        email = item["email"]
+        merged[email] = _merged(merged[email], item) if email in merged else item
+    return list(merged.values())
+
+
+def _merged(first: Item, second: Item) -> Item:
+    both = {**first, **second}
+    for name, undone_by in (("tags", "remove_tags"), ("remove_tags", "tags")):
+        undone = second.get(undone_by, ())
+        kept = [each for each in first.get(name, ()) if each not in undone]
+        united = list(dict.fromkeys([*kept, *second.get(name, ())]))
+        both.pop(name, None)
+        if united:
+            both[name] = united
+    if "custom_fields" in first and "custom_fields" in second:
+        both["custom_fields"] = {**first["custom_fields"], **second["custom_fields"]}
+    return both
+
+
+def to_request(operations: Sequence[Operation], account: str) -> Request:
+    """One request for operations of one kind: several go to the batch endpoint. A place in a
+    campaign has none, and is asked for alone."""
+    kind = operations[0].kind
+    items = [operation.item for operation in operations]
+    if kind == "campaign":
+        path = f"/v2/{account}/campaigns/{operations[0].campaign_id}/subscribers"
+        return Request("POST", path, {"subscribers": items}, "requests")
+    name = "events" if kind == "event" else "subscribers"
+    path = f"/v2/{account}/{name}"
+    if len(items) == 1:
+        return Request("POST", path, {name: items}, "requests")
+    if kind == "subscriber":
+        items = merge(items)
+    return Request("POST", f"{path}/batches", {"batches": [{name: items}]}, "batches")

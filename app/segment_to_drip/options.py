@@ -1,0 +1,25 @@
+"""What an operator may choose about the translation."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DripOptions:
+    """The defaults are those of Drip's own Segment destinations, or else the more careful ones."""
+
+    initial_status: str = "unsubscribed"
+    """Of people who are new to Drip: "unsubscribed", "active", or "none" to send none."""
+    value_unit: str = "cents"
+    """What an event's property `value` is in: "cents", as Drip counts, or "major" units."""
+    track_email: str = "context"
+    """Which address of a track call comes first: that of the "context" or of its "properties"."""
+    allow_resubscribe: bool = False
+    """Whether a trait `status: active` re-subscribes people by itself."""
+    campaign_id: str | None = None
+    """The Email Series to which everybody who is identified is subscribed."""
+    double_optin: bool | None = None
+    """Whether that asks for a confirmation; None leaves it to the series."""
+    skip_device_mode: bool = False
+    """Whether to ignore what the browser says that it sent to Drip by itself."""
+    default_account: str = ""
+    """The Drip account of calls that name none."""

@@ -1,0 +1,75 @@
+"""Remember what was sent of each person, so that Drip gets it once."""
+
+import json
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import Engine, select
+
+from app.database.engine import dialect_of, reader
+from app.database.tables import people
+from app.segment_to_drip.operations import Person
+
+NOBODY = Person()
+"""A person of whom nothing was sent yet."""
+
+
+class People:
+    """The people of whom something was sent to Drip, by their address in small letters."""
+
+    def __init__(self, engine: Engine, destination: str) -> None:
+        self._engine = engine
+        self._destination = destination
+        self._insert = dialect_of(engine).insert
+
+    def load(self, account: str, addresses: Collection[str]) -> dict[str, Person]:
+        """What is remembered of these people; of those that are not known, that they are not."""
+        statement = select(people.c.email, people.c.memory).where(
+            people.c.destination == self._destination,
+            people.c.account == account,
+            people.c.email.in_(addresses),
+        )
+        with reader(self._engine) as connection:
+            known = {email: _to_person(memory) for email, memory in connection.execute(statement)}
+        return {address: known.get(address, NOBODY) for address in addresses}
+
+    def save(self, account: str, remembered: Mapping[str, Person], busy_until: float = 0.0) -> None:
+        """Remember these people. Nothing is sent of them before `busy_until`."""
+        rows = [
+            {
+                "destination": self._destination,
+                "account": account,
+                "email": address,
+                "memory": _to_text(person),
+                "busy_until": busy_until,
+            }
+            for address, person in sorted(remembered.items())
+        ]
+        new = self._insert(people)
+        saved = new.on_conflict_do_update(
+            index_elements=[*people.primary_key],
+            set_={"memory": new.excluded.memory, "busy_until": new.excluded.busy_until},
+        )
+        if rows:
+            with self._engine.begin() as connection:
+                connection.execute(saved, rows)
+
+
+def _to_text(person: Person) -> str:
+    return json.dumps(
+        {
+            "known": person.is_known,
+            "once": dict(person.once),
+            "campaigns": sorted(person.campaigns),
+            "unsubscribed": person.is_unsubscribed,
+        }
+    )
+
+
+def _to_person(memory: str) -> Person:
+    value = json.loads(memory)
+    return Person(
+        is_known=value["known"],
+        once=value["once"],
+        campaigns=frozenset(value["campaigns"]),
+        is_unsubscribed=value["unsubscribed"],
+    )
