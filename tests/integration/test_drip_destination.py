@@ -128,11 +128,6 @@ def test_several_calls_are_sent_as_one_batch(
     ]
 
 
-def test_calls_that_have_no_batch_are_parted(fake: FakeDripRest, drip: DripDestination) -> None:
-    assert type(error_of(drip, JOIN, JOIN)) is BatchRejected
-    assert fake.lines() == []
-
-
 def test_a_full_batch_is_taken(fake: FakeDripRest, drip: DripDestination) -> None:
     people = [Operation("subscriber", {"email": f"p{n}@example.com"}) for n in range(1000)]
     assert send(drip, *people) == ""

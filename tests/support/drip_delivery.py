@@ -1,0 +1,99 @@
+"""Calls for Drip as they are kept, and a deliverer of them over a clock that tests set."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine
+
+from app.outbox.messages import Message
+from app.outbox.ordered import OrderedStore
+from app.segment_to_drip.budget import DatabaseBudget
+from app.segment_to_drip.delivery import DripDelivery
+from app.segment_to_drip.destination import DripDestination
+from app.segment_to_drip.identities import Identities
+from app.segment_to_drip.options import DripOptions
+from tests.support.builders import message
+from tests.support.clock import Clock
+from tests.support.fake_drip_rest import ACCOUNT, TOKEN, FakeDripRest
+
+HOLD = 24 * 3600.0
+SETTLE = 600.0
+
+
+def identify(
+    name: str, email: str | None = None, user: str | None = None, **changes: Any
+) -> Message:
+    """An identify call with this message id; `changes` are keys of the call."""
+    who = [[kind, value] for kind, value in (("email", email), ("user", user)) if value]
+    call = {"type": "identify", "who": who, "subscriber": {}, "once": {}, **changes}
+    return kept(name, {"user_id": user, "anonymous_id": None, **call})
+
+
+def track(name: str, email: str | None = None, user: str | None = None, **changes: Any) -> Message:
+    """A track call with this message id, which is its action too."""
+    who = [[kind, value] for kind, value in (("email", email), ("user", user)) if value]
+    call = {"type": "track", "who": who, "event": {"action": name}, **changes}
+    return kept(name, {"user_id": user, "anonymous_id": None, **call})
+
+
+def campaign(name: str, email: str, campaign_id: str) -> Message:
+    """The place in a campaign that an identify call asks for."""
+    call = {"type": "campaign", "who": [["email", email]], "campaign_id": campaign_id}
+    subscriber = {"reactivate_if_removed": False}
+    return kept(name, {"user_id": None, "anonymous_id": None, "subscriber": subscriber, **call})
+
+
+def kept(name: str, call: dict[str, Any]) -> Message:
+    return message(
+        name,
+        account=ACCOUNT,
+        person="",
+        collection=call["type"],
+        payload=json.dumps({"left_out": {}, **call}),
+    )
+
+
+@dataclass
+class DripDeliverer:
+    """A deliverer over an engine, which sends to a fake Drip."""
+
+    engine: Engine
+    fake: FakeDripRest
+    clock: Clock
+    options: DripOptions = field(default_factory=DripOptions)
+    requests_per_hour: int = 3_600
+    batches_per_hour: int = 50
+
+    def __post_init__(self) -> None:
+        self.store = OrderedStore(self.engine, DripDestination.name)
+        limits = {"requests": self.requests_per_hour, "batches": self.batches_per_hour}
+        budget = DatabaseBudget(self.engine, DripDestination.name, limits, self.clock)  # type: ignore[arg-type]
+        self.identities = Identities(self.engine, DripDestination.name, HOLD)
+        destination = DripDestination({}, (ACCOUNT, TOKEN), budget, self.fake.url)
+        self.delivery = DripDelivery(
+            self.store,
+            destination,
+            budget,
+            self.identities,
+            self.options,
+            SETTLE,
+            self.clock,
+            chance=lambda: 0.0,
+        )
+
+    def put(self, *messages: Message) -> None:
+        """Keep messages, as received now."""
+        self.store.put([each._replace(received_at=self.clock.now) for each in messages])
+
+    def drain(self) -> None:
+        """Send all that is due."""
+        self.delivery.drain()
+
+    def run(self, seconds: float, step: float = 5.0) -> None:
+        """Go on for so long, and send whenever something is due."""
+        ends = self.clock.now + seconds
+        while self.clock.now < ends:
+            self.drain()
+            self.clock.now += step
+        self.drain()
