@@ -1,0 +1,59 @@
+"""Decide which calls Drip should not get, and which campaign a call asks for. Pure."""
+
+import re
+from typing import Any
+
+from app.segment_to_drip.mapping import DESTINATIONS, WITHOUT_PLACE, letters_of
+from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.schema import SegmentCall
+
+CAMPAIGN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""It becomes part of a URL, and may come from a browser."""
+
+
+def reason_to_ignore(call: SegmentCall, options: DripOptions) -> str:
+    """Why Drip should not get a call, or ""."""
+    if _is_own(call):
+        return "sent by this bridge"
+    if any(call.integrations.get(name) is False for name in DESTINATIONS):
+        return "integrations"
+    if call.type in WITHOUT_PLACE:
+        return call.type
+    if options.skip_device_mode and _is_sent_by_browser(call):
+        return "device mode"
+    return ""
+
+
+def _is_own(call: SegmentCall) -> bool:
+    """Whether it is an email event that the bridge itself sent to Segment. Drip would tell of it
+    again, and so on for ever."""
+    integration = call.context.get("integration")
+    is_drips = isinstance(integration, dict) and integration.get("name") == "Drip"
+    return is_drips or (call.message_id or "").startswith("drip-")
+
+
+def _is_sent_by_browser(call: SegmentCall) -> bool:
+    bundled = call.metadata.get("bundled")
+    is_bundled = isinstance(bundled, list) and "Drip" in bundled
+    return is_bundled or call.context.get("drip_device") is True
+
+
+def campaign_of(call: SegmentCall, options: DripOptions) -> str | None:
+    """The id of the Email Series campaign that the person is to join: that in the call's
+    `integrations`, in whatever spelling, else that of the settings. None if there is none."""
+    for name in DESTINATIONS:
+        wanted = call.integrations.get(name)
+        if not isinstance(wanted, dict):
+            continue
+        for key, value in wanted.items():
+            if letters_of(key) == "campaignid" and value is not None:
+                return _checked(value, f"integrations.{name}.{key}", call)
+    return options.campaign_id
+
+
+def _checked(value: Any, path: str, call: SegmentCall) -> str | None:
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if CAMPAIGN_ID.fullmatch(text.strip()):
+        return text.strip()
+    call.left_out[path] = "Not a campaign's id."
+    return None
