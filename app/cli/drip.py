@@ -10,7 +10,9 @@ from marshmallow import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.bridge import Bridge, bridge_of
-from app.clients.drip import API, WHERE_THE_ACCOUNT_IS, WHERE_THE_TOKEN_IS, Drip, DripError, Webhook
+from app.clients.drip import WHERE_THE_ACCOUNT_IS, WHERE_THE_TOKEN_IS, Drip, DripError
+from app.clients.drip_answers import Webhook
+from app.clients.drip_api import API
 from app.config.fields import Host
 from app.config.settings import Settings
 from app.database.engine import describe

@@ -1,28 +1,28 @@
-"""A client for the part of Drip's REST API that sets up webhooks (docs/facts.md § 1).
+"""A client for the part of Drip's REST API that sets up webhooks (docs/facts.md § 1), and that
+says what an API token may see.
 
 No message that it raises contains the API token or a webhook's token.
 """
 
 import re
-from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
-from typing import Any
-from urllib.parse import quote, quote_plus
+from typing import Any, TypeVar
 
 import requests
-from marshmallow import EXCLUDE, INCLUDE, Schema, ValidationError, fields, validate
-from urllib3.exceptions import InvalidHeader
-from urllib3.util import Retry
 
+from app.clients.drip_answers import (
+    Account,
+    User,
+    Webhook,
+    read_accounts,
+    read_user,
+    read_webhooks,
+)
+from app.clients.drip_api import API, HEADERS, read_faults, redact
 from app.clients.failure import what_to_check
+from app.clients.headers import seconds_to_wait
 from app.clients.session import DeadlineSession
-from app.version import VERSION
-
-API = "https://api.getdrip.com"
-
-USER_AGENT = f"drip-segment-bridge/{VERSION}"
 
 OPERATION_TIMEOUT = 10.0
 WHOLE_EXCHANGE = 20.0
@@ -45,23 +45,16 @@ NEXT_STEP = {
 """What to do after no answer, or one that leaves open what happened."""
 
 
+T = TypeVar("T")
+
+
 class DripError(Exception):
     """Drip did not do what was asked. The message says in one line what to do."""
 
 
-@dataclass(frozen=True)
-class Webhook:
-    """One of the account's webhooks, as Drip describes it."""
-
-    id: str
-    post_url: str = field(repr=False)
-    """"" if Drip gave none."""
-    events: frozenset[str]
-    includes_received_email: bool
-
-
 class Drip:
-    """Manage the webhooks of one account. Each method raises `DripError`.
+    """Manage the webhooks of one account, and say what its API token gives access to. Each method
+    raises `DripError`.
 
     Drip may quote a webhook's URL in an error, so `secrets` are removed from messages, as is the
     API token.
@@ -74,16 +67,26 @@ class Drip:
         self._api_token = api_token
         self._secrets = tuple(secrets)
         self._webhooks_url = f"{api}/v2/{account_id}/webhooks"
+        self._user_url = f"{api}/v2/user"
+        self._accounts_url = f"{api}/v2/accounts"
+
+    def user(self) -> User:
+        """Return the user whose API token it is."""
+        return _read(read_user, self._request("GET", self._user_url))
+
+    def accounts(self) -> list[Account]:
+        """List the accounts that the API token gives access to."""
+        return _read(read_accounts, self._request("GET", self._accounts_url))
 
     def webhooks(self) -> list[Webhook]:
         """List all of the account's. Drip documents no pagination."""
-        return self._to_webhooks(self._request("GET", self._webhooks_url))
+        return _read(read_webhooks, self._request("GET", self._webhooks_url))
 
     def create(self, post_url: str, events: Iterable[str]) -> Webhook:
         """Create a webhook for these events and `received_email`, and return it as Drip made it."""
         webhook = {"post_url": post_url, "include_received_email": True, "events": list(events)}
         response = self._request("POST", self._webhooks_url, {"webhooks": [webhook]})
-        created = self._to_webhooks(response)
+        created = _read(read_webhooks, response)
         if not created:
             raise _unexpected_answer(response)
         return created[0]
@@ -98,7 +101,7 @@ class Drip:
         """Send a request. `accept` is a status that counts as success beside 2xx."""
         with DeadlineSession() as session:
             session.auth = (self._api_token, "")
-            session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
+            session.headers.update(HEADERS)
             try:
                 with session.deadline(WHOLE_EXCHANGE):
                     response = session.request(method, url, json=body, timeout=OPERATION_TIMEOUT)
@@ -107,13 +110,6 @@ class Drip:
         if not (200 <= response.status_code < 300 or response.status_code == accept):
             raise DripError(self._explain(response))
         return response
-
-    def _to_webhooks(self, response: requests.Response) -> list[Webhook]:
-        try:
-            answer = _Answer().load(response.json())
-        except (ValidationError, ValueError, RecursionError):
-            raise _unexpected_answer(response) from None
-        return [_to_webhook(webhook) for webhook in answer["webhooks"]]
 
     def _explain(self, response: requests.Response) -> str:
         """Return what an answer other than 2xx means, and what to do."""
@@ -134,9 +130,19 @@ class Drip:
 
     def _explain_documented(self, response: requests.Response, reasons: str) -> str | None:
         """Return the message for a 4xx that Drip documents, or None."""
-        return {
+        messages = {
             401: f"Drip does not know this API token. Set DRIP_API_TOKEN to the one "
             f"{WHERE_THE_TOKEN_IS}",
+            429: f"Drip takes no more requests for now: {_hourly_limit(response)} an hour are "
+            f"allowed. Run the command again {_retry_time(response)}.",
+        }
+        if (response.request.url or "").startswith(self._webhooks_url):
+            messages |= self._explain_webhooks(reasons)
+        return messages.get(response.status_code)
+
+    def _explain_webhooks(self, reasons: str) -> dict[int, str]:
+        """Return the messages for each 4xx about webhooks that Drip documents."""
+        return {
             403: f"The user whose token DRIP_API_TOKEN is may not manage the webhooks of account "
             f"{self._account_id} (HTTP 403{reasons}). Use the token of one of its owners or "
             "admins, and check DRIP_ACCOUNT_ID.",
@@ -144,75 +150,22 @@ class Drip:
             f"(HTTP 404{reasons}). Set DRIP_ACCOUNT_ID to {WHERE_THE_ACCOUNT_IS}",
             422: f"Drip does not take this webhook (HTTP 422{reasons}). Check that BASE_URL is the "
             "public address of the bridge.",
-            429: f"Drip takes no more requests for now: {_hourly_limit(response)} an hour are "
-            f"allowed. Run the command again {_retry_time(response)}.",
-        }.get(response.status_code)
+        }
 
     def _reasons(self, response: requests.Response) -> str:
         """Return Drip's reasons, without secrets, or "" if it gave none."""
-        try:
-            errors = _Refusal().load(response.json())["errors"]
-        except (ValidationError, ValueError, RecursionError):
-            return ""
-        reasons = self._redact("; ".join(filter(None, map(_reason, errors))))
-        shown = "".join(letter for letter in reasons if letter.isprintable())
+        reasons = "; ".join(map(str, read_faults(response.content)))
+        # a URL may be cut short, and a token with it
+        hidden = re.sub(r"\w+://\S*", "(URL)", redact(reasons, self._api_token, self._secrets))
+        shown = "".join(letter for letter in hidden if letter.isprintable())
         return f": {shown[:QUOTED_CHARACTERS]}" if shown else ""
 
-    def _redact(self, text: str) -> str:
-        basic = b64encode(f"{self._api_token}:".encode()).decode()
-        for secret in (basic, self._api_token, *self._secrets):
-            for encoded in (secret, quote(secret, safe=""), quote_plus(secret)):
-                text = re.sub(re.escape(encoded), "…", text, flags=re.IGNORECASE)
-        # a URL may be cut short, and a token with it
-        return re.sub(r"\w+://\S*", "(URL)", text)
 
-
-class _Id(fields.String):
-    """An id as a number or text. It becomes part of a URL, so it may have no slash and no dot."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        text = str(value) if isinstance(value, int) else value
-        id_: str = super()._deserialize(text, *args, **kwargs)
-        validate.Regexp(r"[\w-]+\Z", re.ASCII)(id_)
-        return id_
-
-
-class _Webhook(Schema):
-    class Meta:
-        unknown = INCLUDE
-
-    id = _Id(required=True)
-    post_url = fields.String(load_default="", allow_none=True)
-    events = fields.List(fields.String(), load_default=list, allow_none=True)
-    include_received_email = fields.Boolean(load_default=False, allow_none=True)
-
-
-class _Answer(Schema):
-    class Meta:
-        unknown = EXCLUDE
-
-    webhooks = fields.List(fields.Nested(_Webhook), required=True)
-
-
-class _Refusal(Schema):
-    class Meta:
-        unknown = EXCLUDE
-
-    errors = fields.List(fields.Dict(), required=True)
-
-
-def _to_webhook(values: Mapping[str, Any]) -> Webhook:
-    return Webhook(
-        id=values["id"],
-        post_url=values["post_url"] or "",
-        events=frozenset(values["events"] or ()),
-        includes_received_email=bool(values["include_received_email"]),
-    )
-
-
-def _reason(error: Mapping[Any, Any]) -> str:
-    parts = (error.get("attribute"), error.get("message") or error.get("code"))
-    return ": ".join(part for part in parts if isinstance(part, str) and part)
+def _read(read: Callable[[Any], T], response: requests.Response) -> T:
+    try:
+        return read(response.json())
+    except (ValueError, RecursionError):
+        raise _unexpected_answer(response) from None
 
 
 def _hourly_limit(response: requests.Response) -> str:
@@ -222,9 +175,8 @@ def _hourly_limit(response: requests.Response) -> str:
 
 def _retry_time(response: requests.Response) -> str:
     """Return when to try again. Drip documents no `Retry-After`, and usually sends none."""
-    try:
-        seconds = Retry().parse_retry_after(response.headers["Retry-After"])
-    except (KeyError, InvalidHeader, ValueError, OverflowError):
+    seconds = seconds_to_wait(response.headers)
+    if seconds is None:
         return "later: within the hour there is room again"
     return f"in {seconds:.0f} seconds"
 

@@ -8,10 +8,9 @@ from typing import Any
 import requests
 from segment.analytics import request as sdk
 from segment.analytics.client import MAX_MSG_SIZE
-from urllib3.exceptions import InvalidHeader
-from urllib3.util import Retry
 
 from app.clients.failure import what_to_check
+from app.clients.headers import seconds_to_wait
 from app.clients.session import DeadlineSession
 from app.destination import (
     BatchRejected,
@@ -44,6 +43,9 @@ it."""
 ADDRESS_WRONG = frozenset({404, 407})
 """No such page, or a proxy that wants a login: no event is at fault. Any other 4xx may come from a
 firewall that rejects the content of an event."""
+
+ASKS_TO_WAIT = ("Retry-After", "X-RateLimit-Reset")
+"""Segment's 429 has both headers (docs/facts.md § 2)."""
 
 WORDS_KEPT = 500
 """Characters of Segment's answer that are kept with an event."""
@@ -159,7 +161,8 @@ def answer_to_error(status: int, words: str, headers: Mapping[str, Any]) -> Send
     """The error for an answer other than 2xx: it decides what becomes of the batch."""
     answer = f"HTTP {status}"
     if status in LATER or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in NEVER):
-        return RetryableError(answer, words, asked=_seconds_asked(headers))
+        asked = seconds_to_wait(headers, *ASKS_TO_WAIT)
+        return RetryableError(answer, words, asked=asked)
     if status in CULPRIT_INSIDE:
         return BatchRejected(answer, words)
     if status == HTTPStatus.UNAUTHORIZED:
@@ -170,14 +173,3 @@ def answer_to_error(status: int, words: str, headers: Mapping[str, Any]) -> Send
         )
         return Forbidden(f"{answer}: check {check}. Its words are kept with the event", words)
     return InvalidKey(f"{answer}: check SEGMENT_HOST, SEGMENT_REGION and any proxy between", words)
-
-
-def _seconds_asked(headers: Mapping[str, Any]) -> float | None:
-    """The seconds to wait that the answer asks for, or None. Segment's 429 has both headers
-    (docs/facts.md § 2)."""
-    for name in ("Retry-After", "X-RateLimit-Reset"):
-        try:
-            return float(Retry().parse_retry_after(headers[name]))
-        except (KeyError, InvalidHeader, ValueError, OverflowError):
-            continue
-    return None

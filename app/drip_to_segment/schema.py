@@ -4,16 +4,16 @@ Drip publishes examples, not a contract (docs/facts.md § 1). So only what a cor
 may be an error: whose event it is, what happened, and when.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, validate
 
 from app.drip_to_segment.mapping import COLLECTIONS
 from app.errors import InvalidPayload, UnsupportedEvent
+from app.json_reading import read_object
 
 
 class DripEvent(NamedTuple):
@@ -32,7 +32,7 @@ class DripEvent(NamedTuple):
 def body_to_event(body: bytes) -> DripEvent:
     """Read an event. Raises `UnsupportedEvent` if it has no collection, and `InvalidPayload` with
     the errors of each field."""
-    envelope = _parse(body)
+    envelope = read_object(body)
     name = envelope.get("event")
     if isinstance(name, str) and name.strip() and name.strip() not in COLLECTIONS:
         raise UnsupportedEvent(name.strip())
@@ -50,31 +50,6 @@ def body_to_event(body: bytes) -> DripEvent:
         occurred_at=values["occurred_at"],
         properties=values["properties"] or {},
     )
-
-
-def _parse(body: bytes) -> dict[str, Any]:
-    try:
-        value = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
-    except RecursionError:
-        raise InvalidPayload({"body": ["JSON, but nested too deeply to be read."]}) from None
-    except UnicodeDecodeError:
-        raise InvalidPayload({"body": ["Not text in UTF-8, UTF-16 or UTF-32."]}) from None
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise InvalidPayload({"body": [f"Not JSON: {error.msg} at {where}."]}) from None
-    except ValueError as error:
-        raise InvalidPayload({"body": [f"Not JSON that can be read: {error}."]}) from None
-    if not isinstance(value, dict):
-        raise InvalidPayload({"body": ["Not a JSON object."]})
-    return value
-
-
-def _no_such_number(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a JSON value")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_such_number)
-"""Made once, because `json.loads` would make one for each body."""
 
 
 class _Text(fields.Field[str | None]):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
-from app.clients.drip import Webhook
+from app.clients.drip_answers import Webhook
 from app.drip_to_segment.mapping import COLLECTIONS
 
 PATH = "/webhooks/drip"

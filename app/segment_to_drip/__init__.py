@@ -1,0 +1,1 @@
+"""Segment → Drip: identify and track calls, as subscribers and events."""
