@@ -5,11 +5,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from app.config.fields import AccountId, Secret
-
-
-class ApiToken(Secret):
-    """The token of Drip's API."""
+from app.config.fields import AccountId, DripToken
 
 
 class ApiTokens(fields.Field[dict[str, str]]):
@@ -24,7 +20,7 @@ class ApiTokens(fields.Field[dict[str, str]]):
             account = AccountId().deserialize(account)
             if account in tokens:
                 raise ValidationError("names an account twice.")
-            tokens[account] = ApiToken().deserialize(token)
+            tokens[account] = DripToken().deserialize(token)
         return tokens
 
 

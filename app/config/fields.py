@@ -6,6 +6,7 @@ An error says what is wrong but never quotes the value: it may be a secret in th
 import ipaddress
 import re
 import string
+from base64 import b64decode
 from math import inf
 from types import MappingProxyType
 from typing import Any
@@ -165,6 +166,13 @@ class Secret(fields.Field[str]):
         return secret
 
 
+class DripToken(Secret):
+    """One of Drip's API tokens, as it is or as Segment's Drip destination wants it."""
+
+    def _deserialize(self, value: str, *args: Any, **kwargs: Any) -> str:
+        return plain_token(super()._deserialize(value, *args, **kwargs))
+
+
 class Password(fields.Field[str]):
     """A password that a person types."""
 
@@ -207,6 +215,17 @@ class YesNo(fields.Boolean):
             return bool(super()._deserialize(value.strip().lower(), *args, **kwargs))
         except ValidationError:
             raise ValidationError("must be true or false.") from None
+
+
+def plain_token(pasted: str) -> str:
+    """Return Drip's API token. Segment's Drip destination has to be given it with a colon, and
+    perhaps a line end, in base64, so people have it at hand in that form."""
+    try:
+        decoded = b64decode(pasted, validate=True)
+    except ValueError:
+        return pasted
+    match = re.fullmatch(rb"([!-9;-~]+):(\r?\n)?", decoded)
+    return match[1].decode() if match else pasted
 
 
 def is_private(url: str) -> bool:

@@ -8,13 +8,14 @@ from marshmallow import EXCLUDE, Schema, ValidationError, validates_schema
 from sqlalchemy.engine import make_url
 
 from app.config.database_url import Database
-from app.config.drip_fields import ApiToken, ApiTokens, CampaignId
+from app.config.drip_fields import ApiTokens, CampaignId
 from app.config.fields import (
     MIN_TOKEN,
     REGION_HOSTS,
     AccountId,
     AccountTokens,
     Choice,
+    DripToken,
     Host,
     Number,
     Password,
@@ -71,7 +72,7 @@ class EnvironSchema(Schema):
         load_default=None, metadata={"example": "https://hooks.slack.com/services/…"}
     )
     ALERT_SILENCE_HOURS = Number(0.1, load_default=None, metadata={"example": "24"})
-    DRIP_API_TOKEN = ApiToken(load_default=None, metadata={"example": "0a1b2c…"})
+    DRIP_API_TOKEN = DripToken(load_default=None, metadata={"example": "0a1b2c…"})
     DRIP_ACCOUNT_ID = AccountId(load_default=None, metadata={"example": "9999999"})
     SEGMENT_WEBHOOK_SECRET = Tokens(
         load_default=(), metadata={"example": "(what this prints: openssl rand -hex 24)"}

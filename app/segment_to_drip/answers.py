@@ -4,9 +4,11 @@ Drip's statuses alone do not say it: one user got a 402 for a body that Drip cou
 (docs/facts.md § 1). So the codes and messages of its errors decide, if it gave any.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from app.clients.drip_answers import read_accounts
 from app.clients.drip_api import Answer
 from app.destination import BatchRejected, Forbidden, InvalidKey, RetryableError, SendError
 
@@ -96,6 +98,15 @@ def understand(call: Call, answer: Answer) -> Meaning:
     if status in CULPRIT_INSIDE:
         return BatchRejected(_http(answer), answer.words)
     return _forbidden(answer)
+
+
+def is_in_list(account: str, answer: Answer) -> bool | None:
+    """Return whether the account is in a list of accounts; None if the answer is no such list."""
+    try:
+        accounts = read_accounts(json.loads(answer.body))
+    except (ValueError, RecursionError):
+        return None
+    return any(listed.id == account for listed in accounts)
 
 
 def _about_key(call: Call, answer: Answer) -> Meaning:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from app.clients.drip_answers import read_accounts
 from app.clients.drip_api import API, Answer
 from app.clients.drip_wire import DripWire
 from app.destination import (
@@ -25,6 +24,7 @@ from app.segment_to_drip.answers import (
     HourIsOver,
     SendAgain,
     Taken,
+    is_in_list,
     understand,
 )
 from app.segment_to_drip.operations import Bucket, Operation, Request, to_request
@@ -169,7 +169,7 @@ class _Sending:
     def _exchange(self, bucket: Bucket, method: str, path: str, body: str | None = None) -> Answer:
         """Send one request within the budget."""
         if time.monotonic() > self._until:
-            raise RetryableError("Drip was too slow to be asked again at once")
+            raise RetryableError("no time left for another request")
         self._budget.take(self._account, bucket)
         try:
             answer = self._wire.exchange(self._token, method, path, body, self._until)
@@ -211,7 +211,7 @@ class _Sending:
             return None
         match meaning := understand(Call("accounts", None), answer):
             case Taken():
-                return self._is_in(answer)
+                return is_in_list(self._account, answer)
             case HourIsOver():
                 self._budget.exhausted(self._account, "requests")
                 return None
@@ -219,13 +219,6 @@ class _Sending:
                 raise meaning
             case _:
                 return False
-
-    def _is_in(self, answer: Answer) -> bool | None:
-        try:
-            accounts = read_accounts(json.loads(answer.body))
-        except (ValueError, RecursionError):
-            return None
-        return any(account.id == self._account for account in accounts)
 
 
 def _only_item(request: Request) -> Mapping[str, Any] | None:

@@ -35,8 +35,8 @@ _CHUNKED_LIMIT = 2048
 milliseconds."""
 
 _LINGER_BYTES = 16 << 20
-"""Bytes that are read and ignored after the last answer: more than twice the largest body, so that
-who sends one that is too large gets the answer that says so."""
+"""Bytes that are read and ignored after the last answer: twice the largest body, so that who sends
+one that is too large gets the answer that says so."""
 
 
 class Connection:

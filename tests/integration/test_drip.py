@@ -15,6 +15,7 @@ from app.cli import drip as commands
 from app.clients import drip as client
 from app.clients import drip_api
 from app.clients.drip import Drip
+from app.clients.drip_answers import Account, User
 from app.config.settings import Settings
 from app.version import VERSION
 from tests.support.drip_account import (
@@ -31,6 +32,7 @@ from tests.support.drip_account import (
     with_account,
 )
 from tests.support.fake_drip import API_TOKEN, WEBHOOKS, Answer, FakeDrip, refusal
+from tests.support.fake_drip_rest import FakeDripRest
 
 
 @pytest.fixture
@@ -248,3 +250,34 @@ def test_ids_may_be_numbers(api: Drip, drip: FakeDrip) -> None:
     drip.add(URL_WITH_TOKEN, EVENTS)
     drip.webhooks[0]["id"] = 77001
     assert [webhook.id for webhook in api.webhooks()] == ["77001"]
+
+
+def test_the_client_says_whose_the_token_is_and_what_it_opens() -> None:
+    with FakeDripRest({"1": "a-token", "2": "another", "3": "a-token"}) as fake:
+        api = Drip("1", "a-token", api=fake.url)
+        assert api.user() == User("Jo", "jo@example.com")
+        assert api.accounts() == [Account("1", "Account 1"), Account("3", "Account 3")]
+        assert "Jo" not in repr(api.user())
+
+
+@pytest.mark.parametrize("body", ["", "[]", '{"users": []}', '{"accounts": [{"id": "a/b"}]}'])
+def test_a_user_and_accounts_that_are_not_as_documented_are_none(
+    api: Drip, drip: FakeDrip, body: str
+) -> None:
+    drip.behave = lambda _: Answer(200, body.encode())
+    for call in (api.user, api.accounts):
+        assert "is not what its documentation" in error_of(call)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(401, "Set DRIP_API_TOKEN"), (403, "does not know (HTTP 403: no)"), (429, "3600 an hour")],
+)
+def test_a_refusal_of_user_or_accounts_is_not_said_to_be_about_webhooks(
+    api: Drip, drip: FakeDrip, status: int, said: str
+) -> None:
+    drip.behave = lambda _: refusal(status, "x", "no")
+    for call in (api.user, api.accounts):
+        told = error_of(call)
+        assert said in told
+        assert "webhook" not in told

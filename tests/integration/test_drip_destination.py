@@ -15,6 +15,7 @@ from app.clients import drip_wire
 from app.clients.drip_api import API
 from app.destination import (
     BatchRejected,
+    Destination,
     Forbidden,
     InvalidKey,
     RateLimited,
@@ -137,7 +138,9 @@ def test_a_full_batch_is_taken(fake: FakeDripRest, drip: DripDestination) -> Non
 def test_the_real_drip_is_the_default(budget: PretendBudget) -> None:
     assert API == "https://api.getdrip.com"
     assert DripDestination.__init__.__defaults__ == (API,)
-    assert DripDestination({}, None, budget).key_for("") is None
+    destination: Destination = DripDestination({}, None, budget)
+    assert destination.key_for("") is None
+    assert destination.retry.give_up_after == 72 * 3600
 
 
 @pytest.mark.parametrize(

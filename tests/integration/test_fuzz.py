@@ -1,24 +1,17 @@
-"""Whatever comes with the right token is kept or ignored, and what is accepted is a correct call.
-
-HYPOTHESIS_EXAMPLES=5000 looks longer than a run of the whole suite has time for.
-"""
+"""Whatever Drip posts is kept or ignored, and what is accepted is a correct call."""
 
 import copy
 import json
 import logging
-import os
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
-from tempfile import gettempdir
 from typing import Any, NoReturn
 
 import pytest
 from flask import Flask
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.configuration import set_hypothesis_home_dir
 from sqlalchemy import delete, select
 from sqlalchemy.engine import make_url
 
@@ -26,12 +19,8 @@ from app import create_app
 from app.bridge import bridge_of
 from app.config.settings import Settings
 from app.database.tables import events, whole
+from tests.support.any_json import any_text, json_of, places_in, thoroughly, to_body
 from tests.support.builders import TOKEN
-
-# at import, since Hypothesis writes its cache before any test runs; not into the working tree
-set_hypothesis_home_dir(Path(gettempdir()) / "hypothesis")
-
-EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "150"))
 
 COLLECTIONS = {
     *("Email Delivered", "Email Opened", "Email Link Clicked", "Email Unsubscribed"),
@@ -67,19 +56,6 @@ EVENT: dict[str, Any] = {
     },
 }
 
-BEYOND_JSON_DUMPS = {
-    "<huge>": b"1e400",
-    "<4300 digits>": b"9" * 4300,
-    "<5000 digits>": b"9" * 5000,
-    "<NaN>": b"NaN",
-    "<surrogate in UTF-8>": b'"\xed\xa0\x80"',
-    "<33 KB>": b'"%s"' % (b"x" * 33_000),
-    "<quotes of 33 KB>": b'"%s"' % (b'\\"' * 16_400),
-    **{f"<deep {n}>": b"[" * n + b"]" * n for n in (50, 300, 400, 480, 600, 900, 990, 5000)},
-    **{f"<deeper {n}>": b'{"a":' * n + b"1" + b"}" * n for n in (300, 480, 900, 990, 5000)},
-}
-"""What a leaf of the JSON may stand for, though Python would not write it."""
-
 TELLING = [
     *("", " ", "\x00", "\ud800", "\u2028", "0", "null", "İ", "éa b-C", "Field Name", "fieldName"),
     *("subscriber.bounced", "subscriber.created", "2026-11-02", "2026-11-02T09:30:00.5+02:00"),
@@ -91,31 +67,8 @@ TELLING = [
 INFINITE = {"inf", "-inf"}
 """How Python writes 1e400: as an id, it would make one person of everybody who has it."""
 
-any_text = st.text(st.characters(exclude_categories=()), max_size=20)
 texts = st.sampled_from(TELLING) | any_text.filter(lambda text: text not in INFINITE)
-leaves = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | texts
-    | st.sampled_from(sorted(BEYOND_JSON_DUMPS))
-)
-values = st.recursive(
-    leaves,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=6),
-    max_leaves=12,
-)
-
-
-def places_in(value: Any) -> list[tuple[Any, Any]]:
-    """Every place of a tree, as what holds it and the key or index there."""
-    keys: Any = ()
-    if isinstance(value, dict):
-        keys = value
-    elif isinstance(value, list):
-        keys = range(len(value))
-    return [place for key in keys for place in ((value, key), *places_in(value[key]))]
+values = json_of(texts)
 
 
 @st.composite
@@ -136,14 +89,6 @@ def mutated_events(draw: st.DrawFn) -> Any:
     return event
 
 
-def to_body(value: Any) -> bytes:
-    body = json.dumps(value).encode()
-    for name, text in BEYOND_JSON_DUMPS.items():
-        body = body.replace(json.dumps(name).encode() + b":", b'"key":')
-        body = body.replace(json.dumps(name).encode(), text)
-    return body
-
-
 bodies = (
     st.binary(max_size=200)
     | values.map(to_body)
@@ -154,7 +99,6 @@ bodies = (
         mutated_events(), st.sampled_from(["utf-8-sig", "utf-16", "utf-32-be", "latin-1"])
     ).map(lambda parts: to_body(parts[0]).decode(errors="replace").encode(parts[1], "replace"))
 )
-thoroughly = settings(max_examples=EXAMPLES, derandomize=True, deadline=None)
 
 
 @pytest.fixture(scope="module")

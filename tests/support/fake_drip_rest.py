@@ -14,9 +14,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any
 
 from tests.support.drip_people import People, Person, Refused, emails_of
 from tests.support.drip_requests import (
@@ -32,6 +31,7 @@ from tests.support.drip_requests import (
     refusal,
     unwrap,
 )
+from tests.support.drip_server import DripServer
 
 ACCOUNT = "8838307"
 TOKEN = "an-api-token-0a1b2c3d"
@@ -78,8 +78,6 @@ class FakeDripRest:
         """Seconds after which a batch is done."""
         self.limits = {"requests": requests_per_hour, "batches": batches_per_hour}
         self.visits: list[Visit] = []
-        self.connections = 0
-        """How many were made."""
         self.violations: list[str] = []
         """What a client may not do, although Drip would not always say so."""
         self.behave: Callable[[Visit], Reply | None] = lambda _: None
@@ -90,12 +88,7 @@ class FakeDripRest:
         self._used: dict[tuple[str, str], deque[float]] = {}
         self._in_flight: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
-        outer = self
-
-        class Handler(_Handler):
-            drip = outer
-
-        self._server = _Server(("127.0.0.1", port), Handler)
+        self._server = DripServer(self.receive, port)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> "FakeDripRest":
@@ -110,6 +103,11 @@ class FakeDripRest:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    @property
+    def connections(self) -> int:
+        """How many were made."""
+        return self._server.connections
 
     def people(self, account: str = ACCOUNT) -> dict[str, Person]:
         """Everybody by address in lower case, after the batches whose time has come."""
@@ -137,8 +135,9 @@ class FakeDripRest:
         return self.limits[bucket] - len(used)
 
     @contextmanager
-    def receive(self, visit: Visit) -> Iterator[Reply]:
+    def receive(self, line: str, headers: Mapping[str, str], body: bytes) -> Iterator[Reply]:
         """Record a request and say how to answer it. It is in flight until it is answered."""
+        visit = _to_visit(line, headers, body, self.clock())
         account = visit.call.account if visit.call else ""
         keys = {(account, email) for email in emails_of(visit.items)}
         with self._lock:
@@ -213,6 +212,16 @@ class FakeDripRest:
         return in_json(201, {})
 
 
+def _to_visit(line: str, headers: Mapping[str, str], body: bytes, at: float) -> Visit:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        value = None
+    call = parse(line.partition(" ")[2])
+    items = unwrap(value, call) if call else []
+    return Visit(line, headers, value, at, call, items if isinstance(items, list) else [])
+
+
 def _put_one(item: Any, call: Call, people: People) -> Reply:
     try:
         person = people.apply(call.kind, item, call.campaign)
@@ -236,75 +245,6 @@ def _in_the_manner_of(own: Reply, documented: Reply) -> Reply:
         body=answer.body,
         headers={**documented.headers, **answer.headers, **own.headers},
     )
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def handle_error(self, *_: Any) -> None:
-        """A client that went away is what some tests are about."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # or each answer waits 40 ms for the client's acknowledgement
-    drip: ClassVar[FakeDripRest]
-
-    def setup(self) -> None:
-        super().setup()
-        self.drip.connections += 1
-
-    def do_GET(self) -> None:
-        body = _to_json(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-        call = parse(self.path)
-        items = unwrap(body, call) if call else []
-        visit = Visit(
-            f"{self.command} {self.path}",
-            dict(self.headers.items()),
-            body,
-            self.drip.clock(),
-            call,
-            items if isinstance(items, list) else [],
-        )
-        with self.drip.receive(visit) as reply:
-            time.sleep(reply.hang)
-            self._answer(reply)
-
-    do_POST = do_DELETE = do_PUT = do_GET  # noqa: N815 - the server finds them by these names
-
-    def _answer(self, reply: Reply) -> None:
-        if reply.cut or reply.raw is not None:
-            self.close_connection = True
-            self._write(reply.raw or b"", reply.seconds_a_byte)
-            return
-        self.send_response(reply.status or 200)
-        for name, value in reply.headers.items():
-            if value is not None:
-                self.send_header(name, value)
-        if reply.status != 204:
-            self.send_header("Content-Length", str(len(reply.body)))
-        self.end_headers()
-        self._write(reply.body, reply.seconds_a_byte)
-
-    def _write(self, content: bytes, seconds_a_byte: float) -> None:
-        step = 1 if seconds_a_byte else len(content) or 1
-        try:
-            for start in range(0, len(content), step):
-                self.wfile.write(content[start : start + step])
-                time.sleep(seconds_a_byte)
-        except OSError:  # a client that waits no longer is what a test is about
-            self.close_connection = True
-
-    def log_message(self, *_: Any) -> None:
-        """Tests read what arrived, not a log of it."""
-
-
-def _to_json(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
 
 
 def main() -> None:

@@ -94,6 +94,13 @@ def test_a_token_is_all_that_has_to_be_set() -> None:
         ("ALERT_WEBHOOK_URL", "http://[::1]:9/x?y=z", "alert_webhook_url", "http://[::1]:9/x?y=z"),
         ("ALERT_SILENCE_HOURS", "0.5", "alert_silence_hours", 0.5),
         ("DRIP_API_TOKEN", " 0a1b ", "drip_api_token", "0a1b"),
+        ("DRIP_API_TOKEN", "MGExYjo=", "drip_api_token", "0a1b"),  # "0a1b:" in base64
+        (
+            "DRIP_API_TOKENS",
+            "4417=MGExYjo=,5150=x",
+            "drip_api_tokens",
+            {"4417": "0a1b", "5150": "x"},
+        ),
         ("DRIP_ACCOUNT_ID", "9999999", "drip_account_id", "9999999"),
         ("INSPECTOR_PASSWORD", " twelve chars ", "inspector_password", "twelve chars"),
         ("METRICS_TOKEN", TOKEN, "metrics_token", TOKEN),
