@@ -14,12 +14,8 @@ from app.config.schema import LEAST_DAYS
 from app.config.settings import Settings
 from app.database.engine import describe, open_database
 from app.database.schema import make_ready
-from app.delivery.worker import DeliveryWorker
-from app.direction import Direction, build_direction
-from app.drip_to_segment.description import describe as describe_call
-from app.drip_to_segment.destination import SegmentDestination
-from app.drip_to_segment.mapping import COLLECTIONS
-from app.drip_to_segment.translate import translate as translate_webhook
+from app.direction import Direction
+from app.drip_to_segment.direction import build_drip_to_segment
 from app.errors import ConfigError
 from app.monitoring.alert_store import AlertStore
 from app.monitoring.alerts import LOOK_EVERY, Watch
@@ -27,7 +23,6 @@ from app.monitoring.watched import Watched
 from app.outbox.clock import Clock, bring_back, make_due
 from app.outbox.pruning import Pruning
 from app.outbox.search import Search
-from app.outbox.store import Store
 from app.periodic import every
 
 PRUNE_EVERY = 60.0
@@ -65,6 +60,12 @@ class Bridge:
     def segment_to_drip(self) -> Direction | None:
         """The second direction; None if it is off."""
         return self.directions[1] if len(self.directions) > 1 else None
+
+    def direction_to(self, destination: str) -> Direction | None:
+        """The direction to the destination with this name; None if it is off."""
+        return next(
+            (each for each in self.directions if each.destination.name == destination), None
+        )
 
     @property
     def search(self) -> Search:
@@ -121,7 +122,7 @@ def build_bridge(settings: Settings) -> Bridge:
     fork."""
     engine = open_database(settings.database_url, OF_THE_REST)
     of_webhooks = _for_webhooks(settings.database_url, engine, directions=1)
-    first = _build_drip_to_segment(settings, engine, of_webhooks)
+    first = build_drip_to_segment(settings, engine, of_webhooks)
     second = _build_segment_to_drip(settings, engine, of_webhooks)
     directions = (first, second) if second else (first,)
     hours = settings.alert_silence_hours
@@ -139,21 +140,6 @@ def build_bridge(settings: Settings) -> Bridge:
             engine, settings.sent_retention_days, settings.failed_retention_days, LEAST_DAYS
         ),
         clock=Clock(engine),
-    )
-
-
-def _build_drip_to_segment(settings: Settings, engine: Engine, of_webhooks: Engine) -> Direction:
-    segment = SegmentDestination(settings.segment_host, settings.write_key, settings.write_keys)
-    store = Store(engine, segment.name)
-    return build_direction(
-        name="drip_to_segment",
-        destination=segment,
-        delivery=DeliveryWorker(store, segment),
-        store=store,
-        of_webhooks=of_webhooks,
-        translate=translate_webhook,
-        describe=describe_call,
-        collections=COLLECTIONS.values(),
     )
 
 

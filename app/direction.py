@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Engine
@@ -33,10 +33,14 @@ class Direction:
     delivery: DeliveryWorker
     stats: StatsCache
     requeue: Requeue
+    translate: Translate
+    """Makes a message of a body."""
     describe: Callable[[Any], Description]
     """What a payload says of itself, for lists."""
     collections: tuple[str, ...]
     """The collections that its messages may have."""
+    may_expire: bool
+    """Whether its messages have the state "expired"."""
 
     @property
     def searched(self) -> Searched:
@@ -58,6 +62,7 @@ def build_direction(
     translate: Translate,
     describe: Callable[[Any], Description],
     collections: Iterable[str],
+    may_expire: bool = False,
 ) -> Direction:
     """Build the parts. `store` is over the engine of everything but webhooks, `delivery` sends from
     it. All directions of a process share the two engines, so one more opens no more connections."""
@@ -69,15 +74,20 @@ def build_direction(
         store=store,
         outbox=outbox,
         delivery=delivery,
-        stats=StatsCache(lambda: _count(store.engine, destination, outbox)),
+        stats=StatsCache(lambda: _count(store.engine, destination, outbox, may_expire)),
         requeue=Requeue(store.engine, destination.name, translate),
+        translate=translate,
         describe=describe,
         collections=tuple(dict.fromkeys(collections)),
+        may_expire=may_expire,
     )
 
 
-def _count(engine: Engine, destination: Destination, outbox: GroupCommit) -> Stats:
+def _count(
+    engine: Engine, destination: Destination, outbox: GroupCommit, may_expire: bool
+) -> Stats:
     check_schema(engine)
     stats = take_stats(engine, destination.name, time.time(), destination.key_for)
     outbox.quarantine.note(stats.quarantine_bytes)
-    return stats
+    # a state that messages may have is counted also if none has it
+    return replace(stats, states={"expired": 0, **stats.states}) if may_expire else stats

@@ -12,54 +12,66 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
-from app.drip_to_segment.destination import SegmentDestination
+from app.direction import Direction
 from app.formatting import pluralize
 from app.inspector.limits import HEAVY
+from app.inspector.urls import event_url
 from app.outbox.batches import Wait, in_batches
-from app.outbox.requeue import (
-    WORDS,
-    Outcome,
-    Requeue,
-)
+from app.outbox.repeats import drops_repeats, may_count_twice, received_before_window
+from app.outbox.requeue import WORDS, Outcome
 
 LONGEST = 10.0
 """Seconds that one request may take. The page then reports what is left, to be done again."""
 
 STATE_WORDS = {"dead": "dead", "quarantined": "in quarantine"}
 
-REPEATS_WARNING = (
-    "Segment drops repeats for 24 hours only: one that it took after all will count twice."
-)
-
 
 def register(blueprint: Blueprint, bridge: Bridge) -> None:
-    """Register `/requeue` and `/events/<message_id>/requeue`."""
+    """Register `/requeue`, and `/events/<message_id>/requeue` and `/to/<destination>/requeue` for
+    one event."""
 
     @blueprint.post("/events/<message_id>/requeue")
     def requeue_event(message_id: str) -> ResponseReturnValue:
-        return _requeue_event(bridge.drip_to_segment.requeue, message_id, time.time())
+        return _requeue_event(bridge.drip_to_segment, message_id, time.time())
+
+    @blueprint.post("/to/<to>/requeue")
+    def requeue_event_to(to: str) -> ResponseReturnValue:
+        (direction,) = _directions(bridge, to)
+        return _requeue_event(direction, request.args.get("id", ""), time.time())
 
     @blueprint.get("/requeue")
     def ask_to_requeue() -> ResponseReturnValue:
-        return _confirm_all(bridge.drip_to_segment.requeue, _which(request.args), time.time())
+        directions = _directions(bridge, request.args.get("to", ""))
+        return _confirm_all(directions, _which(request.args), time.time())
 
     @blueprint.post("/requeue")
     def requeue() -> ResponseReturnValue:
-        which = _which(request.form)
+        directions, which = _directions(bridge, request.args.get("to", "")), _which(request.form)
         with HEAVY.slot():
-            outcomes = _requeue_all(bridge.drip_to_segment.requeue, which, time.time())
-        _flash_outcomes(outcomes, which, bridge.drip_to_segment.requeue.count(which))
+            outcomes = _requeue_all(directions, which, time.time())
+        _flash_outcomes(outcomes, which, _count(directions, which))
         return redirect(url_for("inspector.stream"), 303)
 
 
-def _requeue_event(requeue: Requeue, message_id: str, now: float) -> ResponseReturnValue:
-    page = url_for("inspector.event", message_id=message_id)
+def _directions(bridge: Bridge, to: str) -> Sequence[Direction]:
+    """The direction to this destination, or all if it is ""."""
+    if not to:
+        return bridge.directions
+    direction = bridge.direction_to(to)
+    if direction is None:
+        abort(400, "This bridge sends nothing there.")
+    return (direction,)
+
+
+def _requeue_event(direction: Direction, message_id: str, now: float) -> ResponseReturnValue:
+    requeue, destination = direction.requeue, direction.destination
+    page = event_url(destination.name, message_id)
     kept = requeue.find(message_id)
-    is_old = (
-        kept and kept.state == "dead" and now - kept.received_at > SegmentDestination.dedupe_window
-    )
+    is_old = kept and kept.state == "dead" and may_count_twice(destination, kept.received_at, now)
     if is_old and request.form.get("sure") != "1":
-        warning = f"It was received more than 24 hours ago. {REPEATS_WARNING}"
+        when = received_before_window(destination)
+        age = f"It was received {when}. " if when else ""
+        warning = f"{age}{drops_repeats(destination)}"
         return confirm_page("Send this event again?", [warning], "Send it again", back=page)
     outcome = requeue.requeue_one(message_id, now)
     flash(f"The event: {WORDS[outcome]}.", "good" if outcome == "requeued" else "bad")
@@ -68,8 +80,8 @@ def _requeue_event(requeue: Requeue, message_id: str, now: float) -> ResponseRet
     return redirect(page, 303)
 
 
-def _confirm_all(requeue: Requeue, which: str, now: float) -> ResponseReturnValue:
-    count = requeue.count(which)
+def _confirm_all(directions: Sequence[Direction], which: str, now: float) -> ResponseReturnValue:
+    count = _count(directions, which)
     if not count:
         flash(f"No event is {STATE_WORDS[which]}.", "good")
         return redirect(url_for("inspector.stream"), 303)
@@ -83,20 +95,33 @@ def _confirm_all(requeue: Requeue, which: str, now: float) -> ResponseReturnValu
             "Read again all that is in quarantine?", [sentence], "Read them again", which
         )
     sentences = [f"{events} will be due at once, with the ids and times they had."]
-    if old := requeue.count("dead", received_before=now - SegmentDestination.dedupe_window):
-        sentences.append(
-            f"Received more than 24 hours ago: {pluralize(old, 'event')}. {REPEATS_WARNING}"
-        )
+    for direction in directions:
+        destination = direction.destination
+        if old := direction.requeue.count("dead", now - destination.dedupe_window):
+            when = received_before_window(destination)
+            which_ones = f"Received {when}" if when else f"To {destination.labels.destination}"
+            repeats = drops_repeats(destination)
+            sentences.append(f"{which_ones}: {pluralize(old, 'event')}. {repeats}")
     return confirm_page("Send again all that were given up?", sentences, "Send them again", which)
 
 
-def _requeue_all(requeue: Requeue, which: str, now: float) -> Counter[Outcome]:
+def _count(directions: Sequence[Direction], which: str) -> int:
+    return sum(direction.requeue.count(which) for direction in directions)
+
+
+def _requeue_all(directions: Sequence[Direction], which: str, now: float) -> Counter[Outcome]:
     wait = _wait_until(time.monotonic() + LONGEST)
-    if which == "quarantined":
-        return requeue.requeue_quarantined(now, wait)
     outcomes: Counter[Outcome] = Counter()
-    outcomes["requeued"] = sum(in_batches(lambda: requeue.requeue_some_dead(now), wait))
+    for direction in directions:
+        if which == "quarantined":
+            outcomes += direction.requeue.requeue_quarantined(now, wait)
+        else:
+            outcomes["requeued"] += _requeue_dead(direction, now, wait)
     return outcomes
+
+
+def _requeue_dead(direction: Direction, now: float, wait: Wait) -> int:
+    return sum(in_batches(lambda: direction.requeue.requeue_some_dead(now), wait))
 
 
 def _wait_until(deadline: float) -> Wait:

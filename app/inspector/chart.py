@@ -1,7 +1,7 @@
 """Compute the chart of received and sent events. `_chart.html` draws it."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -10,17 +10,24 @@ from app.outbox.traffic import Minute
 
 Per = Literal["minute", "hour"]
 
-KINDS = {
-    "Email Delivered": "delivered",
-    "Email Opened": "opened",
-    "Email Link Clicked": "clicked",
-    "Email Unsubscribed": "unsubscribed",
-    "Email Bounced": "bounced",
-    "Email Marked as Spam": "spam",
-    "": "unread",
-}
+Kinds = Mapping[str, str]
 """Collection → the class of its colour and pattern, from the bottom of a bar upwards. "" stands for
 webhooks that could not be read."""
+
+PATTERNS: Mapping[str, str] = {
+    "delivered": "",
+    "opened": "M0 0H6",
+    "clicked": "M0 0V6",
+    "unsubscribed": "M0 6L6 0",
+    "bounced": "M0 0L6 6",
+    "spam": "M0 0H6M0 0V6",
+    "identify": "M1 3H5",
+    "track": "M3 1V5",
+    "campaign": "M1 1L5 5",
+    "alias": "M1 5L5 1",
+    "unread": "M0 0L6 6M0 6L6 0",
+}
+"""Class → the lines of its pattern, so that colours need not be told apart."""
 
 UNREAD = "Could not be read"
 
@@ -50,6 +57,8 @@ class Kind:
 
     name: str
     kind: str
+    pattern: str
+    """The lines of its pattern, as a path in a square of 6 by 6."""
     received: int
     sent: int
 
@@ -87,8 +96,10 @@ def starts_at(per: Per, now: float) -> int:
     return int(now) // seconds * seconds - (columns - 1) * seconds
 
 
-def traffic_to_chart(minutes: Iterable[Minute], per: Per, now: float) -> Chart:
-    """Compute the chart of the last 60 minutes or 48 hours before `now`."""
+def traffic_to_chart(minutes: Iterable[Minute], collections: Kinds, per: Per, now: float) -> Chart:
+    """Compute the chart of the last 60 minutes or 48 hours before `now`. `collections` has the
+    class of each; bodies that could not be read come last."""
+    kinds = {**collections, "": "unread"}
     seconds, columns = SPANS[per]
     start = starts_at(per, now)
     received = [Counter[str]() for _ in range(columns)]
@@ -101,22 +112,22 @@ def traffic_to_chart(minutes: Iterable[Minute], per: Per, now: float) -> Chart:
     top = _round_up(max(counter.total() for counter in (*received, *sent)))
     return Chart(
         per=per,
-        bars=tuple(_bars(received, top)),
+        bars=tuple(_bars(received, kinds, top)),
         sent=_line([counter.total() for counter in sent], top),
         top=top,
         times=tuple(_times(start, seconds, columns)),
-        legend=_legend(received, sent),
-        rows=tuple(_rows(received, sent, start, seconds)),
+        legend=_legend(received, sent, kinds),
+        rows=tuple(_rows(received, sent, kinds, start, seconds)),
         received_in_all=sum(counter.total() for counter in received),
         sent_in_all=sum(counter.total() for counter in sent),
     )
 
 
-def _bars(received: Sequence[Counter[str]], top: int) -> Iterable[Bar]:
+def _bars(received: Sequence[Counter[str]], kinds: Kinds, top: int) -> Iterable[Bar]:
     step = WIDTH / len(received)
     for column, counts in enumerate(received):
         y = float(HEIGHT)
-        for name, kind in KINDS.items():
+        for name, kind in kinds.items():
             if counts[name]:
                 height = counts[name] * HEIGHT / top
                 y -= height
@@ -148,18 +159,24 @@ def _times(start: int, seconds: int, columns: int) -> Iterable[str]:
         yield f"{datetime.fromtimestamp(start + label * columns // LABELS * seconds, UTC):%H:%M}"
 
 
-def _legend(received: Sequence[Counter[str]], sent: Sequence[Counter[str]]) -> tuple[Kind, ...]:
+def _legend(
+    received: Sequence[Counter[str]], sent: Sequence[Counter[str]], kinds: Kinds
+) -> tuple[Kind, ...]:
     received_sum, sent_sum = sum(received, Counter[str]()), sum(sent, Counter[str]())
     return tuple(
-        Kind(name or UNREAD, kind, received_sum[name], sent_sum[name])
-        for name, kind in KINDS.items()
+        Kind(name or UNREAD, kind, PATTERNS[kind], received_sum[name], sent_sum[name])
+        for name, kind in kinds.items()
     )
 
 
 def _rows(
-    received: Sequence[Counter[str]], sent: Sequence[Counter[str]], start: int, seconds: int
+    received: Sequence[Counter[str]],
+    sent: Sequence[Counter[str]],
+    kinds: Kinds,
+    start: int,
+    seconds: int,
 ) -> Iterable[Row]:
     for column in reversed(range(len(received))):
         if received[column] or sent[column]:
-            counts = tuple(received[column][name] for name in KINDS)
+            counts = tuple(received[column][name] for name in kinds)
             yield Row(start + column * seconds, counts, sent[column].total())

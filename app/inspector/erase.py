@@ -95,12 +95,18 @@ def _wait_until(deadline: float) -> Wait:
 
 def _form(bridge: Bridge, error: str = "") -> str:
     return render_template(
-        "erase.html", address="", counts=None, few=_is_few(bridge), most=FEW, error=error
+        "erase.html",
+        address="",
+        counts=None,
+        few=_is_few(bridge),
+        most=FEW,
+        error=error,
     )
 
 
 def _is_few(bridge: Bridge) -> bool:
     try:
-        return sum(bridge.drip_to_segment.stats.latest().states.values()) <= FEW
+        stats = [direction.stats.latest() for direction in bridge.directions]
+        return sum(sum(each.states.values()) for each in stats) <= FEW
     except StatsUnavailable:
         return False

@@ -1,4 +1,4 @@
-"""`/events/<message_id>`: one event, with what Drip sent and what Segment gets."""
+"""`/events/<message_id>` and `/to/<destination>/event`: one event, what came, and what is sent."""
 
 import json
 import time
@@ -9,7 +9,8 @@ from flask import Blueprint, abort, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
-from app.drip_to_segment.translate import translate
+from app.destination import Labels
+from app.direction import Direction
 from app.formatting import read_reasons
 from app.inspector.display import (
     Show,
@@ -18,8 +19,10 @@ from app.inspector.display import (
     text_formatter,
     value_to_pretty,
 )
+from app.inspector.looks import LOOKS
 from app.inspector.status import what_next
-from app.inspector.trace import FieldTrace, NotTraceable, trace_fields
+from app.inspector.trace import FieldTrace, NotTraceable
+from app.inspector.urls import event_url, requeue_url
 from app.monitoring.stats_cache import StatsUnavailable
 from app.outbox.messages import Attempt, Message, read_history
 from app.outbox.search import Description, Event
@@ -41,6 +44,7 @@ class EventPage:
     """The values that `event.html` needs."""
 
     event: Event
+    direction: Direction
     described: Description
     now: float
     reveal: bool
@@ -64,68 +68,98 @@ class EventPage:
 
     @property
     def received_body(self) -> str:
-        """What Drip sent."""
+        """What the source sent."""
         to_text = raw_to_text if self.is_raw else raw_to_pretty
         return to_text(self.event.raw, self.reveal)
 
     @property
     def sent_body(self) -> str:
-        """What Segment gets."""
+        """What the destination gets."""
         call = self.event.payload or ""
         return self.show(call) if self.is_raw else value_to_pretty(json.loads(call), self.reveal)
 
-    def with_changes(self, **changes: Any) -> dict[str, Any]:
-        """Return this page's parameters with some of them changed. None removes one."""
+    @property
+    def labels(self) -> Labels:
+        """The words for where it came from and goes to."""
+        return self.direction.destination.labels
+
+    @property
+    def title_name(self) -> str:
+        """What its title is."""
+        return LOOKS[self.event.destination].title
+
+    def with_changes(self, **changes: Any) -> str:
+        """Return this page's URL with some parameters changed. None removes one."""
         query = {"reveal": "1" if self.reveal else None, "view": "raw" if self.is_raw else None}
-        return {"message_id": self.event.message_id} | query | changes
+        return event_url(self.event.destination, self.event.message_id, **query | changes)
 
 
 def register(blueprint: Blueprint, bridge: Bridge) -> None:
-    """Register `/events/<message_id>`."""
+    """Register `/events/<message_id>` and `/to/<destination>/event`."""
+    blueprint.add_app_template_global(event_url)
+    blueprint.add_app_template_global(requeue_url)
 
     @blueprint.get("/events/<message_id>")
     def event(message_id: str) -> ResponseReturnValue:
-        kept = bridge.search.one(message_id)
-        if kept is None:
+        return _page(bridge, bridge.drip_to_segment, message_id)
+
+    @blueprint.get("/to/<to>/event")
+    def event_to(to: str) -> ResponseReturnValue:
+        direction = bridge.direction_to(to)
+        if direction is None:
             abort(404, GONE)
-        now, segment = time.time(), bridge.drip_to_segment.destination
-        traces, trace_note = _trace(kept)
-        page = EventPage(
-            event=kept,
-            described=bridge.search.describe(kept),
-            now=now,
-            reveal=request.args.get("reveal") == "1",
-            is_raw=request.args.get("view") == "raw",
-            next=what_next(kept, now, _pause_reason(bridge, kept.account), segment),
-            attempts=read_history(kept.history),
-            traces=traces,
-            trace_note=trace_note,
-        )
-        return render_template("event.html", page=page)
+        return _page(bridge, direction, request.args.get("id", ""))
 
 
-def _trace(event: Event) -> tuple[list[FieldTrace], str]:
-    if not event.payload:
+def _page(bridge: Bridge, direction: Direction, message_id: str) -> str:
+    kept = bridge.search.one(message_id, direction.destination.name)
+    if kept is None:
+        abort(404, GONE)
+    now = time.time()
+    traces, trace_note = _trace(kept, direction)
+    page = EventPage(
+        event=kept,
+        direction=direction,
+        described=bridge.search.describe(kept),
+        now=now,
+        reveal=request.args.get("reveal") == "1",
+        is_raw=request.args.get("view") == "raw",
+        next=what_next(kept, now, _pause_reason(direction, kept.account), direction.destination),
+        attempts=read_history(kept.history),
+        traces=traces,
+        trace_note=trace_note,
+    )
+    return render_template("event.html", page=page)
+
+
+def _trace(event: Event, direction: Direction) -> tuple[list[FieldTrace], str]:
+    trace = LOOKS[event.destination].trace
+    if not event.payload or trace is None:
         return [], ""
     if len(event.raw) > LARGEST_TRACED:
         return [], "The fields' way cannot be shown: the body is too long."
     try:
-        traces = trace_fields(event.raw, event.received_at)
+        traces = trace(event)
     except NotTraceable as error:
         return [], f"The fields' way cannot be shown: the event is {error}."
     if len(traces) > MOST_TRACES:
         return traces[:MOST_TRACES], f"The first {MOST_TRACES} of {len(traces):,} fields."
-    today = translate(event.raw, event.received_at)
-    payload = (isinstance(today, Message) and today.payload) or "null"
-    if json.loads(payload) != json.loads(event.payload):
+    if json.loads(event.payload) not in _todays_calls(event, direction):
         return traces, "The call was made by another version of the bridge: this is today's way."
     return traces, ""
 
 
-def _pause_reason(bridge: Bridge, account: str) -> str | None:
+def _todays_calls(event: Event, direction: Direction) -> list[Any]:
+    """The calls that today's rules make of the event's body."""
+    today = direction.translate(event.raw, event.received_at, event.account)
+    messages = (today, *today.follow_ups) if isinstance(today, Message) else ()
+    return [json.loads(message.payload) for message in messages if message.payload]
+
+
+def _pause_reason(direction: Direction, account: str) -> str | None:
     """Return why the account's events are paused, or None if they are not."""
     try:
-        pauses = bridge.drip_to_segment.stats.latest().pauses
+        pauses = direction.stats.latest().pauses
     except StatsUnavailable:
         return None
     return next((pause.reason for pause in pauses if pause.account == account), None)

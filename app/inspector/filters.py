@@ -2,22 +2,21 @@
 
 import hmac
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
 from app.bridge import Bridge
-from app.drip_to_segment.mapping import COLLECTIONS
+from app.direction import Direction
 from app.formatting import printable
 from app.outbox.notes import Notes
 from app.outbox.search import MOST_WORDS, Page, Search, State, Wanted
 from app.web.login_link import session_key
 
 STATES: tuple[State, ...] = get_args(State)
-COLLECTION_NAMES = tuple(dict.fromkeys(COLLECTIONS.values()))
 
-PARAMETERS = ("state", "collection", "account", "since", "until", "q")
+PARAMETERS = ("to", "state", "collection", "account", "since", "until", "q")
 """The parameters of a URL, which are also the fields of the form."""
 
 ROWS = 50
@@ -63,6 +62,10 @@ def searches_of(bridge: Bridge) -> Searches:
 class Filters:
     """The filters as they were given. "" means any."""
 
+    to: str = ""
+    """A destination."""
+    to_name: str = ""
+    """Its name for people."""
     state: str = ""
     collection: str = ""
     account: str = ""
@@ -96,6 +99,7 @@ class Filters:
         """The filters in words: `dead events, of Drip account 4417, received since …`."""
         parts = [f"{self.state or 'all'} events"]
         templates = {
+            "to_name": "to {}",
             "collection": "in {}",
             "account": "of Drip account {}",
             "since": "received since {} UTC",
@@ -119,24 +123,41 @@ def read_form(form: Mapping[str, str], searches: Searches) -> dict[str, str]:
     return {name: value for name, value in query.items() if value}
 
 
-def read_filters(query: Mapping[str, str], searches: Searches) -> tuple[Filters, list[str]]:
+def name_of(directions: Sequence[Direction], destination: str) -> str:
+    """A destination, as pages name it; "" if no direction leads there."""
+    return next(
+        (
+            each.destination.labels.destination
+            for each in directions
+            if each.destination.name == destination
+        ),
+        "",
+    )
+
+
+def read_filters(query: Mapping[str, str], bridge: Bridge) -> tuple[Filters, list[str]]:
     """Return the filters, and an error message for each one that is wrong and left out.
 
     Raises `SQLAlchemyError`.
     """
+    searches = searches_of(bridge)
     filters = Filters(**{name: query.get(name, "").strip() for name in PARAMETERS})
+    filters = replace(filters, to_name=name_of(bridge.directions, filters.to))
     if filters.q.startswith(HASH_PREFIX):
         filters = replace(filters, q=searches.find(filters.q) or "", q_hash=filters.q)
-    errors = dict(_errors(filters))
+    errors = dict(_errors(filters, bridge.directions))
     if "q" in errors:
         filters = replace(filters, q_hash="")
     return replace(filters, **dict.fromkeys(errors, "")), list(errors.values())
 
 
-def _errors(filters: Filters) -> Iterator[tuple[str, str]]:
+def _errors(filters: Filters, directions: Sequence[Direction]) -> Iterator[tuple[str, str]]:
+    if filters.to and not filters.to_name:
+        yield "to", "This bridge sends nothing there."
     if filters.state and filters.state not in STATES:
         yield "state", f"There is no such state. The states are: {', '.join(STATES)}."
-    if filters.collection and filters.collection not in COLLECTION_NAMES:
+    collections = {name for direction in directions for name in direction.collections}
+    if filters.collection and filters.collection not in collections:
         yield "collection", "There is no such collection."
     if filters.q_hash and not filters.q:
         yield "q", "What this link searched for is not known any more: search for it again."
@@ -151,8 +172,10 @@ def _errors(filters: Filters) -> Iterator[tuple[str, str]]:
 
 def find_page(search: Search, filters: Filters, before: int | None, limit: int = ROWS) -> Page:
     """Return the newest events that match, or those older than the one with the id `before`."""
-    if filters.is_message_id:
-        return Page(search.named(filters.q), None, None)
+    if filters.q and "@" not in filters.q:
+        named = search.named(filters.q, filters.to or None)
+        if named or filters.is_message_id:
+            return Page(named, None, None)
     pages = [search.page(wanted, limit, before) for wanted in _to_wanted(filters)]
     return pages[0] if len(pages) == 1 else _merge(pages)
 
@@ -169,6 +192,7 @@ def _merge(pages: list[Page]) -> Page:
 def _to_wanted(filters: Filters) -> list[Wanted]:
     """Return what to search for: of a term with no known form, both user ids and subjects."""
     common: dict[str, Any] = {
+        "destination": filters.to or None,
         "state": filters.state or None,
         "collection": filters.collection or None,
         "account": filters.account or None,

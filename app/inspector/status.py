@@ -8,19 +8,21 @@ from app.formatting import (
     read_reasons,
     relative_time,
 )
+from app.inspector.looks import LOOKS
 from app.outbox.messages import read_history
 from app.outbox.search import Event
 
 
 def what_next(event: Event, now: float, pause: str | None, destination: Destination) -> str:
     """Describe what happens next. `pause` is why the account's events are paused, if they are."""
+    name = destination.labels.destination
     match event.state:
         case "pending":
             return _pending(event, now, pause, destination)
         case "held":
-            return _held(event)
+            return _held(event, destination)
         case "sent":
-            return f"Sent{_settled_time(event, now)}: Segment took it. Nothing more will happen."
+            return f"Sent{_settled_time(event, now)}: {name} took it. Nothing more will happen."
         case "dead":
             return (
                 f"Given up{_settled_time(event, now)} after {_tries(event)}{_last_reason(event)}. "
@@ -52,8 +54,9 @@ def _pending(event: Event, now: float, pause: str | None, destination: Destinati
         )
     if pause is not None:
         return (
-            f"Waits, untried: the write key of its account is refused, or Segment is not reached "
-            f"({pause}). That is tried again each minute."
+            f"Waits, untried: the {LOOKS[destination.name].key} of its account is refused, or "
+            f"{destination.labels.destination} is not reached ({pause}). That is tried again each "
+            "minute."
         )
     if event.due_at > now:
         return (
@@ -63,11 +66,13 @@ def _pending(event: Event, now: float, pause: str | None, destination: Destinati
     return "Due now: it goes out with the next batch, within seconds if a deliverer runs."
 
 
-def _held(event: Event) -> str:
-    account = f"Drip account {event.account}" if event.account else "events without an account"
+def _held(event: Event, destination: Destination) -> str:
+    look, account = LOOKS[destination.name], "events without an account"
+    if event.account:
+        account = f"{destination.labels.account} {event.account}"
     return (
-        f"Held: waits for a write key for {account}. Set SEGMENT_WRITE_KEY, or the account's own "
-        "in SEGMENT_WRITE_KEYS, and start the bridge again: it goes out at once."
+        f"Held: waits for a {look.key} for {account}. Set {look.set_key}, and start the bridge "
+        "again: it goes out at once."
     )
 
 
@@ -75,7 +80,8 @@ def _give_up_time(event: Event, now: float, destination: Destination) -> str:
     policy = destination.retry
     end = event.received_at + policy.give_up_after
     if end > now:
-        return f"Given up after {clock_time(end, now)}, if Segment has not taken it by then."
+        name = destination.labels.destination
+        return f"Given up after {clock_time(end, now)}, if {name} has not taken it by then."
     return (
         f"Given up if it fails {pluralize(max(policy.fewest_tries - event.tries, 1), 'more time')}."
     )

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -16,32 +16,18 @@ from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
 from app.formatting import event_to_values, iso_time
-from app.inspector.chart import Chart, Per, starts_at, traffic_to_chart
 from app.inspector.filters import ROWS, Filters, find_page, read_filters, read_form, searches_of
 from app.inspector.limits import DOWNLOADS
 from app.inspector.masking import mask_all
+from app.inspector.overview import read_overview
 from app.inspector.view import is_first_run, read_view
-from app.monitoring.stats import Stats
-from app.monitoring.stats_cache import StatsUnavailable
-from app.monitoring.watched import check_all
 from app.outbox.search import Event, Search
-from app.outbox.traffic import read_traffic
 
 MOST = 10_000
 """The most events in a download."""
 
 LONGEST = 20.0
 """Seconds after which a download ends that has not found enough events."""
-
-
-@dataclass(frozen=True)
-class Overview:
-    """The state of the bridge. `stats` is None if the events could not be counted."""
-
-    stats: Stats | None
-    problems: tuple[str, ...]
-    """Sentences that say what to do, or none if all is well."""
-    chart: Chart
 
 
 def register(blueprint: Blueprint, bridge: Bridge) -> None:
@@ -53,7 +39,7 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
             return _first_run_page(bridge)
         now = time.time()
         view = read_view(bridge, request.args, now)
-        overview = _read_overview(bridge, view.per, now)
+        overview = read_overview(bridge, view.shown, view.per, now)
         return render_template("stream.html", overview=overview, view=view, most=MOST)
 
     @blueprint.get("/live")
@@ -62,9 +48,8 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
             return "", 204
         now = time.time()
         view = read_view(bridge, request.args, now)
-        return render_template(
-            "live.html", overview=_read_overview(bridge, view.per, now), view=view
-        )
+        overview = read_overview(bridge, view.shown, view.per, now)
+        return render_template("live.html", overview=overview, view=view)
 
     @blueprint.post("/search")
     def search() -> ResponseReturnValue:
@@ -75,7 +60,7 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
 
     @blueprint.get("/events.jsonl")
     def download() -> ResponseReturnValue:
-        filters, _ = read_filters(request.args, searches_of(bridge))
+        filters, _ = read_filters(request.args, bridge)
         reveal = request.args.get("reveal") == "1"
         slot = ExitStack()
         slot.enter_context(DOWNLOADS.slot())
@@ -118,21 +103,6 @@ def _lines(search: Search, filters: Filters, reveal: bool) -> Iterator[str]:
             until = iso_time(page.searched_back_to)
             yield json.dumps({"incomplete": f"For older ones set “until” to {until}"}) + "\n"
             return
-
-
-def _read_overview(bridge: Bridge, per: Per, now: float) -> Overview:
-    """Read the state of the bridge. Raises `SQLAlchemyError` if the database is unavailable."""
-    segment = bridge.drip_to_segment.destination
-    chart = traffic_to_chart(
-        read_traffic(bridge.engine, segment.name, starts_at(per, now)), per, now
-    )
-    try:
-        stats = bridge.drip_to_segment.stats.latest()
-        hours = bridge.settings.alert_silence_hours
-        failed = check_all(bridge.watched, now, hours * 3600 if hours else None)
-    except StatsUnavailable as error:
-        return Overview(None, (str(error),), chart)
-    return Overview(stats, tuple(failed.sentences.values()), chart)
 
 
 def _first_run_page(bridge: Bridge) -> str:

@@ -1,22 +1,17 @@
 """A view of the list of events: what a URL's query asks for, and the events that match."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from app.bridge import Bridge
+from app.direction import Direction
 from app.inspector.chart import Per
 from app.inspector.display import Show, text_formatter
-from app.inspector.filters import (
-    COLLECTION_NAMES,
-    STATES,
-    Filters,
-    find_page,
-    read_filters,
-    searches_of,
-)
+from app.inspector.filters import STATES, Filters, find_page, name_of, read_filters
 from app.inspector.limits import HEAVY
+from app.inspector.looks import LOOKS
 from app.outbox.search import Page
 from app.outbox.traffic import last_received
 
@@ -32,9 +27,45 @@ class View:
     reveal: bool
     page: Page
     now: float
+    directions: Sequence[Direction]
+    """Those of the bridge."""
 
-    states = STATES
-    collections = COLLECTION_NAMES
+    @property
+    def shown(self) -> list[Direction]:
+        """The directions that the filters let through."""
+        return [each for each in self.directions if self.filters.to in ("", each.destination.name)]
+
+    @property
+    def has_chart(self) -> bool:
+        """Whether the chart is shown, which counts all events of the directions shown."""
+        return self.before is None and not self.filters.query.keys() - {"to"}
+
+    @property
+    def has_two(self) -> bool:
+        """Whether events say in which direction they go."""
+        return len(self.directions) > 1
+
+    @property
+    def states(self) -> list[str]:
+        """The states that events of these directions may have."""
+        may_expire = any(direction.may_expire for direction in self.directions)
+        return [state for state in STATES if may_expire or state != "expired"]
+
+    @property
+    def collections(self) -> list[str]:
+        """The collections of these directions."""
+        return [name for each in self.directions for name in each.collections]
+
+    @property
+    def title(self) -> str:
+        """What the titles of the events are that are shown."""
+        return " or ".join(
+            dict.fromkeys(LOOKS[each.destination.name].title for each in self.shown)
+        ).capitalize()
+
+    def name_of(self, destination: str) -> str:
+        """A destination, as pages name it."""
+        return name_of(self.directions, destination)
 
     @property
     def show(self) -> Show:
@@ -64,7 +95,7 @@ def read_view(bridge: Bridge, query: Mapping[str, str], now: float) -> View:
 
     Raises `SQLAlchemyError`, and `ServiceUnavailable` while others search.
     """
-    filters, errors = read_filters(query, searches_of(bridge))
+    filters, errors = read_filters(query, bridge)
     before = query.get("before", "")
     # ids have 64 bits, and databases refuse longer numbers
     before_id = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
@@ -78,9 +109,13 @@ def read_view(bridge: Bridge, query: Mapping[str, str], now: float) -> View:
         reveal=query.get("reveal") == "1",
         page=page,
         now=now,
+        directions=bridge.directions,
     )
 
 
 def is_first_run(bridge: Bridge) -> bool:
     """Return whether no event is kept, so the set-up guide is shown. Raises `SQLAlchemyError`."""
-    return last_received(bridge.engine, bridge.drip_to_segment.destination.name) is None
+    return all(
+        last_received(bridge.engine, direction.destination.name) is None
+        for direction in bridge.directions
+    )

@@ -39,7 +39,7 @@ class Stats:
     if there is none."""
 
     states: Mapping[str, int]
-    """Messages by state: pending, held, sent, dead, quarantined, erased. Each counts once: held
+    """Messages by state, see `State` in app/outbox/search_query.py. Each counts once: held
     ones, whose account has no key, are not among the pending here."""
     oldest_pending: float | None
     """When the oldest message was received that waits, held or not."""

@@ -90,7 +90,8 @@ def build_second(_: Settings, engine: Engine, of_webhooks: Engine) -> Direction:
         of_webhooks=of_webhooks,
         translate=read_body,
         describe=describe,
-        collections=("identify", "track"),
+        collections=("identify", "track", "campaign", "alias"),
+        may_expire=True,
     )
 
 

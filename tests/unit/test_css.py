@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import app.inspector
+from app.inspector.looks import LOOKS
 
 STATIC = Path(app.inspector.__file__).parent / "static"
 CSS = (STATIC / "inspector.css").read_text()
@@ -16,7 +17,7 @@ TEXT, SHAPE = 4.5, 3.0
 ON_EVERY_BACKGROUND = [
     *[(name, TEXT) for name in ("text", "muted", "link", "good", "bad")],
     *[(name, TEXT) for name in ("delivered", "opened", "clicked", "unsubscribed", "bounced")],
-    ("spam", TEXT),
+    *[(name, TEXT) for name in ("spam", "identify", "track", "campaign", "alias")],
     ("focus", SHAPE),
     ("edge", SHAPE),
 ]
@@ -77,8 +78,8 @@ def test_a_badge_a_notice_and_a_button_can_be_read(
 
 @both
 def test_the_collections_have_colours_of_their_own(theme: dict[str, str]) -> None:
-    names = ("delivered", "opened", "clicked", "unsubscribed", "bounced", "spam")
-    assert len({theme[name] for name in names}) == 6
+    names = [kind for look in LOOKS.values() for kind in look.kinds.values()]
+    assert len({theme[name] for name in names}) == len(names) == 10
 
 
 def test_dark_leaves_no_colour_as_it_is_by_day() -> None:

@@ -1,0 +1,56 @@
+"""What the pages need to know of each direction: its words, its chart, and how fields are traced.
+
+A direction without a look of its own cannot be shown, so each destination has one here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from app.inspector.trace import FieldTrace, trace_fields
+from app.outbox.search import Event
+
+Trace = Callable[[Event], list[FieldTrace]]
+"""Returns an event's fields. Raises `NotTraceable`."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the events of one direction are shown."""
+
+    title: str
+    """What an event's title is."""
+    key: str
+    """What a key is called."""
+    set_key: str
+    """What to set if an account has none."""
+    kinds: Mapping[str, str]
+    """Collection → the class of its colour and pattern in the chart, from the bottom of a bar
+    upwards."""
+    trace: Trace | None
+    """None if its fields are not traced."""
+
+
+LOOKS: Mapping[str, Look] = {
+    "segment": Look(
+        title="Subject",
+        key="write key",
+        set_key="SEGMENT_WRITE_KEY, or the account's own in SEGMENT_WRITE_KEYS",
+        kinds={
+            "Email Delivered": "delivered",
+            "Email Opened": "opened",
+            "Email Link Clicked": "clicked",
+            "Email Unsubscribed": "unsubscribed",
+            "Email Bounced": "bounced",
+            "Email Marked as Spam": "spam",
+        },
+        trace=lambda event: trace_fields(event.raw, event.received_at),
+    ),
+    "drip": Look(
+        title="Event",
+        key="token",
+        set_key="the account's token in DRIP_API_TOKENS",
+        kinds={"identify": "identify", "track": "track", "campaign": "campaign", "alias": "alias"},
+        trace=None,
+    ),
+}
+"""The look of each direction, by the name of its destination."""
