@@ -24,6 +24,7 @@ from app.outbox.clock import Clock, bring_back, make_due
 from app.outbox.pruning import Pruning
 from app.outbox.search import Search
 from app.periodic import every
+from app.segment_to_drip.direction import build_segment_to_drip
 
 PRUNE_EVERY = 60.0
 """Seconds between two runs of pruning."""
@@ -114,6 +115,8 @@ class Bridge:
         make_due(self.engine, [each.destination.name for each in self.directions], now)
         if self.clock.is_believed(now, steady):
             bring_back(self.engine, now)
+            for direction in self.directions:
+                direction.tidy(now)
             self.pruning.run(now)
 
 
@@ -121,9 +124,10 @@ def build_bridge(settings: Settings) -> Bridge:
     """Build the parts. Nothing is connected and no thread started, so the process may still
     fork."""
     engine = open_database(settings.database_url, OF_THE_REST)
-    of_webhooks = _for_webhooks(settings.database_url, engine, directions=1)
+    is_both = bool(settings.segment_webhook_secrets)
+    of_webhooks = _for_webhooks(settings.database_url, engine, directions=1 + is_both)
     first = build_drip_to_segment(settings, engine, of_webhooks)
-    second = _build_segment_to_drip(settings, engine, of_webhooks)
+    second = build_segment_to_drip(settings, engine, of_webhooks)
     directions = (first, second) if second else (first,)
     hours = settings.alert_silence_hours
     return Bridge(
@@ -141,15 +145,6 @@ def build_bridge(settings: Settings) -> Bridge:
         ),
         clock=Clock(engine),
     )
-
-
-def _build_segment_to_drip(
-    settings: Settings,  # noqa: ARG001
-    engine: Engine,  # noqa: ARG001
-    of_webhooks: Engine,  # noqa: ARG001
-) -> Direction | None:
-    """The other direction, or None if it is off. There is none yet."""
-    return None
 
 
 def _for_webhooks(url: URL, of_the_rest: Engine, directions: int) -> Engine:

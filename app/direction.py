@@ -40,7 +40,9 @@ class Direction:
     collections: tuple[str, ...]
     """The collections that its messages may have."""
     may_expire: bool
-    """Whether its messages have the state "expired"."""
+    """Whether its messages have the states "unidentified" and "expired"."""
+    tidy: Callable[[float], object]
+    """Called now and then, with the time in seconds since the epoch."""
 
     @property
     def searched(self) -> Searched:
@@ -63,6 +65,7 @@ def build_direction(
     describe: Callable[[Any], Description],
     collections: Iterable[str],
     may_expire: bool = False,
+    tidy: Callable[[float], object] = lambda _: None,
 ) -> Direction:
     """Build the parts. `store` is over the engine of everything but webhooks, `delivery` sends from
     it. All directions of a process share the two engines, so one more opens no more connections."""
@@ -80,6 +83,7 @@ def build_direction(
         describe=describe,
         collections=tuple(dict.fromkeys(collections)),
         may_expire=may_expire,
+        tidy=tidy,
     )
 
 
@@ -90,4 +94,8 @@ def _count(
     stats = take_stats(engine, destination.name, time.time(), destination.key_for)
     outbox.quarantine.note(stats.quarantine_bytes)
     # a state that messages may have is counted also if none has it
-    return replace(stats, states={"expired": 0, **stats.states}) if may_expire else stats
+    return (
+        replace(stats, states={"unidentified": 0, "expired": 0, **stats.states})
+        if may_expire
+        else stats
+    )

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Engine,
     Insert,
     Text,
@@ -147,12 +148,26 @@ class Requeue:
             return [Kept(**row) for row in connection.execute(statement).mappings()]
 
     def release(self, id_: int, message: Message, now: float) -> bool | None:
-        """Replace a quarantined message, which can be read now, by a pending one that is due.
+        """Replace a quarantined message, which can be read now, by a pending one that is due, with
+        its follow-ups behind it.
 
         Returns False if that message was kept before, None if this one is no longer quarantined.
         The new message is put first: while that waits for another process's put of the same
         message, it holds no lock that the other may wait for.
         """
+        here = (events.c.id == id_, events.c.state == "quarantined")
+        with self._engine.connect() as connection:
+            is_new = self._put_beside(connection, id_, message, now)
+            for follow_up in message.follow_ups:
+                self._put_beside(connection, id_, follow_up, now)
+            if connection.execute(delete(events).where(*here)).rowcount == 0:
+                connection.rollback()
+                return None
+            connection.commit()
+        return is_new
+
+    def _put_beside(self, connection: Connection, id_: int, message: Message, now: float) -> bool:
+        """Put a message with the body of a quarantined one. Returns False if it was kept before."""
         here = (events.c.id == id_, events.c.state == "quarantined")
         values: dict[str, ColumnElement[Any]] = {
             "destination": literal(self._destination),
@@ -164,19 +179,15 @@ class Requeue:
             "received_at": events.c.received_at,
             "due_at": literal(now),
             "tries": literal(0),
+            "person": literal(message.person, Text),
         }
         put = self._dialect.insert(events).from_select(
             list(values), select(*values.values()).where(*here)
         )
         put = put.on_conflict_do_nothing(index_elements=[events.c.message_id, events.c.destination])
-        with self._engine.connect() as connection:
-            new = connection.scalar(put.returning(events.c.id))
-            if new is not None:
-                connection.execute(_take_body(id_, new, message.payload))
-            if connection.execute(delete(events).where(*here)).rowcount == 0:
-                connection.rollback()
-                return None
-            connection.commit()
+        new = connection.scalar(put.returning(events.c.id))
+        if new is not None:
+            connection.execute(_take_body(id_, new, message.payload))
         return new is not None
 
     def discard(self, id_: int) -> bool:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, bindparam, exists, func, select, upda
 from app.database.engine import dialect_of
 from app.database.sql import IS_OPEN, IS_ORDERED, IS_PENDING
 from app.database.tables import bodies, events, identities, people, whole
+from app.outbox.batches import in_batches
 from app.segment_to_drip.identity import Found, Identity, Memory, keys_of
 
 STEP = 500
@@ -155,10 +156,16 @@ class Identities:
         if rows:
             connection.execute(waiting, rows)
 
+    def expire_all(self, now: float) -> int:
+        """End all calls that have waited for too long. Returns how many."""
+        return sum(in_batches(lambda: self.expire(now)))
+
     def expire(self, now: float) -> int:
-        """End the calls that have waited for too long, and the oldest if too many wait. Returns how
-        many. Nothing of an account expires while there are calls at which nobody has looked: one of
-        them may bring the address."""
+        """End some of the calls that have waited for too long, and the oldest if too many wait.
+
+        Returns how many. Nothing of an account expires while there are calls at which nobody has
+        looked: one of them may bring the address.
+        """
         is_waiting = (self._is_ours, events.c.state == "unidentified")
         unseen = events.alias("unseen")
         has_unseen = exists().where(

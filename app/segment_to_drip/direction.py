@@ -1,0 +1,78 @@
+"""Build the direction from its settings."""
+
+import time
+from collections.abc import Mapping
+
+from sqlalchemy import Engine
+
+from app.config.settings import Settings
+from app.direction import Direction, build_direction
+from app.outbox.messages import Ignored, Message
+from app.outbox.ordered import OrderedStore
+from app.segment_to_drip.budget import DatabaseBudget
+from app.segment_to_drip.delivery import DripDelivery
+from app.segment_to_drip.description import describe
+from app.segment_to_drip.destination import DripDestination
+from app.segment_to_drip.identities import Identities
+from app.segment_to_drip.operations import Bucket
+from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.translate import translate
+
+COLLECTIONS = ("identify", "track", "campaign", "alias")
+
+
+def options_of(settings: Settings) -> DripOptions:
+    """What the settings say of the translation."""
+    return DripOptions(
+        initial_status=settings.drip_initial_status,
+        value_unit=settings.drip_value_unit,
+        track_email=settings.drip_track_email,
+        allow_resubscribe=settings.drip_allow_resubscribe,
+        campaign_id=settings.drip_campaign_id,
+        double_optin=settings.drip_double_optin,
+        skip_device_mode=settings.drip_skip_device_mode,
+        default_account=settings.drip_account_id or "",
+    )
+
+
+def build_segment_to_drip(
+    settings: Settings, engine: Engine, of_webhooks: Engine
+) -> Direction | None:
+    """The direction over these two engines, which it may share with another. None if it is off."""
+    if not settings.segment_webhook_secrets:
+        return None
+    options = options_of(settings)
+    budget = DatabaseBudget(engine, DripDestination.name, _limits(settings), time.time)
+    account, token = settings.drip_account_id, settings.drip_api_token
+    drip = DripDestination(
+        settings.drip_api_tokens,
+        (account, token) if account and token else None,
+        budget,
+        settings.drip_api_url,
+    )
+    identities = Identities(engine, drip.name, settings.drip_hold_hours * 3600)
+    store = OrderedStore(engine, drip.name)
+    settle_time = settings.drip_batch_settle * 60
+
+    def translate_again(body: bytes, received_at: float, account: str) -> Message | Ignored:
+        return translate(body, received_at, account, options)
+
+    return build_direction(
+        name="segment_to_drip",
+        destination=drip,
+        delivery=DripDelivery(store, drip, budget, identities, options, settle_time),
+        store=store,
+        of_webhooks=of_webhooks,
+        translate=translate_again,
+        describe=describe,
+        collections=COLLECTIONS,
+        may_expire=True,
+        tidy=identities.expire_all,
+    )
+
+
+def _limits(settings: Settings) -> Mapping[Bucket, int]:
+    return {
+        "requests": settings.drip_requests_per_hour,
+        "batches": settings.drip_batches_per_hour,
+    }
