@@ -30,7 +30,7 @@ from app.segment_to_drip.answers import (
 from app.segment_to_drip.operations import Operation, Request, requests_for
 
 Bucket = Literal["requests", "batches"]
-"""Drip's two quotas of an hour (docs/facts.md § 1)."""
+"""Drip's two quotas of an hour (docs/facts.md § 5)."""
 
 WHOLE_SEND = 14.0
 """Seconds for all requests that one batch leads to. A lease lasts more than twice as long."""
@@ -83,7 +83,7 @@ class DripDestination:
 
     name = "drip"
     limits = Limits(
-        # as many as a batch may have (docs/facts.md § 1)
+        # as many as a batch may have (docs/facts.md § 5)
         most_messages=1000,
         most_bytes=4_000_000,
         largest_message=500_000,
