@@ -1,7 +1,7 @@
 """What an answer of Drip's means for the calls in a request. Pure.
 
 Drip's statuses alone do not say it: one user got a 402 for a body that Drip could not parse
-(docs/facts.md § 1). So the codes and messages of its errors decide, if it gave any.
+(docs/facts.md § 5). So the codes and messages of its errors decide, if it gave any.
 """
 
 import json
@@ -23,7 +23,7 @@ CULPRIT_INSIDE = frozenset({413, 422, *NEVER})
 
 NEVER_LEFT_OUT = frozenset(
     {"email", "action", "status", "initial_status", "status_updated_at"}
-    | {"double_optin", "reactivate_if_removed", "eu_consent"}
+    | {"double_optin", "reactivate_if_removed", "eu_consent", "sms_consent"}
 )
 """Fields without which a call is not sent: whom and what it is about, and what keeps people from
 getting mail that they did not ask for. Drip makes somebody active if nothing says otherwise."""

@@ -43,7 +43,8 @@ def build_segment_to_drip(
         return None
     options = options_of(settings)
     budget = DatabaseBudget(engine, DripDestination.name, _limits(settings), time.time)
-    account, token = settings.drip_account_id, settings.drip_api_token
+    account = settings.drip_account_id
+    token = settings.drip_api_token or settings.drip_api_tokens.get(account or "")
     drip = DripDestination(
         settings.drip_api_tokens,
         (account, token) if account and token else None,

@@ -171,7 +171,23 @@ def test_what_can_be_read_now_is_pending_as_if_it_had_just_come(
         "collection": "Email Opened",
         "email": "ana@example.com",
         "history": None,
+        "person": None,
     }
+
+
+def test_what_follows_from_a_message_comes_with_it(store: Store) -> None:
+    def read(raw: bytes, received_at: float, account: str) -> Message:
+        follow_up = message("m1/campaign", account=account, payload='"join"', person="")
+        return message(
+            "m1", account=account, raw=raw, received_at=received_at, follow_ups=(follow_up,)
+        )
+
+    store.put([set_aside("raw-1", b"body")])
+    requeue = Requeue(store.engine, store.destination, read)
+    assert read_again(requeue) == {"requeued": 1}
+    first, second = rows(store).values()
+    assert (first.message_id, second.message_id) == ("m1", "m1/campaign")
+    assert (second.payload, second.raw, second.person) == ('"join"', b"body", "")
 
 
 def test_the_time_of_receipt_replaces_a_missing_one(store: Store, requeue: Requeue) -> None:
