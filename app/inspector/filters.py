@@ -1,6 +1,5 @@
 """Filters of the list of events: read from a URL's query, described in words, and searched for."""
 
-import hmac
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +9,8 @@ from typing import Any, get_args
 from app.bridge import Bridge
 from app.direction import Direction
 from app.formatting import printable
-from app.outbox.notes import Notes
+from app.inspector.searches import HASH_PREFIX, Searches, searches_of
 from app.outbox.search import MOST_WORDS, Page, Search, State, Wanted
-from app.web.login_link import session_key
 
 STATES: tuple[State, ...] = get_args(State)
 
@@ -21,41 +19,6 @@ PARAMETERS = ("to", "state", "collection", "account", "since", "until", "q")
 
 ROWS = 50
 """Events on a page."""
-
-
-SEARCH_LASTS = 30 * 24 * 3600.0
-"""Seconds for which a link to a search is valid."""
-
-HASH_PREFIX = "~"
-
-
-class Searches:
-    """Search terms and their hashes.
-
-    A search term may be a person's address, and proxies log URLs. So a URL has a hash instead, and
-    the database has the term. A page can be reloaded, and its link can be given to a colleague.
-    """
-
-    def __init__(self, notes: Notes, key: bytes) -> None:
-        self._notes = notes
-        self._key = key
-
-    def save(self, term: str) -> str:
-        """Save a term and return its hash, always the same one. Raises `SQLAlchemyError`."""
-        digest = hmac.digest(self._key, term.encode(errors="replace"), "sha256").hex()[:32]
-        self._notes.keep(f"search {HASH_PREFIX}{digest}", term, SEARCH_LASTS)
-        return HASH_PREFIX + digest
-
-    def find(self, term_hash: str) -> str | None:
-        """Return a hash's term, or None if it is not saved any more. Raises `SQLAlchemyError`."""
-        return self._notes.text(f"search {term_hash}")
-
-
-def searches_of(bridge: Bridge) -> Searches:
-    """Return the searches, which all processes with the same secrets share."""
-    settings = bridge.settings
-    key = session_key(settings.inspector_password or "", settings.webhook_tokens)
-    return Searches(Notes(bridge.engine), key)
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
 from app.formatting import event_to_values, iso_time
-from app.inspector.filters import ROWS, Filters, find_page, read_filters, read_form, searches_of
+from app.inspector.filters import ROWS, Filters, find_page, read_filters, read_form
 from app.inspector.limits import DOWNLOADS
 from app.inspector.masking import mask_all
 from app.inspector.overview import read_overview
+from app.inspector.searches import searches_of
 from app.inspector.view import is_first_run, read_view
 from app.outbox.search import Event, Search
 

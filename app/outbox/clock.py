@@ -35,7 +35,7 @@ FURTHEST = 2 * 3600.0
 STEP = 300
 """Messages that are changed with one commit."""
 
-ENDS = ("sent", "erased", "dead", "quarantined")
+ENDS = ("sent", "erased", "dead", "expired", "quarantined")
 """The states that pruning deletes."""
 
 

@@ -23,15 +23,17 @@ DAY = 24 * 3600.0
 
 
 class Pruning:
-    """Keep messages for so many days after they ended. What waits to be sent is never deleted."""
+    """Keep messages for so many days after they ended, whatever their destination, so that those of
+    a direction that was switched off go too. What waits to be sent is never deleted."""
 
     def __init__(
         self, engine: Engine, sent_days: float, failed_days: float, least_days: float
     ) -> None:
-        """Nothing is pruned before `least_days`: so long a sender may send it again."""
+        """Nothing is pruned before `least_days`: so long any sender may send it again."""
         self._engine = engine
         sent, failed = max(sent_days, least_days), max(failed_days, least_days)
-        self._days = {"sent": sent, "erased": sent, "dead": failed, "quarantined": failed}
+        self._days = dict.fromkeys(("sent", "erased", "expired"), sent)
+        self._days |= dict.fromkeys(("dead", "quarantined"), failed)
 
     def run(self, now: float, wait: Wait = time.sleep) -> Counter[str]:
         """Delete all that is old enough, or until `wait` returns something true. Returns how many

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Engine, func, literal_column, select, text
 
@@ -16,6 +16,7 @@ from app.database.engine import reader
 from app.database.sql import WAITING_ACCOUNTS, storable
 from app.database.tables import bodies, columns_of, events, whole
 from app.outbox.batches import within
+from app.outbox.found import Description, Event, Page, Summary
 from app.outbox.search_query import MOST_WORDS, State, Wanted, is_to, to_conditions
 
 __all__ = [
@@ -47,66 +48,6 @@ WORDS_WINDOW = 50
 
 LONGEST = 2.0
 """Seconds that one page may take."""
-
-
-@dataclass(frozen=True)
-class Page:
-    """Some messages, newest first, and where the next page begins."""
-
-    events: tuple["Summary", ...]
-    older: int | None
-    """The `before` of the next page; None if there is none."""
-    searched_back_to: float | None
-    """If the search gave up before the page was full: messages received before this time (seconds
-    since the epoch) were not searched."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """All that is kept of one message. Times are in seconds since the epoch."""
-
-    id: int
-    destination: str
-    message_id: str
-    account: str
-    state: State
-    collection: str | None
-    email: str | None
-    received_at: float
-    due_at: float
-    settled_at: float | None
-    tries: int
-    lease: str | None
-    error: str | None
-    payload: str | None
-    raw: bytes
-    history: str | None
-    """Failed attempts; `read_history` reads it."""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a list shows of a message. It has neither body nor payload, which are large."""
-
-    id: int
-    destination: str
-    message_id: str
-    account: str
-    state: State
-    collection: str | None
-    email: str | None
-    received_at: float
-    tries: int
-    user_id: str | None
-    title: str
-
-
-class Description(NamedTuple):
-    """What a payload says of itself, for lists."""
-
-    user_id: str | None = None
-    title: str = ""
-    """What it is about, such as an email's subject."""
 
 
 @dataclass(frozen=True)

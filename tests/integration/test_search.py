@@ -3,11 +3,13 @@
 import json
 import time
 import tracemalloc
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
+from app.drip_to_segment.description import describe
 from app.outbox.messages import Attempt
 from app.outbox.search import (
     MOST_WORDS,
@@ -17,6 +19,7 @@ from app.outbox.search import (
     Event,
     Page,
     Search,
+    Searched,
     State,
     Wanted,
 )
@@ -131,9 +134,18 @@ def test_pages_follow_one_another(store: Store, search: Search, state: State | N
     assert [event.message_id for event in [*first, *rest]] == names[::-1]
 
 
-def put_many(store: Store, count: int) -> None:
+FEW: dict[int, dict[str, Any]] = {
+    3: {"account": "far"},
+    4: {"state": "dead"},
+    5: {"state": "pending", "settled_at": None},
+    6: {"email": "ana@example.com"},
+}
+
+
+def put_many(store: Store, count: int, few: Mapping[int, dict[str, Any]] = FEW) -> None:
     """Sent events, all but three: one of the first is another account's, one is dead, one waits."""
     row: dict[str, Any] = {
+        "destination": store.destination,
         "account": ACCOUNT,
         "state": "sent",
         "raw": b"x" * 500,
@@ -142,12 +154,6 @@ def put_many(store: Store, count: int) -> None:
         "tries": 1,
         "settled_at": NOW,
     }
-    few: dict[int, dict[str, Any]] = {
-        3: {"account": "far"},
-        4: {"state": "dead"},
-        5: {"state": "pending", "settled_at": None},
-        6: {"email": "ana@example.com"},
-    }
     with store.engine.begin() as connection:
         put_whole(
             connection,
@@ -155,8 +161,13 @@ def put_many(store: Store, count: int) -> None:
         )
 
 
-def test_no_query_goes_through_more_than_a_window(store: Store, search: Search) -> None:
+@pytest.mark.parametrize("destinations", [["segment"], ["segment", "drip"]], ids=["one", "two"])
+def test_no_query_goes_through_more_than_a_window(store: Store, destinations: list[str]) -> None:
+    directions = [Searched(name, KEYS.get, describe) for name in destinations]
+    search = Search(store.engine, directions)
     put_many(store, 2 * WINDOW + 100)
+    if len(destinations) > 1:
+        put_many(Store(store.engine, "drip"), WINDOW, {})
     seen: list[tuple[str, Any]] = []
     event.listen(
         store.engine, "before_cursor_execute", lambda *found: seen.append((found[2], found[3]))
