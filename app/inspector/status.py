@@ -28,11 +28,8 @@ def what_next(event: Event, now: float, pause: str | None, destination: Destinat
                 f"Given up{_settled_time(event, now)} after {_tries(event)}{_last_reason(event)}. "
                 "It will not be tried again, unless you send it again."
             )
-        case "expired":
-            return (
-                f"Given up{_settled_time(event, now)}: no address came in time to send it to. "
-                "It will not be tried again."
-            )
+        case "unidentified" | "expired":
+            return _without_address(event, now)
         case "quarantined":
             return (
                 f"Set aside{_settled_time(event, now)}, because it could not be read: "
@@ -44,6 +41,19 @@ def what_next(event: Event, now: float, pause: str | None, destination: Destinat
                 f"Erased{_settled_time(event, now)}. All that is left is that it was here, "
                 "so that a re-send does not bring it back."
             )
+
+
+def _without_address(event: Event, now: float) -> str:
+    if event.state == "expired":
+        return (
+            f"Given up{_settled_time(event, now)}: no address came in time to send it to. "
+            "It will not be tried again."
+        )
+    return (
+        "Waits for an address: it names none, and none is known of its user id or anonymous id "
+        "yet. It goes as soon as an identify or alias call brings one. If none comes by "
+        f"{_exact_time(event.due_at, now)}, it expires."
+    )
 
 
 def _pending(event: Event, now: float, pause: str | None, destination: Destination) -> str:

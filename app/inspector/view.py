@@ -15,6 +15,9 @@ from app.inspector.looks import LOOKS
 from app.outbox.search import Page
 from app.outbox.traffic import last_received
 
+MAY_EXPIRE = ("unidentified", "expired")
+"""States of messages that wait for an address, and of those that waited for too long."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -49,7 +52,7 @@ class View:
     def states(self) -> list[str]:
         """The states that events of these directions may have."""
         may_expire = any(direction.may_expire for direction in self.directions)
-        return [state for state in STATES if may_expire or state != "expired"]
+        return [state for state in STATES if may_expire or state not in MAY_EXPIRE]
 
     @property
     def collections(self) -> list[str]:

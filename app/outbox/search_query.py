@@ -13,9 +13,10 @@ MOST_WORDS = 254
 """The longest text that is searched for, in characters: an address may have as many. Twice the
 length takes twice the time."""
 
-State = Literal["pending", "held", "sent", "dead", "expired", "quarantined", "erased"]
-"""A held message waits because its account has no key. An expired one waited in vain to learn whom
-it is about. The other states are those of the table."""
+State = Literal[
+    "pending", "held", "unidentified", "sent", "dead", "expired", "quarantined", "erased"
+]
+"""A held message waits because its account has no key. The other states are those of the table."""
 
 Accounts = Callable[[str], Sequence[str]]
 """Returns the accounts without a key that have messages waiting for this destination."""

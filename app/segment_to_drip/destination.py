@@ -51,6 +51,7 @@ LABELS = Labels(
         "firewall between"
     ),
     sent_again="Segment sends them again for 4 hours.",
+    not_kept="503",
     check_source=(
         "see whether the Webhooks (Actions) destination in Segment is on, and has the right URL "
         "and secret"

@@ -67,7 +67,9 @@ def test_both_are_in_one_stream_or_one_of_them(visitor: Visitor, second: Directi
     put_call(second, "Bought", account="keyless")
     page = visitor.get("/")
     assert rows_of(page) == ["Drip: held Did Bought", "Segment: pending Hola"]
-    assert "Pending 1 Held 1 Dead 0 Expired 0 Quarantined 0" in text_of(page)
+    assert "Pending 1 Held 1 Waiting for an address 0 Dead 0 Expired 0 Quarantined 0" in text_of(
+        page
+    )
     assert "2 received, 0 sent" in text_of(page)
     assert "Email Opened 1" in text_of(page)
     assert "track 1" in text_of(page)
@@ -109,13 +111,24 @@ def test_filters_work_for_both(visitor: Visitor, second: Direction) -> None:
 
 def test_an_expired_event_is_shown_as_that(visitor: Visitor, second: Direction) -> None:
     put_call(second, "Bought")
-    with visitor.bridge.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as one:
-        one.exec_driver_sql("PRAGMA ignore_check_constraints = ON")  # until the table has it
-        one.execute(update(events).values(state="expired", settled_at=time.time()))
+    with visitor.bridge.engine.begin() as connection:
+        connection.execute(update(events).values(state="expired", settled_at=time.time()))
     page = visitor.get("/?state=expired")
     assert rows_of(page) == ["Drip: expired Did Bought"]
     assert "Expired 1" in text_of(page)
     assert "no address came in time" in visitor.get(link_of(page))
+
+
+def test_an_event_that_waits_for_an_address_is_shown_as_that(
+    visitor: Visitor, second: Direction
+) -> None:
+    put_call(second, "Bought")
+    with visitor.bridge.engine.begin() as connection:
+        connection.execute(update(events).values(state="unidentified", due_at=time.time() + 60))
+    page = visitor.get("/?state=unidentified")
+    assert rows_of(page) == ["Drip: unidentified Did Bought"]
+    assert "Waiting for an address 1" in text_of(page)
+    assert "Waits for an address" in visitor.get(link_of(page))
 
 
 def test_a_page_has_the_words_of_its_direction(visitor: Visitor, second: Direction) -> None:

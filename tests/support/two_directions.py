@@ -99,7 +99,7 @@ def build_second(_: Settings, engine: Engine, of_webhooks: Engine) -> Direction:
 def two_directions(settings: Settings) -> Iterator[Flask]:
     """An app whose bridge has both directions."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.bridge._build_segment_to_drip", build_second)
+        patch.setattr("app.bridge.build_segment_to_drip", build_second)
         with app_over(settings) as app:
             yield app
 
