@@ -38,6 +38,8 @@ def erase(email: str | None, yes: bool, vacuum: bool) -> None:
             click.echo(f"Erased: {_by_state(erasure.erase())}.")
         else:
             click.echo("No event has this address in it.")
+            if erasure.forget():
+                click.echo("What was remembered of the person is deleted.")
         _finish(erasure, vacuum)
 
 

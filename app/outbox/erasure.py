@@ -19,6 +19,7 @@ from app.database.tables import bodies, events, whole
 from app.outbox.address_matcher import AddressMatcher
 from app.outbox.batches import Wait, in_batches, within
 from app.outbox.mentions import clear_mentions
+from app.outbox.remembered import forget
 
 PAGE = 50
 """Messages in memory at once: a body may be 1 MiB."""
@@ -59,6 +60,7 @@ ERASED = {
     "lease": None,
     "error": None,
     "history": None,
+    "person": None,
 }
 ERASED_BODY = {"payload": None, "raw": b""}
 
@@ -74,6 +76,7 @@ class Erasure:
         wait: Wait = time.sleep,
     ) -> None:
         self._engine = engine
+        self._address = address
         self._matcher = AddressMatcher(address)
         self._clock = clock
         self._wait = wait
@@ -127,7 +130,13 @@ class Erasure:
             erased += self._erase_matches(also_leased=True)
         # last, and in all messages: what was being sent may have failed meanwhile
         clear_mentions(self._engine, self._matcher)
+        self.forget()
         return erased
+
+    def forget(self) -> bool:
+        """Delete what is remembered of the person beside the messages. Returns whether there was
+        anything."""
+        return forget(self._engine, self._address) > 0
 
     def overwrite(self, also_large: bool = False) -> str:
         """Rewrite SQLite's file and empty its log, so that no copy of an erased row is left in

@@ -5,8 +5,10 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
+from app.database.tables import events, identities, people
+from app.outbox.erasure import Erasure
 from app.segment_to_drip.options import DripOptions
 from tests.support.builders import NOW, rows
 from tests.support.clock import Clock
@@ -231,6 +233,24 @@ def test_an_alias_moves_an_address(drip: DripDeliverer, fake: FakeDripRest) -> N
     drip.drain()
     assert actions(fake, ANA) == ["One"]
     assert set(states(drip).values()) == {"sent"}
+
+
+def test_who_is_erased_is_forgotten(drip: DripDeliverer, clock: Clock) -> None:
+    drip.put(identify("i1", ANA, "u1"), identify("i2", BO, "u2"), track("One", None, "u1"))
+    drip.drain()
+    erasure = Erasure(drip.engine, ANA, clock, clock.wait)
+    assert erasure.look().total() == 2
+    erasure.erase()
+    assert not erasure.forget()
+    with drip.engine.connect() as connection:
+        assert connection.scalars(select(people.c.email)).all() == [BO]
+        assert connection.scalars(select(identities.c.key)).all() == ["u:u2"]
+        kept = connection.execute(select(events.c.person).where(events.c.state == "erased"))
+        assert {row.person for row in kept} == {None}
+    drip.put(track("Two", None, "u1"), track("Three", None, "u2"))
+    drip.drain()
+    assert states(drip)["Two"] == "unidentified"
+    assert states(drip)["Three"] == "sent"
 
 
 # batches
