@@ -1,4 +1,4 @@
-"""Delete what is remembered of a person beside the messages: their ids, and what was sent of them."""
+"""Delete what is remembered of a person beside the messages: ids, and what was sent."""
 
 from sqlalchemy import Engine, delete, or_
 
