@@ -14,6 +14,8 @@ from app.drip_to_segment.webhook import create_webhook
 from app.inspector import create_inspector
 from app.logs import configure_logs, get_logger
 from app.monitoring.endpoints import create_endpoints
+from app.segment_to_drip.direction import options_of
+from app.segment_to_drip.webhook import create_webhook as create_segment_webhook
 from app.web.auth import has_token
 from app.web.client_address import UnmapIPv4
 
@@ -32,6 +34,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.wsgi_app = UnmapIPv4(app.wsgi_app)  # type: ignore[method-assign]
     app.extensions["bridge"] = bridge
     app.register_blueprint(create_webhook(settings.all_tokens, bridge.drip_to_segment.outbox))
+    if direction := bridge.segment_to_drip:
+        secrets, options = settings.segment_webhook_secrets, options_of(settings)
+        app.register_blueprint(create_segment_webhook(secrets, direction.outbox, options))
     app.register_blueprint(
         create_endpoints(bridge.watched, partial(has_token, token=settings.metrics_token))
     )

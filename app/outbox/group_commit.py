@@ -17,6 +17,10 @@ from app.outbox.store import Store
 LARGEST_GROUP = 200
 """Messages of one commit, unless one caller has more: those are kept together, and alone."""
 
+SHORTEST_SLEEP = 0.0001
+"""Seconds. After a sleep of 0, gevent looks for nothing that came from outside until it has gone on
+with 50 greenlets."""
+
 LONGEST_WAIT = 8.0
 """Seconds that a caller waits for its commit: longer than a database that still answers takes."""
 
@@ -92,6 +96,10 @@ class GroupCommit:
     def close(self) -> None:
         """Close the connections to the database."""
         self._store.engine.dispose()
+
+    def let_others_run(self) -> None:
+        """Let other callers go on, in the middle of work that takes long."""
+        self._concurrency.sleep(SHORTEST_SLEEP)
 
     def put(self, message: Message) -> bool:
         """Keep a message: on return it is on disk. Returns False if it was kept before.
