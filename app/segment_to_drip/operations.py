@@ -1,4 +1,4 @@
-"""Stand-in."""
+"""Only so much of the operations as the destination needs, until the translation brings them."""
 
 import json
 from collections.abc import Sequence
