@@ -5,7 +5,17 @@ import sys
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
 from collections.abc import Callable
 
-from benchmarks import accept, backlog, drain, fixed_rate, idle, memory, start, sustained
+from benchmarks import (
+    accept,
+    backlog,
+    drain,
+    drip_backlog,
+    fixed_rate,
+    idle,
+    memory,
+    start,
+    sustained,
+)
 from benchmarks.load import require_wrk
 from benchmarks.machine import say_machine
 from benchmarks.options import Options
@@ -17,6 +27,7 @@ FIGURES: dict[str, Callable[[Options], list[Figure]]] = {
     "sustained": sustained.measure,
     "drain": drain.measure,
     "backlog": backlog.measure,
+    "drip-backlog": drip_backlog.measure,
     "memory": memory.measure,
     "idle": idle.measure,
     "start": start.measure,

@@ -90,6 +90,10 @@ class DripDeliverer:
         """Send all that is due."""
         self.delivery.drain()
 
+    def waiting(self) -> bool:
+        """Whether anything is still to be sent."""
+        return bool(self.store.due_accounts(float("inf")))
+
     def run(self, seconds: float, step: float = 5.0) -> None:
         """Go on for so long, and send whenever something is due."""
         ends = self.clock.now + seconds

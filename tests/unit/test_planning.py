@@ -75,9 +75,14 @@ def fill(*names: str) -> tuple[list[str], list[str]]:
     return planned, [message.message_id for message in batch.done]
 
 
-def test_a_batch_has_one_kind_that_of_which_there_is_most() -> None:
-    assert fill("a identify", "b track", "c track")[0] == ["b track", "c track"]
-    assert fill("a identify", "b identify", "c track")[0] == ["a identify", "b identify"]
+def test_a_batch_has_one_kind_rather_people_than_events() -> None:
+    assert fill("a identify", "b track", "c track")[0] == ["a identify"]
+    assert fill("a identify", "b track", "c track", "d track")[0] == [
+        "b track",
+        "c track",
+        "d track",
+    ]
+    assert fill("a track", "b track")[0] == ["a track", "b track"]
 
 
 def test_of_a_person_it_takes_what_comes_first_and_is_alike() -> None:
