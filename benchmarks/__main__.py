@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from benchmarks import (
     accept,
+    accept_segment,
     backlog,
     drain,
     drip_backlog,
@@ -23,6 +24,7 @@ from benchmarks.report import Figure, say_table
 
 FIGURES: dict[str, Callable[[Options], list[Figure]]] = {
     "accept": accept.measure,
+    "accept-segment": accept_segment.measure,
     "p99": fixed_rate.measure,
     "sustained": sustained.measure,
     "drain": drain.measure,

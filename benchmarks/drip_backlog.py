@@ -27,6 +27,9 @@ REQUESTS, BATCHES = 3_600, 50
 SINGLE, BATCH = 0.25, 1.0
 """Seconds that a request takes."""
 
+IDLE = 5.0
+"""Seconds that pass at least if nothing may be sent."""
+
 PUT = 1_000
 """Calls that are kept with one commit."""
 
@@ -101,7 +104,7 @@ def _run(drip: DripDeliverer, clock: Clock) -> None:
         before = len(drip.fake.visits)
         drip.drain()
         if len(drip.fake.visits) == before:
-            clock.now += 1
+            clock.now += IDLE
 
 
 def _check(fake: FakeDripRest, people: int, events: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from benchmarks.bodies import body_around
+from benchmarks.bodies import body_around, track_around
 from benchmarks.servers import Server
 from tests.support.bridge_process import ROOT
 
@@ -48,6 +48,18 @@ def flood(server: Server, seconds: int) -> Load:
         script = str(Path(__file__).with_name("webhooks.lua"))
         what = ["--duration", f"{seconds}s", "--script", script, server.webhook]
         return _run([*wrk, *what, "--", body.name, uuid4().hex], server)
+
+
+def flood_of_calls(server: Server, url: str, calls: int, seconds: int) -> Load:
+    """The same with what Segment posts, so many calls a post."""
+    before, after = track_around()
+    with tempfile.NamedTemporaryFile() as body:
+        body.write(before + b"@" + after)
+        body.flush()
+        wrk = ["wrk", "--threads", "1", "--connections", str(CONNECTIONS), "--timeout", "30s"]
+        script = str(Path(__file__).with_name("segment.lua"))
+        what = ["--duration", f"{seconds}s", "--script", script, url]
+        return _run([*wrk, *what, "--", body.name, uuid4().hex, str(calls)], server)
 
 
 def steady(server: Server, rate: float, seconds: float) -> Load:
