@@ -18,6 +18,8 @@ class Limits:
     """Bytes of all payloads of a batch together."""
     largest_message: int
     """Bytes of one payload."""
+    longest_wait: float = 300.0
+    """Seconds that a message may wait before it counts as trouble."""
 
 
 @dataclass(frozen=True)

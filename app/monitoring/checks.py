@@ -5,8 +5,8 @@ from app.formatting import long_duration, pluralize
 from app.monitoring.stats import Stats
 from app.outbox.quarantine import MOST_BYTES, is_full
 
-OLDEST = 300.0
-"""Seconds that a message may wait."""
+OLDEST_HELD = 300.0
+"""Seconds that a message may wait for a key to be set."""
 
 NOT_READY = ("waiting", "held", "paused")
 """Checks that fail while messages do not flow. The others report what has happened."""
@@ -40,23 +40,24 @@ def failed_checks(
     """
     labels = destination.labels
     return {
-        **_of_flow(stats, labels, now),
+        **_of_flow(stats, destination, now),
         **_of_the_last_hour(stats, destination, option),
         **_of_silence(stats, labels, now, silence),
     }
 
 
-def _of_flow(stats: Stats, labels: Labels, now: float) -> dict[str, str]:
+def _of_flow(stats: Stats, destination: Destination, now: float) -> dict[str, str]:
     failed = {}
+    labels = destination.labels
     age = 0.0 if stats.oldest_pending is None else now - stats.oldest_pending
     held = stats.states["held"]
-    if age > OLDEST and not stats.oldest_is_held:
+    if age > destination.limits.longest_wait and not stats.oldest_is_held:
         failed["waiting"] = (
             f"The oldest event has waited for {long_duration(age)}: see whether a deliverer runs "
             "(DELIVER_IN_WEB, or flask --app wsgi deliver) and what the log says of "
             f"{labels.destination}."
         )
-    if age > OLDEST and held:
+    if age > OLDEST_HELD and held:
         since = f", the oldest for {long_duration(age)}" if stats.oldest_is_held else ""
         failed["held"] = f"{_number(held, 'event')} held{since}, because {labels.no_key}."
     if stats.pauses:

@@ -90,6 +90,8 @@ class DripDestination:
         most_messages=1000,
         most_bytes=4_000_000,
         largest_message=500_000,
+        # an audience of 150,000 people takes so long within Drip's limits by the hour
+        longest_wait=3 * 3600.0,
     )
     retry = RetryPolicy(give_up_after=72 * 3600.0)
     # Drip keeps an event twice that comes twice

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.bridge_process import ROOT
-from tests.support.figures import to_figures
 from tests.support.flask_app import post
 
 SAMPLES = sorted((ROOT / "samples").glob("*.json"))
@@ -41,13 +41,16 @@ def targets() -> list[Any]:
     "expression", [one["expr"] for one in (*rules(), *targets()) if "bridge_" in one["expr"]]
 )
 def test_rules_and_panels_ask_for_what_is_served(client: FlaskClient, expression: str) -> None:
-    for sample in SAMPLES:
-        post(client, sample.read_bytes())
+    for path in SAMPLES:
+        post(client, path.read_bytes())
     served: dict[str, dict[str, set[str]]] = {}
-    for name, labels in to_figures(client.get("/metrics").text):
-        of_name = served.setdefault(name, {})
-        for label, value in labels:
-            of_name.setdefault(label, set()).add(value)
+    for family in text_string_to_metric_families(client.get("/metrics").text):
+        for sample in family.samples:
+            of_name = served.setdefault(sample.name, {})
+            for label, value in sample.labels.items():
+                of_name.setdefault(label, set()).add(value)
+            if "destination" in of_name:
+                of_name["destination"] |= {"drip"}  # if that direction is on
     asked = NAME.findall(expression)
     for name, selector in asked:
         assert name in served
