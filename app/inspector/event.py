@@ -133,13 +133,12 @@ def _page(bridge: Bridge, direction: Direction, message_id: str) -> str:
 
 
 def _trace(event: Event, direction: Direction) -> tuple[list[FieldTrace], str]:
-    trace = LOOKS[event.destination].trace
-    if not event.payload or trace is None:
+    if not event.payload:
         return [], ""
     if len(event.raw) > LARGEST_TRACED:
         return [], "The fields' way cannot be shown: the body is too long."
     try:
-        traces = trace(event)
+        traces = LOOKS[event.destination].trace(event, direction.translate)
     except NotTraceable as error:
         return [], f"The fields' way cannot be shown: the event is {error}."
     if len(traces) > MOST_TRACES:

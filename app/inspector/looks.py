@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.inspector.trace import FieldTrace, trace_fields
+from app.inspector.trace_call import trace_call
+from app.outbox.requeue import Translate
 from app.outbox.search import Event
 
-Trace = Callable[[Event], list[FieldTrace]]
-"""Returns an event's fields. Raises `NotTraceable`."""
+Trace = Callable[[Event, Translate], list[FieldTrace]]
+"""Returns an event's fields, by means of its direction's `translate`. Raises `NotTraceable`."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,7 @@ class Look:
     kinds: Mapping[str, str]
     """Collection → the class of its colour and pattern in the chart, from the bottom of a bar
     upwards."""
-    trace: Trace | None
-    """None if its fields are not traced."""
+    trace: Trace
 
 
 LOOKS: Mapping[str, Look] = {
@@ -43,14 +44,16 @@ LOOKS: Mapping[str, Look] = {
             "Email Bounced": "bounced",
             "Email Marked as Spam": "spam",
         },
-        trace=lambda event: trace_fields(event.raw, event.received_at),
+        trace=lambda event, _: trace_fields(event.raw, event.received_at),
     ),
     "drip": Look(
         title="Event",
         key="token",
         set_key="the account's token in DRIP_API_TOKENS",
         kinds={"identify": "identify", "track": "track", "campaign": "campaign", "alias": "alias"},
-        trace=None,
+        trace=lambda event, translate: trace_call(
+            event.raw, lambda body: translate(body, event.received_at, event.account)
+        ),
     ),
 }
 """The look of each direction, by the name of its destination."""

@@ -51,9 +51,9 @@ def trace_fields(body: bytes, received_at: float) -> list[FieldTrace]:
     """
     call = _translate(body, received_at, "not one that today's rules can read")
     try:
-        received = dict(_leaves(json.loads(body)))
+        received = dict(leaves(json.loads(body)))
         origins = _origins(json.loads(body))
-        sent = dict(_leaves(call))
+        sent = dict(leaves(call))
     except RecursionError:
         raise NotTraceable("nested too deeply") from None
     targets: dict[Path, list[Path]] = {source: [] for source in received}
@@ -62,7 +62,7 @@ def trace_fields(body: bytes, received_at: float) -> list[FieldTrace]:
             targets[source].append(target)
     traces = [_trace(source, received[source], paths, sent) for source, paths in targets.items()]
     return traces + [
-        FieldTrace("", (_dotted(path),), json.dumps(sent[path]), _describe_added(path))
+        FieldTrace("", (dotted(path),), json.dumps(sent[path]), _describe_added(path))
         for path, source in origins.items()
         if source is None
     ]
@@ -116,7 +116,7 @@ def _origins(body: Mapping[str, Any]) -> dict[Path, Path | None]:
     if OCCURRED in sources:
         sources[OCCURRED.replace("Z", ".000+00:00")] = ("occurred_at",)
     origins: dict[Path, Path | None] = {}
-    for path, value in _leaves(call):
+    for path, value in leaves(call):
         source = sources.get(str(value))
         origins[path[:-1] if source in markers.wrapped else path] = source
     return origins
@@ -135,7 +135,7 @@ def _trace(source: Path, value: Any, targets: list[Path], sent: Mapping[Path, An
     else:
         change = _describe_omission(source, value)
     as_json = json.dumps(value, ensure_ascii=False)
-    return FieldTrace(_dotted(source), tuple(map(_dotted, targets)), as_json, change)
+    return FieldTrace(dotted(source), tuple(map(dotted, targets)), as_json, change)
 
 
 def _describe_omission(source: Path, value: Any) -> str:
@@ -187,19 +187,20 @@ def _describe_added(path: Path) -> str:
             return "added by the bridge"
 
 
-def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Yield each value that contains no other. An empty object or list is one too."""
     if isinstance(value, dict) and value:
         for name, below in value.items():
-            yield from _leaves(below, (*path, name))
+            yield from leaves(below, (*path, name))
     elif isinstance(value, list) and value:
         for place, below in enumerate(value):
-            yield from _leaves(below, (*path, place))
+            yield from leaves(below, (*path, place))
     else:
         yield path, value
 
 
-def _dotted(path: Path) -> str:
+def dotted(path: Path) -> str:
+    """A path as text, such as "data.properties[0]"."""
     return "".join(map(_step, path)).removeprefix(".")
 
 

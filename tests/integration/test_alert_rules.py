@@ -37,12 +37,8 @@ def targets() -> list[Any]:
     return [target for panel in dashboard()["panels"] for target in panel["targets"]]
 
 
-@pytest.mark.parametrize(
-    "expression", [one["expr"] for one in (*rules(), *targets()) if "bridge_" in one["expr"]]
-)
-def test_rules_and_panels_ask_for_what_is_served(client: FlaskClient, expression: str) -> None:
-    for path in SAMPLES:
-        post(client, path.read_bytes())
+def served_by(client: FlaskClient) -> dict[str, dict[str, set[str]]]:
+    """Name of each figure → its labels → their values."""
     served: dict[str, dict[str, set[str]]] = {}
     for family in text_string_to_metric_families(client.get("/metrics").text):
         for sample in family.samples:
@@ -51,6 +47,16 @@ def test_rules_and_panels_ask_for_what_is_served(client: FlaskClient, expression
                 of_name.setdefault(label, set()).add(value)
             if "destination" in of_name:
                 of_name["destination"] |= {"drip"}  # if that direction is on
+    return served
+
+
+@pytest.mark.parametrize(
+    "expression", [one["expr"] for one in (*rules(), *targets()) if "bridge_" in one["expr"]]
+)
+def test_rules_and_panels_ask_for_what_is_served(client: FlaskClient, expression: str) -> None:
+    for path in SAMPLES:
+        post(client, path.read_bytes())
+    served = served_by(client)
     asked = NAME.findall(expression)
     for name, selector in asked:
         assert name in served
