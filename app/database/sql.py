@@ -6,7 +6,7 @@ PostgreSQL's JSON functions fail at a `\\u0000`: one such message would end ever
 
 import json
 
-from sqlalchemy import ColumnElement, literal_column
+from sqlalchemy import ColumnElement, and_, literal_column
 
 ESCAPE = "!"
 """The escape character of `text_to_pattern`."""
@@ -41,12 +41,18 @@ def _letter(letter: str) -> str:
 
 
 IS_PENDING: ColumnElement[bool] = literal_column("events.state") == literal_column("'pending'")
-IS_ORDERED: ColumnElement[bool] = literal_column("events.person").is_not(None)
-IS_OPEN: ColumnElement[bool] = literal_column("events.state").in_(
-    [literal_column("'pending'"), literal_column("'unidentified'")]
-)
-"""Both, word for word, are the condition of the index `events_person`: SQLite uses the index only
-for a query that repeats it."""
+
+
+def is_open(table: str = "events") -> ColumnElement[bool]:
+    """The condition that a message is to be sent, or may be, in the order of its person. It repeats
+    that of the index `events_person` word for word: otherwise SQLite would not use the index."""
+    states: list[ColumnElement[str]] = [
+        literal_column("'pending'"),
+        literal_column("'unidentified'"),
+    ]
+    is_ordered = literal_column(f"{table}.person").is_not(None)
+    return and_(is_ordered, literal_column(f"{table}.state").in_(states))
+
 
 IS_SETTLED: ColumnElement[bool] = literal_column("events.state") != literal_column("'pending'")
 

@@ -7,15 +7,15 @@ to wait holds back the later ones of its person, and nobody else's.
 from collections.abc import Collection, Sequence
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, bindparam, exists, func, select, update
+from sqlalchemy import ColumnElement, bindparam, func, select, update
 
 from app.database.engine import reader
-from app.database.sql import IS_OPEN, IS_ORDERED, IS_PENDING
+from app.database.sql import IS_PENDING, is_open
 from app.database.tables import columns_of, events, whole
 from app.outbox.messages import Claimed, Lease
 from app.outbox.store import Store
 
-_earlier = events.alias("earlier")
+_same = events.alias("same")
 
 
 class OrderedStore(Store):
@@ -114,13 +114,28 @@ class OrderedStore(Store):
 
     def _is_waiting(self, account: str) -> tuple[ColumnElement[bool], ...]:
         return (
-            IS_ORDERED,
-            IS_OPEN,
+            is_open(),
             IS_PENDING,
             events.c.destination == self.destination,
             events.c.account == account,
         )
 
+
+# a subquery that returns a value: of NOT EXISTS, PostgreSQL makes a join over the whole table
+_FIRST = (
+    select(_same.c.id)
+    .where(
+        is_open("same"),
+        _same.c.destination == events.c.destination,
+        _same.c.person == events.c.person,
+        _same.c.account == events.c.account,
+    )
+    .order_by(_same.c.id)
+    .limit(1)
+    .correlate(events)
+    .scalar_subquery()
+)
+"""The id of the person's oldest message that is still to be sent."""
 
 _HEADS = (
     select(*columns_of(Claimed._fields))
@@ -128,16 +143,7 @@ _HEADS = (
     .where(IS_PENDING, events.c.destination == bindparam("destination"))
     .where(events.c.account == bindparam("whose"))
     .where(events.c.due_at <= bindparam("now"), events.c.person > "")
-    .where(
-        ~exists().where(
-            _earlier.c.person.is_not(None),
-            _earlier.c.state.in_(["pending", "unidentified"]),
-            _earlier.c.destination == events.c.destination,
-            _earlier.c.person == events.c.person,
-            _earlier.c.account == events.c.account,
-            _earlier.c.id < events.c.id,
-        )
-    )
+    .where(events.c.id == _FIRST)
     .order_by(events.c.due_at, events.c.id)
     .limit(bindparam("most"))
 )

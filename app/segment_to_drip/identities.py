@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, bindparam, exists, func, select, update
 
 from app.database.engine import dialect_of
-from app.database.sql import IS_OPEN, IS_ORDERED, IS_PENDING
+from app.database.sql import IS_PENDING, is_open
 from app.database.tables import bodies, events, identities, people, whole
 from app.outbox.batches import in_batches
 from app.segment_to_drip.identity import Found, Identity, Memory, keys_of
@@ -43,7 +43,7 @@ class Identities:
             new = (
                 select(events.c.id, events.c.received_at, bodies.c.payload)
                 .select_from(whole)
-                .where(IS_ORDERED, IS_OPEN, IS_PENDING, self._is_ours)
+                .where(is_open(), IS_PENDING, self._is_ours)
                 .where(events.c.person == "", events.c.account == account)
                 .order_by(events.c.id)
                 .limit(STEP)
@@ -140,7 +140,7 @@ class Identities:
         busy = self._busy(connection, account, now, set(filter(None, learnt.values())))
         waiting = (
             update(events)
-            .where(IS_ORDERED, IS_OPEN, self._is_ours, events.c.account == account)
+            .where(is_open(), self._is_ours, events.c.account == account)
             .where(events.c.person == bindparam("key"), events.c.state == "unidentified")
             .values(
                 state="pending",
@@ -170,8 +170,7 @@ class Identities:
         unseen = events.alias("unseen")
         has_unseen = exists().where(
             unseen.c.person == "",
-            unseen.c.person.is_not(None),
-            unseen.c.state.in_(["pending", "unidentified"]),
+            is_open("unseen"),
             unseen.c.destination == self._destination,
             unseen.c.account == events.c.account,
         )

@@ -1,14 +1,16 @@
 """Of each person the oldest message comes first, and holds back only that person's."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, event, update
 
 from app.database.tables import events
 from app.outbox.messages import Attempt, Claimed, Failed, Released, Sent
 from app.outbox.ordered import OrderedStore
 from tests.support.builders import ACCOUNT, NOW, message
+from tests.support.cost import rows_on_postgresql, steps_on_sqlite
 
 
 @pytest.fixture
@@ -121,3 +123,21 @@ def test_a_released_message_keeps_its_place(ordered: OrderedStore) -> None:
     lease = ordered.lease(lease_of(ordered, "ana-1"), NOW + 30)
     ordered.settle(lease, Released(NOW))
     assert heads(ordered) == ["ana-1"]
+
+
+def test_finding_who_is_next_reads_few_rows(ordered: OrderedStore) -> None:
+    put(ordered, *(f"person{n}-1" for n in range(2_000)))
+    put(ordered, *(f"person{n}-2" for n in range(2_000)))
+    seen: list[tuple[str, Any]] = []
+
+    def see(_: Any, __: Any, sql: str, values: Any, *___: Any) -> None:
+        seen.append((sql, values))
+
+    event.listen(ordered.engine, "before_cursor_execute", see)
+    assert len(ordered.heads(ACCOUNT, NOW, 500)) == 500
+    event.remove(ordered.engine, "before_cursor_execute", see)
+    (statement,) = [each for each in seen if "same" in each[0]]
+    if ordered.engine.dialect.name == "sqlite":
+        assert steps_on_sqlite(ordered.engine, statement) < 50_000
+    else:
+        assert rows_on_postgresql(ordered.engine, statement) < 10_000
