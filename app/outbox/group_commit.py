@@ -17,6 +17,9 @@ from app.outbox.store import Store
 LARGEST_GROUP = 200
 """Messages of one commit, unless one caller has more: those are kept together, and alone."""
 
+LARGEST_QUICK = 2 << 20
+"""Bytes of a commit that holds up other answers for some milliseconds only."""
+
 SHORTEST_SLEEP = 0.0001
 """Seconds. After a sleep of 0, gevent looks for nothing that came from outside until it has gone on
 with 50 greenlets."""
@@ -185,10 +188,10 @@ class GroupCommit:
 
     def _keep(self, messages: Sequence[Message]) -> set[str] | OutboxUnavailable:
         """Returns the message ids that are new, or why none could be kept."""
-        if self._is_ready and self._trouble is None and len(messages) <= LARGEST_GROUP:
+        if self._is_ready and self._trouble is None and _is_quick(messages):
             return self._commit(messages)
-        # a database in trouble may hang, and many messages take long: in a thread of its own, the
-        # commit does not hold up other answers
+        # a database in trouble may hang, and a large commit takes long: in a thread of its own, it
+        # does not hold up other answers
         kept: set[str] | OutboxUnavailable = self._concurrency.call_apart(
             lambda: self._commit(messages)
         )
@@ -208,6 +211,13 @@ class GroupCommit:
             return OutboxUnavailable(self._trouble)
         self._trouble = None
         return new
+
+
+def _is_quick(messages: Sequence[Message]) -> bool:
+    """Whether a commit of these takes some milliseconds only."""
+    if len(messages) > LARGEST_GROUP:
+        return False
+    return sum([len(message.raw) for message in messages]) <= LARGEST_QUICK
 
 
 def _resolve(group: Sequence[_Waiting], kept: set[str] | OutboxUnavailable) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from app.errors import FieldErrors
@@ -78,4 +79,4 @@ def _quarantined(found: Sequence[Message | Ignored]) -> Mapping[str, FieldErrors
         for place, each in enumerate(found)
         if isinstance(each, Message) and each.payload is None
     )
-    return dict(list(wrong)[:MOST_LISTED])
+    return dict(islice(wrong, MOST_LISTED))

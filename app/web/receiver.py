@@ -74,7 +74,8 @@ def _report(answer: Answer, destination: str, seconds: float, *, is_logged: bool
     """One count for each answer, and one line unless it has one."""
     metrics.count_webhook(destination, answer.status, answer.collection, seconds)
     if not is_logged:
-        level = logging.WARNING if answer.status == "quarantined" else logging.INFO
+        is_bad = answer.status == "quarantined" or answer.log_fields.get("quarantined")
+        level = logging.WARNING if is_bad else logging.INFO
         log.log(level, answer.status, **answer.log_fields, duration=round(seconds, 4))
 
 

@@ -203,6 +203,8 @@ def test_many_are_kept_apart_from_the_loop(outbox: GroupCommit) -> None:
     assert apart == []
     outbox.put_all([message(f"n{n}") for n in range(201)])
     assert len(apart) == 1
+    outbox.put(message("large", raw=bytes(3 << 20)))
+    assert len(apart) == 2
 
 
 def test_a_full_quarantine_holds_up_no_readable_message(

@@ -576,6 +576,7 @@ def test_one_line_is_logged_for_a_request(app: Flask, logged: Logged) -> None:
     told = {"accepted": 1, "duplicates": 0, "ignored": 1, "quarantined": 1}
     assert all(f"'{name}': {count}" in first for name, count in told.items())
     assert "'event': 'duplicate'" in second
+    assert ["'log_level': 'warning'" in line for line in (first, second)] == [True, False]
     assert "canary" not in logged.text
 
 
