@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from app.segment_to_drip.drip_fields import LONGEST_TEXT
@@ -15,6 +16,8 @@ LONGEST_JSON = 910
 NAMED = ("customFields", "custom_fields")
 """Traits whose own entries are custom fields, as in Segment's Drip (Actions) destination. They win
 over other traits."""
+
+INFINITE = "A number too large for JSON."
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -30,19 +33,37 @@ def custom_fields_of(call: SegmentCall, traits: Mapping[str, Any]) -> dict[str, 
     for trait, value in given.items():
         if value is None:
             continue
-        plain = _plain(value)
-        if plain is None:
-            call.left_out[f"traits.{trait}"] = "Longer than Drip takes."
-        else:
-            custom_fields[names[trait]] = plain
+        try:
+            custom_fields[names[trait]] = _plain(value)
+        except _NoField as reason:
+            call.left_out[f"traits.{trait}"] = str(reason)
     return custom_fields
 
 
+class _NoField(Exception):
+    """A trait that no custom field can hold."""
+
+
 def _plain(value: Any) -> Any:
-    """Text, number or truth value as it is; a list or an object as JSON. None if it is too long."""
+    """Text, number or truth value as it is; a list or an object as JSON."""
+    longest = LONGEST_TEXT
+    text = value
     if isinstance(value, list | dict):
-        text = _ENCODER.encode(value)
-        return text if len(text) <= LONGEST_JSON else None
-    if isinstance(value, str) and len(value) > LONGEST_TEXT:
-        return None
+        value = text = _to_json(value)
+        longest = LONGEST_JSON
+    elif not isinstance(value, str):
+        if isinstance(value, float) and not isfinite(value):
+            raise _NoField(INFINITE)
+        text = str(value)
+    if len(text) > longest:
+        raise _NoField(f"Over {longest} characters.")
     return value
+
+
+def _to_json(value: Any) -> str:
+    try:
+        return _ENCODER.encode(value)
+    except ValueError:
+        raise _NoField(INFINITE) from None
+    except RecursionError:
+        raise _NoField(f"Over {LONGEST_JSON} characters.") from None

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from ipaddress import ip_address
+from math import isfinite
 from types import MappingProxyType
 from typing import Any
 from zoneinfo import available_timezones
@@ -38,13 +39,18 @@ class Text(fields.Field[str | None]):
 
 
 def to_text(value: Any) -> str | None:
-    """Text, or a number as text. None for anything else."""
+    """Text, or a number as text. None for anything else, such as 1e400: as an id, it would make
+    one person of everybody who has it."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53
-    return str(int(value) if is_whole else value)
+    if isinstance(value, float):
+        if not isfinite(value):
+            return None
+        if value.is_integer() and abs(value) < 1 << 53:
+            return str(int(value))
+    return str(value)
 
 
 class _Syntax(validate.Email):

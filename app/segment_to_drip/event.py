@@ -1,5 +1,6 @@
 """Build Drip's event from a track call. Pure."""
 
+import json
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -7,6 +8,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
+from app.segment_to_drip.custom_fields import INFINITE
 from app.segment_to_drip.drip_fields import INSTANT, to_seconds
 from app.segment_to_drip.money import as_cents, to_cents
 from app.segment_to_drip.names import free_names
@@ -32,6 +34,17 @@ def event_of(call: SegmentCall, received_at: float, options: DripOptions) -> dic
     return event
 
 
+def drop_unwritable(properties: dict[str, Any], left_out: dict[str, str]) -> None:
+    """Leave out the properties that cannot be written as JSON, and name them."""
+    for name in list(properties):
+        try:
+            json.dumps(properties[name], allow_nan=False)
+        except (ValueError, RecursionError) as error:
+            del properties[name]
+            deep = isinstance(error, RecursionError)
+            left_out[f"properties.{name}"] = "Nested too deeply." if deep else INFINITE
+
+
 def _action(call: SegmentCall) -> str:
     if len(call.event) <= LONGEST_ACTION:
         return call.event
@@ -54,9 +67,9 @@ def _properties(call: SegmentCall, options: DripOptions) -> dict[str, Any]:
 def _revenue_to_value(call: SegmentCall, properties: dict[str, Any]) -> bool:
     """Whether the revenue is the value now. Otherwise it stays as it came."""
     path = "revenue"
-    if properties.get(path) is None and _PAID.fullmatch(call.event):
+    if _is_blank(properties.get(path)) and _PAID.fullmatch(call.event):
         path = "total"
-    if properties.get(path) is None:
+    if _is_blank(properties.get(path)):
         return False
     cents = to_cents(properties[path])
     if isinstance(cents, str):
@@ -69,6 +82,10 @@ def _revenue_to_value(call: SegmentCall, properties: dict[str, Any]) -> bool:
         _set_value(call, properties, replaced, f"The {path} is the value.")
     properties["value"] = cents
     return True
+
+
+def _is_blank(amount: Any) -> bool:
+    return amount is None or (isinstance(amount, str) and not amount.strip())
 
 
 def _set_value(call: SegmentCall, properties: dict[str, Any], value: Any, cents: int | str) -> None:

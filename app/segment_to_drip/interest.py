@@ -40,7 +40,8 @@ def _is_sent_by_browser(call: SegmentCall) -> bool:
 
 def campaign_of(call: SegmentCall, options: DripOptions) -> str | None:
     """The id of the Email Series campaign that the person is to join: that in the call's
-    `integrations`, in whatever spelling, else that of the settings. None if there is none."""
+    `integrations`, in whatever spelling, or among its external ids, else that of the settings. None
+    if there is none."""
     for name in DESTINATIONS:
         wanted = call.integrations.get(name)
         if not isinstance(wanted, dict):
@@ -48,7 +49,16 @@ def campaign_of(call: SegmentCall, options: DripOptions) -> str | None:
         for key, value in wanted.items():
             if letters_of(key) == "campaignid" and value is not None:
                 return _checked(value, f"integrations.{name}.{key}", call)
+    for name in _EXTERNAL_IDS:
+        listed = call.context.get(name)
+        for each in listed if isinstance(listed, list) else ():
+            if isinstance(each, dict) and each.get("type") == "dripCampaignId":
+                return _checked(each.get("id"), f"context.{name}", call)
     return options.campaign_id
+
+
+_EXTERNAL_IDS = ("externalIds", "externalId")
+"""Segment's name for them in the context, and RudderStack's."""
 
 
 def _checked(value: Any, path: str, call: SegmentCall) -> str | None:

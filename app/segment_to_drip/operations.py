@@ -87,7 +87,16 @@ def next_operation(
 def _introduction(call: Mapping[str, Any], address: str, options: DripOptions) -> Item:
     """The person alone. `/events` takes no status, and nobody should be subscribed by an event."""
     item = {"email": address, "initial_status": options.initial_status}
-    return {**item, "user_id": call["user_id"]} if call["user_id"] else item
+    return {**item, "user_id": call["user_id"]} if _is_users_own(call, address) else item
+
+
+def _is_users_own(call: Mapping[str, Any], address: str) -> bool:
+    """Whether the address is certain to be that of the call's userId. One that is tried only after
+    the userId may be another person's, as in "Friend Invited"."""
+    if not call["user_id"] or _is_same(call["user_id"], address):
+        return bool(call["user_id"])
+    kind, last = call["who"][-1]
+    return len(call["who"]) == 1 or kind != "email" or not _is_same(last, address)
 
 
 def _event(event: Mapping[str, Any], address: str) -> Item:
@@ -179,6 +188,10 @@ def merge(items: Sequence[Item]) -> list[Item]:
 
 def _merged(first: Item, second: Item) -> Item:
     both = {**first, **second}
+    for pair in _PARTNERS:
+        if second.keys() & set(pair):
+            for name in first.keys() & set(pair) - second.keys():
+                del both[name]  # it was said of the value that is replaced
     for name, undone_by in (("tags", "remove_tags"), ("remove_tags", "tags")):
         undone = second.get(undone_by, ())
         kept = [each for each in first.get(name, ()) if each not in undone]

@@ -100,9 +100,14 @@ class _Id(fields.Field[str | None]):
 
 
 class _Event(_Id):
-    """The name of what happened, of any length."""
+    """The name of what happened, of any length. It is trimmed."""
 
     longest = 1 << 30
+
+    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        """Trim it, so that it is the same event wherever a space slipped in."""
+        name = super().deserialize(value, *args, **kwargs)
+        return name if name is missing else name.strip()
 
 
 class _Type(fields.String):

@@ -114,14 +114,15 @@ def _add_name(values: dict[str, Any], call: SegmentCall) -> None:
     values |= {field: part for field, part in parts.items() if 0 < len(part) <= LONGEST_TEXT}
 
 
+_OF_SERVER = (("timezone", "time_zone"),)
+_OF_DEVICE = (*_OF_SERVER, ("ip", "ip_address"))
+"""Name in the context → Drip's field."""
+
+
 def _add_context(values: dict[str, Any], call: SegmentCall) -> None:
-    """What Segment's libraries know of the person's device, if no trait says it. A server's own
-    address and time zone are nobody's."""
-    if call.channel == "server":
-        names: tuple[tuple[str, str], ...] = (("timezone", "time_zone"),)
-    else:
-        names = (("timezone", "time_zone"), ("ip", "ip_address"))
-    for name, field in names:
+    """What Segment's libraries know of the person's device, if no trait says it. The address that
+    a server names is often its own."""
+    for name, field in _OF_SERVER if call.channel == "server" else _OF_DEVICE:
         raw = call.context.get(name)
         if raw is not None and field not in values:
             value = _read_one(field, f"context.{name}", raw, call.left_out)
@@ -170,28 +171,26 @@ def _settle_status(
         initial = _read_one("initial_status", *given["initial_status"], call.left_out) or initial
     if initial != "none":
         values["initial_status"] = initial
-    updated_at = None
-    if "status_updated_at" in given:
-        updated_at = _read_one("status_updated_at", *given["status_updated_at"], call.left_out)
-    status = _status(given, updated_at is not None or options.allow_resubscribe, call.left_out)
-    if status is None:
-        for name in ("status", "status_updated_at"):
-            if name in given:
-                custom[name] = given[name][1]
+    if "status" in given and (status := _status(given, call.left_out, options)):
+        values |= status
         return
-    values["status"] = status
-    if updated_at is not None:
-        values["status_updated_at"] = to_seconds(updated_at)
+    for name in ("status", "status_updated_at"):
+        if name in given:
+            custom[name] = given[name][1]
 
 
-def _status(given: Given, may_be_active: bool, left_out: dict[str, str]) -> str | None:
-    """The status to send, or None if the trait is about something else."""
-    if "status" not in given:
-        return None
+def _status(given: Given, left_out: dict[str, str], options: DripOptions) -> dict[str, Any]:
+    """The status to send, and since when; nothing if the trait is about something else."""
     path, raw = given["status"]
     word = raw.strip().lower() if isinstance(raw, str) else ""
-    if word == "unsubscribed" or (word == "active" and may_be_active):
-        return word
-    if word == "active":
-        left_out[path] = "Sent as a custom field: it would subscribe people again."
-    return None
+    if word not in ("unsubscribed", "active"):
+        return {}
+    status = {"status": word}
+    if "status_updated_at" in given:
+        updated_at = _read_one("status_updated_at", *given["status_updated_at"], left_out)
+        if updated_at is not None:
+            status["status_updated_at"] = to_seconds(updated_at)
+    if word == "unsubscribed" or "status_updated_at" in status or options.allow_resubscribe:
+        return status
+    left_out[path] = "Sent as a custom field: it would subscribe people again."
+    return {}

@@ -9,7 +9,8 @@ from app.errors import FieldErrors, InvalidPayload
 from app.json_reading import read_object
 from app.logs import error_location, get_logger
 from app.outbox.messages import Ignored, Message
-from app.segment_to_drip.event import event_of
+from app.segment_to_drip.characters import REPLACED, of_characters
+from app.segment_to_drip.event import drop_unwritable, event_of
 from app.segment_to_drip.interest import campaign_of, reason_to_ignore
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.schema import SegmentCall, call_of
@@ -57,7 +58,10 @@ def quarantine(message: Message, errors: FieldErrors) -> Message:
 def _translate(
     body: bytes, received_at: float, account: str, options: DripOptions
 ) -> Message | Ignored:
-    call = call_of(read_object(body))
+    readable = of_characters(body)
+    call = call_of(read_object(readable))
+    if readable is not body:
+        call.left_out["body"] = REPLACED
     if reason := reason_to_ignore(call, options):
         return Ignored(call.type, reason)
     who: Who = [] if call.type == "alias" else who_of(call, options)
@@ -78,9 +82,20 @@ def _translate(
         raise InvalidPayload({"userId": [nobody]})
     ids = {"who": who, "user_id": call.user_id, "anonymous_id": call.anonymous_id}
     if call.type == "track":
-        event = event_of(call, received_at, options)
-        return _with(message, {"type": "track", **ids, "event": event, "left_out": call.left_out})
+        return _track(message, call, ids, options)
     return _identify(message, call, ids, options)
+
+
+def _track(
+    message: Message, call: SegmentCall, ids: Mapping[str, Any], options: DripOptions
+) -> Message:
+    event = event_of(call, message.received_at, options)
+    track = {"type": "track", **ids, "event": event, "left_out": call.left_out}
+    try:
+        return _with(message, track)
+    except (ValueError, RecursionError):
+        drop_unwritable(event["properties"], call.left_out)
+        return _with(message, track)
 
 
 def _identify(
@@ -143,7 +158,8 @@ def _message_id(call: SegmentCall, body: bytes, account: str, options: DripOptio
 
 def _quarantined(body: bytes, received_at: float, account: str, errors: FieldErrors) -> Message:
     return Message(
-        message_id=f"raw-{sha256(body).hexdigest()}",
+        # one source may be connected to several accounts, as in `_message_id`
+        message_id=f"raw-{sha256(body).hexdigest()}" + (account and f":{account}"),
         account=account,
         payload=None,
         raw=body,

@@ -66,6 +66,7 @@ def _address(call: SegmentCall, path: str, source: Object) -> str | None:
 
 def email_key(values: Object) -> str:
     """The key of an object's email, in whatever case: "email", "Email", "EMAIL"."""
-    if "email" in values:
+    if values.get("email") is not None:
         return "email"
-    return next((key for key in values if len(key) == 5 and key.lower() == "email"), "email")
+    spellings = (key for key in values if len(key) == 5 and key.lower() == "email")
+    return next((key for key in spellings if values[key] is not None), "email")

@@ -1,4 +1,4 @@
-"""Golden pairs: what Drip posts, and what becomes of it; one file a rule."""
+"""Golden pairs: what Drip or Segment posts, and what becomes of it; one file a rule."""
 
 import json
 from datetime import UTC, datetime
@@ -10,8 +10,11 @@ from segment.analytics.version import VERSION as SDK_VERSION
 from app.version import VERSION
 from tests.support.bridge_process import ROOT
 
-PAIRS = sorted((ROOT / "tests" / "golden" / "drip_to_segment").glob("*.json"))
+GOLDEN = ROOT / "tests" / "golden"
 
+PAIRS = sorted((GOLDEN / "drip_to_segment").glob("*.json"))
+
+PAIRS_FOR_DRIP = sorted((GOLDEN / "segment_to_drip").glob("*.json"))
 
 RECEIVED_AT = datetime(2026, 11, 2, 9, 31, 7, 250_000, UTC).timestamp()
 
@@ -21,3 +24,8 @@ def read_pair(path: Path) -> dict[str, Any]:
     text = text.replace("<bridge version>", VERSION).replace("<sdk version>", SDK_VERSION)
     pair: dict[str, Any] = json.loads(text)
     return pair
+
+
+def to_the_letter(value: Any) -> str:
+    """As text, in which 1, 1.0 and true are three different things."""
+    return json.dumps(value, indent=1, sort_keys=True)

@@ -13,7 +13,7 @@ import pytest
 from app.drip_to_segment.mapping import COLLECTIONS
 from app.drip_to_segment.translate import translate
 from app.outbox.messages import Ignored
-from tests.support.golden import PAIRS, RECEIVED_AT, read_pair
+from tests.support.golden import PAIRS, RECEIVED_AT, read_pair, to_the_letter
 
 
 def outcome_of(drip: Any) -> dict[str, Any]:
@@ -23,11 +23,6 @@ def outcome_of(drip: Any) -> dict[str, Any]:
     if message.payload is None:
         return {"errors": message.errors}
     return {"segment": json.loads(message.payload)}
-
-
-def to_the_letter(value: Any) -> str:
-    """As text, in which 1, 1.0 and true are three different things."""
-    return json.dumps(value, indent=1, sort_keys=True)
 
 
 @pytest.mark.parametrize("path", PAIRS, ids=lambda path: path.stem)

@@ -1,0 +1,64 @@
+"""Golden pairs: what Segment posts, and to the letter what becomes of it; one file a rule.
+
+Names begin with the number of the rule that they show, or with where else it is said: a4 to a6 are
+what Segment's calls look like.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.outbox.messages import Ignored, Message
+from app.segment_to_drip.dry_run import address_of, requests_of
+from app.segment_to_drip.identity import Memory
+from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.translate import translate
+from tests.support.drip_rules import check_request
+from tests.support.golden import PAIRS_FOR_DRIP, RECEIVED_AT, read_pair, to_the_letter
+
+ACCOUNT = "8838307"
+
+OF_THIS_VERSION = [f"{number:02}" for number in range(1, 25)] + ["21a"]
+"""All rules but 25: it is about tokens."""
+
+
+def outcome_of(segment: Any, **options: Any) -> dict[str, Any]:
+    """What becomes of a call of a person of whom nothing was sent before."""
+    chosen = DripOptions(default_account=ACCOUNT, **options)
+    message = translate(json.dumps(segment).encode(), RECEIVED_AT, ACCOUNT, chosen)
+    if isinstance(message, Ignored):
+        return {"ignored": message.reason}
+    if message.payload is None:
+        return {"errors": message.errors}
+    call = json.loads(message.payload)
+    if call["type"] == "alias":
+        return {"moves": {name: call[name] for name in ("previous_id", "user_id")}}
+    left_out = {"left_out": call["left_out"]} if call["left_out"] else {}
+    if not address_of(message):
+        return {"waits": Memory({}).find(call).waits_for, **left_out}
+    return {"drip": _requests(message, chosen), **left_out}
+
+
+def _requests(message: Message, options: DripOptions) -> list[dict[str, Any]]:
+    requests = requests_of(message, ACCOUNT, options)
+    return [{"method": each.method, "path": each.path, "body": each.body} for each in requests]
+
+
+@pytest.mark.parametrize("path", PAIRS_FOR_DRIP, ids=lambda path: path.stem)
+def test_a_golden_call_becomes_exactly_its_outcome(path: Path) -> None:
+    pair = read_pair(path)
+    why, segment, options = pair.pop("why"), pair.pop("segment"), pair.pop("options", {})
+    assert to_the_letter(outcome_of(segment, **options)) == to_the_letter(pair), why
+
+
+@pytest.mark.parametrize("path", PAIRS_FOR_DRIP, ids=lambda path: path.stem)
+def test_drip_takes_what_a_golden_call_becomes(path: Path) -> None:
+    for request in read_pair(path).get("drip", []):
+        assert not check_request(request["path"], request["body"])
+
+
+@pytest.mark.parametrize("rule", OF_THIS_VERSION)
+def test_every_rule_has_a_golden_pair(rule: str) -> None:
+    assert [path for path in PAIRS_FOR_DRIP if path.name.startswith(f"{rule}_")]
