@@ -10,9 +10,9 @@ from marshmallow import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.bridge import Bridge, bridge_of
+from app.cli.drip_access import check_access
 from app.clients.drip import WHERE_THE_ACCOUNT_IS, WHERE_THE_TOKEN_IS, Drip, DripError
 from app.clients.drip_answers import Webhook
-from app.clients.drip_api import API
 from app.config.fields import Host
 from app.config.settings import Settings
 from app.database.engine import describe
@@ -99,13 +99,15 @@ def connect(base_url: str, replace: bool, basic: bool) -> None:
 @click.argument("base_url", type=BaseUrl(), required=False)
 @with_appcontext
 def check(base_url: str | None) -> None:
-    """See that the webhook is there and as it should be. Ends with 1 if anything is to be done.
+    """See that the webhook is there and as it should be, and if Segment to Drip is on, that each
+    API token gives access to its account. Ends with 1 if anything is to be done.
 
     Without BASE_URL it is known by its token alone.
     """
     bridge = bridge_of()
     settings = bridge.settings
     tokens = settings.tokens_for(settings.drip_account_id)
+    has_access = not settings.segment_webhook_secrets or check_access(settings)
     webhooks = _ours(_client(settings).webhooks(), base_url, tokens)
     if not webhooks:
         _print_absence(settings, base_url)
@@ -116,6 +118,8 @@ def check(base_url: str | None) -> None:
     click.echo(f"{_name(webhooks[0])} is as it should be: all {len(COLLECTIONS)} email events.")
     click.echo(SWITCHED_ON_UNKNOWN)
     click.echo(_last_event(bridge))
+    if not has_access:
+        raise SystemExit(1)
 
 
 @drip_commands.command()
@@ -144,7 +148,7 @@ def _client(settings: Settings) -> Drip:
     """Return a client. Raises `ClickException` that says where to find each missing setting."""
     token, account = settings.drip_api_token, settings.drip_account_id
     if token and account:
-        return Drip(account, token, settings.tokens_for(account), API)
+        return Drip(account, token, settings.tokens_for(account), settings.drip_api_url)
     lines = ["Set this first, in the environment or as a line of a .env file:"]
     if not token:
         lines.append(f"  DRIP_API_TOKEN: {WHERE_THE_TOKEN_IS}")

@@ -1,4 +1,6 @@
-"""`url`: print the webhook's URL for Drip, how to try it, and the inspector's URL."""
+"""`url`: print the webhooks' URLs, how to try them, and the inspector's URL."""
+
+from urllib.parse import quote
 
 import click
 from flask.cli import with_appcontext
@@ -14,7 +16,7 @@ from app.web.login_link import LASTS, make_ticket, session_key
 @click.argument("base", required=False)
 @with_appcontext
 def url(base: str | None) -> None:
-    """Print the webhook's and the inspector's URL, secrets included, as reached at BASE.
+    """Print the webhooks' and the inspector's URL, secrets included, as reached at BASE.
 
     Without BASE it is this machine.
     """
@@ -27,8 +29,29 @@ def url(base: str | None) -> None:
         f"The same by HTTP Basic, which proxies do not log, if Drip takes it:\n\n  {basic}\n"
     )
     click.echo(f"Try it:\n\n  curl --data-binary @samples/opened_email.json '{webhook}'\n")
+    click.echo(_describe_segments_webhook(base.rstrip("/"), settings) + "\n")
     click.echo(_describe_inspector(base.rstrip("/"), settings) + "\n")
     click.echo(_describe_segment(settings) + "\n")
+
+
+def _describe_segments_webhook(base: str, settings: Settings) -> str:
+    """Describe what to paste into Segment's destination "Webhooks (Actions)"."""
+    if not settings.segment_webhook_secrets:
+        return "Segment to Drip is off: it needs SEGMENT_WEBHOOK_SECRET, of at least 16 characters."
+    secret = settings.segment_webhook_secrets[0]
+    webhook = f"{base}/webhooks/segment"
+    with_token = f"{webhook}?token={quote(secret, safe='')}"
+    more = ""
+    if settings.drip_api_tokens:
+        more = f"\n  for another Drip account than DRIP_ACCOUNT_ID: {webhook}/ACCOUNT_ID"
+    return (
+        'For Segment\'s destination "Webhooks (Actions)" (docs/drip-destination.md):\n\n'
+        f"  Shared Secret   {secret}\n"
+        f"  URL             {webhook}\n"
+        f"  Data            $.     (batching may be on){more}\n\n"
+        "Try it:\n\n"
+        f"  curl --data-binary @samples/segment/identify.json '{with_token}'"
+    )
 
 
 def _describe_inspector(base: str, settings: Settings) -> str:

@@ -153,12 +153,11 @@ class DripDelivery(DeliveryWorker):
         ended = [message for message in lease.messages if message not in introduced]
         if is_batch:
             self._ordered.delay(account, {m.person or "" for m in lease.messages}, busy_until)
-        for some, settlement in (
-            (introduced, Released(max(sent.at, busy_until))),
-            (ended, sent),
-        ):
-            if some:
-                self._settle(lease.only(some), settlement)
+        if introduced:  # not an outcome: the call itself is still to be sent
+            due = max(sent.at, busy_until)
+            self._store.settle(lease.only(introduced), Released(due))
+        if ended:
+            self._settle(lease.only(ended), sent)
 
     def _rest(self, key: str, seconds: float) -> None:
         self._circuits[key] = self._circuits[key].open(self._clock(), seconds)

@@ -62,6 +62,10 @@ class Memory:
             elif (email := self._get(user).email) and self._get(previous).user_id != SHARED:
                 self._set(previous, Identity(email, call["user_id"] if kind == "a" else None))
 
+    def email_of(self, key: str) -> str | None:
+        """The address of an id, given by its key."""
+        return self._get(key).email
+
     def _address(self, call: Mapping[str, Any]) -> str | None:
         for kind, value in call["who"]:
             email = value.lower() if kind == "email" else self._get(_key(kind[0], value)).email

@@ -7,7 +7,6 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine
 
-from app.cli import drip as commands
 from app.clients.drip import Drip
 from app.config.settings import Settings
 from app.delivery.worker import DeliveryWorker
@@ -32,10 +31,9 @@ def delivery(store: Store, segment: FakeSegment, clock: Clock) -> DeliveryWorker
 
 
 @pytest.fixture
-def drip(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDrip]:
-    """Where the commands find Drip's API."""
+def drip() -> Iterator[FakeDrip]:
+    """Where the commands find Drip's API, in settings that have its address."""
     with FakeDrip() as fake:
-        monkeypatch.setattr(commands, "API", fake.url)
         yield fake
 
 

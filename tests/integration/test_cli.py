@@ -32,7 +32,7 @@ def opened_at(second: int) -> str:
 
 
 def test_replay_keeps_the_samples_and_counts_them(app: Flask) -> None:
-    result = run(app, "replay", str(SAMPLES))
+    result = run(app, "replay", *map(str, SAMPLES.glob("*.json")))
     assert result.exit_code == 0
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
@@ -115,7 +115,7 @@ def test_replay_reads_standard_input(app: Flask, content: str) -> None:
 
 def test_dry_run_prints_calls_and_keeps_nothing(settings: Settings, tmp_path: Path) -> None:
     app = create_app(settings)
-    result = run(app, "replay", "--dry-run", str(SAMPLES))
+    result = run(app, "replay", "--dry-run", *map(str, sorted(SAMPLES.glob("*.json"))))
     assert result.exit_code == 0
     calls = [json.loads(line) for line in result.stdout.splitlines()]
     expected = json.loads((Path(__file__).parent / "samples_as_calls.json").read_text())
@@ -131,7 +131,7 @@ def test_dry_run_reports_what_would_be_quarantined(app: Flask) -> None:
 
 def test_replay_reports_what_could_not_be_kept(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "bridge.db").write_text("this is no database, and long enough to be read as one")
-    result = run(create_app(settings), "replay", str(SAMPLES))
+    result = run(create_app(settings), "replay", *map(str, SAMPLES.glob("*.json")))
     assert result.exit_code == 1
     assert "DATABASE_URL: cannot use the file." in result.stderr
 
@@ -142,7 +142,7 @@ def test_deliver_once_sends_what_is_due(
     app = create_app(replace(settings, database_url=database_url, segment_host=segment.url))
     upgrade(app.extensions["bridge"].engine)
     assert run(app, "deliver", "--once").stdout == "Nothing was due.\n"
-    run(app, "replay", str(SAMPLES))
+    run(app, "replay", *map(str, SAMPLES.glob("*.json")))
     result = run(app, "deliver", "--once")
     assert (result.exit_code, result.stdout) == (0, "7 sent\n")
     assert len(segment.message_ids()) == 7
@@ -154,7 +154,7 @@ def test_deliver_once_reports_if_not_all_were_taken(
 ) -> None:
     segment.behave = lambda _: Reply(status=503)
     app = create_app(replace(settings, segment_host=segment.url))
-    run(app, "replay", str(SAMPLES))
+    run(app, "replay", *map(str, SAMPLES.glob("*.json")))
     result = run(app, "deliver", "--once")
     assert (result.exit_code, result.stdout) == (1, "7 later\n")
 

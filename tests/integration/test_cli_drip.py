@@ -33,8 +33,8 @@ from tests.support.fake_drip import ACCOUNT, WEBHOOKS, Answer, FakeDrip, Visit
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
-    return with_account(settings)
+def settings(settings: Settings, drip: FakeDrip) -> Settings:
+    return with_account(settings, drip.url)
 
 
 # connect

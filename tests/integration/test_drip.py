@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 import pytest
 from flask import Flask
+from sqlalchemy.engine import make_url
 
 from app import create_app
-from app.cli import drip as commands
 from app.clients import drip as client
 from app.clients import drip_api
 from app.clients.drip import Drip
@@ -36,8 +36,8 @@ from tests.support.fake_drip_rest import FakeDripRest
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
-    return with_account(settings)
+def settings(settings: Settings, drip: FakeDrip) -> Settings:
+    return with_account(settings, drip.url)
 
 
 def test_each_request_has_the_apps_name_and_the_token_alone(
@@ -55,7 +55,7 @@ def test_each_request_has_the_apps_name_and_the_token_alone(
 
 def test_the_client_asks_the_real_drip_by_default() -> None:
     assert drip_api.API == "https://api.getdrip.com"
-    assert vars(commands)["API"] is drip_api.API
+    assert Settings(make_url("sqlite://"), (), "").drip_api_url == drip_api.API
 
 
 def test_neither_client_nor_webhook_shows_a_secret(api: Drip, drip: FakeDrip) -> None:
@@ -204,8 +204,8 @@ def test_no_redirect_is_followed(app: Flask, drip: FakeDrip, status: int) -> Non
         assert (len(drip.visits), elsewhere.visits) == (1, [])
 
 
-def test_drip_out_of_reach_is_reported(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "API", "http://127.0.0.1:9")
+def test_drip_out_of_reach_is_reported(settings: Settings) -> None:
+    app = create_app(replace(settings, drip_api_url="http://127.0.0.1:9"))
     result = run_drip(app, "check")
     assert result.exit_code == 1
     assert "No whole answer came from Drip (ConnectionError): check the network" in result.stderr

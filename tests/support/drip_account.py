@@ -45,10 +45,11 @@ SECRETS = (
 LIST, CREATE = f"GET {WEBHOOKS}", f"POST {WEBHOOKS}"
 
 
-def with_account(settings: Settings) -> Settings:
+def with_account(settings: Settings, api: str) -> Settings:
     """With the account's id and API token, and two tokens of the bridge."""
     return replace(
         settings,
+        drip_api_url=api,
         webhook_tokens=(TOKEN, OLDER),
         drip_api_token=API_TOKEN,
         drip_account_id=ACCOUNT,

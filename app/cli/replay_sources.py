@@ -1,0 +1,161 @@
+"""What `replay` does with an event of each source: post it to its webhook, or translate it."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import click
+from flask.testing import FlaskClient
+
+from app.config.settings import Settings
+from app.drip_to_segment.translate import translate as translate_webhook
+from app.formatting import pluralize
+from app.json_elements import unwrapped
+from app.outbox.messages import Ignored, Message
+from app.segment_to_drip.direction import options_of
+from app.segment_to_drip.dry_run import DryRun
+from app.segment_to_drip.mapping import SENT, WITHOUT_PLACE
+from app.segment_to_drip.translate import translate as translate_call
+
+Answer = Mapping[str, Any]
+"""What the webhook answers: `status`, and `errors` by field if it is quarantined."""
+
+NO_COLLECTION = "(no collection)"
+
+OFF = "left out"
+"""The status of an event whose direction is off."""
+
+
+class Source(Protocol):
+    """What sent an event."""
+
+    def collection(self, body: bytes) -> str:
+        """The collection of an event, for the table."""
+
+    def post(self, client: FlaskClient, body: bytes) -> Answer:
+        """Post an event to its webhook."""
+
+    def translate(self, body: bytes, place: str) -> Answer:
+        """Print what would be sent for an event, which stands at this place in a file."""
+
+    def end(self) -> None:
+        """Report what is left after the last event of a dry run."""
+
+
+class FromDrip:
+    """Drip's webhooks, which become track calls."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def collection(self, body: bytes) -> str:
+        """The collection of the track call."""
+        return _collection(translate_webhook(body, 0.0))
+
+    def post(self, client: FlaskClient, body: bytes) -> Answer:
+        """Post it with the first token."""
+        secret = ("", self._settings.webhook_tokens[0])
+        answer: Answer = client.post("/webhooks/drip", data=body, auth=secret).get_json()
+        return answer
+
+    def translate(self, body: bytes, place: str) -> Answer:  # noqa: ARG002 - the protocol's
+        """Print the track call."""
+        return _dry(translate_webhook(body, time.time()), lambda message: [message.payload or ""])
+
+    def end(self) -> None:
+        """Nothing is left."""
+
+
+class FromSegment:
+    """Segment's calls, which become requests to Drip."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._options = options_of(settings)
+        self._left_out = 0
+        self._run = DryRun(settings.drip_account_id or "ACCOUNT", self._options)
+
+    def collection(self, body: bytes) -> str:
+        """The type of the call."""
+        translated = self._translate(body)
+        return translated.event if isinstance(translated, Ignored) else _collection(translated)
+
+    def post(self, client: FlaskClient, body: bytes) -> Answer:
+        """Post it with the first secret, if the direction is on."""
+        if not self._settings.segment_webhook_secrets:
+            self._left_out += 1
+            return {"status": OFF}
+        secret = ("", self._settings.segment_webhook_secrets[0])
+        answer = client.post("/webhooks/segment", data=body, auth=secret).get_json()
+        errors = answer.get("reasons", {}).get("quarantined", {})
+        return {**answer, "errors": errors.get("0", {})}
+
+    def translate(self, body: bytes, place: str) -> Answer:
+        """Print the requests, also those for earlier calls whose address this one brings."""
+        lines: list[str] = []
+
+        def requests_for(message: Message) -> list[str]:
+            lines.extend(map(_request_to_line, self._run.take(message, place)))
+            return lines
+
+        answer = _dry(self._translate(body), requests_for)
+        is_waiting = place in self._run.waiting
+        return {**answer, "status": "waits for an address"} if is_waiting else answer
+
+    def end(self) -> None:
+        """Name the calls whose address is not known, and say if the direction is off."""
+        if self._left_out:
+            click.echo(
+                f"Left out: {pluralize(self._left_out, 'event')} of Segment, because "
+                "SEGMENT_WEBHOOK_SECRET is not set, so that direction is off. To only look at "
+                "what Drip would get: --dry-run",
+                err=True,
+            )
+        for place in self._run.waiting:
+            click.echo(f"{place}: waits for an address", err=True)
+
+    def _translate(self, body: bytes) -> Message | Ignored:
+        return translate_call(body, time.time(), self._options.default_account, self._options)
+
+
+def source_of(body: bytes) -> str | None:
+    """Whose event a body is by its shape: "drip", "segment", or None if neither."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    if str(value.get("event", "")).startswith("subscriber.") and "data" in value:
+        return "drip"
+    is_call = str(value.get("type", "")).lower() in SENT | WITHOUT_PLACE
+    return "segment" if is_call else None
+
+
+def unwrap(body: bytes) -> bytes:
+    """An event without the wrapper in which Segment's Extensible Webhook posts it."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return body
+    inner = unwrapped(text)
+    return body if inner is text else inner.encode()
+
+
+def _collection(translated: Message | Ignored) -> str:
+    return (isinstance(translated, Message) and translated.collection) or NO_COLLECTION
+
+
+def _dry(translated: Message | Ignored, lines_for: Callable[[Message], list[str]]) -> Answer:
+    if isinstance(translated, Ignored):
+        return {"status": "ignored"}
+    if translated.payload is None:
+        return {"status": "quarantined", "errors": translated.errors}
+    for line in lines_for(translated):
+        click.echo(line)
+    return {"status": "translated"}
+
+
+def _request_to_line(request: Any) -> str:
+    return json.dumps({"method": request.method, "path": request.path, "body": request.body})
