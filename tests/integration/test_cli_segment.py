@@ -98,12 +98,9 @@ def test_a_dry_run_prints_the_requests_in_their_order(app: Flask, tmp_path: Path
     assert result.exit_code == 0
     requests = [json.loads(line) for line in result.stdout.splitlines()]
     assert all(request["method"] == "POST" for request in requests)
+    items = [next(iter(request["body"].values()))[0] for request in requests]
     shown = [
-        (
-            request["path"],
-            *(item.get("action") for items in request["body"].values() for item in items),
-        )
-        for request in requests
+        (request["path"], item.get("action")) for request, item in zip(requests, items, strict=True)
     ]
     people, events = "/v2/ACCOUNT/subscribers", "/v2/ACCOUNT/events"
     assert shown == [
@@ -112,10 +109,9 @@ def test_a_dry_run_prints_the_requests_in_their_order(app: Flask, tmp_path: Path
         (people, None),
         (events, "Trial Started"),
     ]
-    first = requests[0]["body"]["subscribers"][0]
-    assert first == {"email": "bo@example.com", "initial_status": "unsubscribed"}
+    assert items[0] == {"email": "bo@example.com", "initial_status": "unsubscribed"}
     assert f"{path}:1: waits for an address" in result.stderr
-    assert not (tmp_path / "bridge.db").exists()
+    assert rows_of(app) == []
 
 
 def test_url_prints_what_to_paste_into_segment(on: Flask) -> None:
@@ -165,7 +161,7 @@ def test_check_says_that_no_account_is_set(both: Settings) -> None:
 def test_delivery_once_sends_in_both_directions(on: Flask, fake: FakeDripRest) -> None:
     run(on, "replay", str(SEGMENTS))
     result = run(on, "deliver", "--once")
-    assert "6 sent" in result.stdout
+    assert (result.exit_code, result.stdout) == (0, "5 sent\n")
     assert sorted(fake.people()) == ["ana@example.com", "bo@example.com"]
     assert fake.violations == []
     assert bridge_of(on).segment_to_drip is not None
