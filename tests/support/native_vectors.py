@@ -1,4 +1,4 @@
-"""What Segment's own Drip destinations send for a call, and what the bridge sends, place by place."""
+"""What Segment's own Drip destinations send for a call, and what the bridge sends, by place."""
 
 import json
 from collections.abc import Iterable, Mapping
