@@ -8,11 +8,12 @@ MOST_CENTS = 2_147_483_646
 """Drip documents "less than 2,147,483,647"."""
 
 NEGATIVE = "Negative."
+NOT_WHOLE = "Not a whole number of cents."
 TOO_LARGE = "More than Drip takes."
 UNCLEAR = "Not an amount that can be read in one way only."
 
 _AMOUNT = re.compile(
-    r"[$€£¥]?\s*(?P<whole>[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)?(?P<cents>\.[0-9]+)?\s*[$€£¥]?"
+    r"(?!\D.*\D$)[$€£¥]?\s*(?P<whole>[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)?(?P<cents>\.[0-9]+)?\s*[$€£¥]?"
 )
 
 
@@ -35,7 +36,7 @@ def to_cents(amount: Any) -> int | str:
 def as_cents(value: Any) -> int | str:
     """A whole number of cents as it is, or the reason why it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
-        return "Not a whole number of cents."
+        return NOT_WHOLE
     if value < 0:
         return NEGATIVE
     return int(value) if value <= MOST_CENTS else TOO_LARGE
