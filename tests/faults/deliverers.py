@@ -16,7 +16,6 @@ from app.delivery.worker import POLL, DeliveryWorker
 from app.drip_to_segment.destination import SegmentDestination
 from app.outbox.store import Store
 from tests.faults.ledger import event, read
-from tests.support.bridge_process import BridgeProcess
 from tests.support.builders import translated
 from tests.support.fake_segment import Batch
 from tests.support.waiting import wait_until
@@ -26,14 +25,6 @@ ANOTHER = "key-of-another"
 
 SLACK = 1.0
 """Seconds that a busy machine may take beyond what is promised."""
-
-
-def shorten_lease(bridge: BridgeProcess, seconds: float) -> None:
-    """For the processes started from here on: nobody wants to wait out the real one each time."""
-    (bridge.folder / "short_lease.py").write_text(
-        f"import app.delivery.worker\napp.delivery.worker.LEASE = {seconds}\nfrom wsgi import app\n"
-    )
-    bridge.app = "short_lease:app"
 
 
 def put_events(store: Store, numbers: Iterable[int], account: str = "4417") -> set[str]:

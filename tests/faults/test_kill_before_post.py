@@ -14,10 +14,10 @@ from tests.faults.deliverers import (
     lease_end,
     put_events,
     seconds_after,
-    shorten_lease,
     wait_until_sent,
 )
 from tests.support.bridge_process import BridgeProcess
+from tests.support.drip_process import shorten_lease
 from tests.support.fake_segment import FakeSegment
 
 ROUNDS = scaled(1, 6)

@@ -15,10 +15,10 @@ from tests.faults.deliverers import (
     lease_end,
     put_events,
     seconds_after,
-    shorten_lease,
     wait_until_sent,
 )
 from tests.support.bridge_process import BridgeProcess
+from tests.support.drip_process import shorten_lease
 from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.support.waiting import wait_until
 

@@ -8,9 +8,9 @@ from sqlalchemy import Engine, select
 
 from app.database.tables import events
 from tests.faults.conftest import FULL, scaled
-from tests.faults.deliverers import shorten_lease
 from tests.faults.ledger import Ledger, Load, read
 from tests.support.bridge_process import BridgeProcess
+from tests.support.drip_process import shorten_lease
 from tests.support.fake_segment import FakeSegment
 from tests.support.waiting import wait_until
 

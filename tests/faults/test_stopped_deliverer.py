@@ -14,11 +14,11 @@ from tests.faults.deliverers import (
     ANOTHER,
     another_deliverer,
     put_events,
-    shorten_lease,
     states,
     stop,
 )
 from tests.support.bridge_process import BridgeProcess
+from tests.support.drip_process import shorten_lease
 from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.support.waiting import wait_until
 

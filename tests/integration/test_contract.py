@@ -3,26 +3,32 @@
 A direction that is added is added to `DIRECTIONS`, and has to pass all of this.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Row
 from werkzeug.test import TestResponse
 
 from app.bridge import bridge_of
 from app.config.settings import Settings
 from app.destination import BatchRejected, RetryableError, RetryPolicy, SendError
 from app.drip_to_segment.destination import SegmentDestination
+from app.outbox.messages import Lease
 from app.outbox.store import Store
+from app.segment_to_drip.destination import DripDestination
+from app.segment_to_drip.webhook import LARGEST_BODY as LARGEST_BATCH
 from app.web.receiver import LARGEST_BODY
 from tests.support.builders import ACCOUNT, TOKEN, claim, rows
 from tests.support.clock import Clock
 from tests.support.delivery import Recorder, delivery_to
+from tests.support.drip_delivery import DripRecorder, claim_in_order, delivery_to_drip
 from tests.support.flask_app import app_over, rows_of
 from tests.support.samples import CLICKED, NOBODY, OPENED, changed
+from tests.support.segment_webhooks import call
 
 NEVER = 2e9
 """Later than whatever is due by the clock of the machine: seconds since the epoch."""
@@ -53,10 +59,45 @@ class Direction:
     """The status after which the source sends a webhook again."""
     errors_of: Callable[[Any], object]
     """What the answer to the unreadable one says is wrong with it."""
-    store_of: Callable[[Flask], Store] = lambda app: bridge_of(app).drip_to_segment.store
+    claim: Callable[[Store, float], Lease]
+    """Leases for 30 seconds what is due at a time."""
+    deliver: Callable[[Store, Clock, Callable[[str], None]], list[list[str]]]
+    """Sends all that is due to a destination that answers so. Returns it, by batch."""
+    sent_as: Callable[[Row[Any]], str]
+    """What `deliver` calls a kept message."""
+
+    def store_of(self, app: Flask) -> Store:
+        found = bridge_of(app).direction_to(self.destination)
+        assert found
+        return found.store
 
     def __str__(self) -> str:
         return f"{self.source} to {self.destination}"
+
+
+def claim_any(store: Store, now: float) -> Lease:
+    """As those do who deliver in any order."""
+    return claim(store, now=now)
+
+
+def deliver_to_segment(
+    store: Store, clock: Clock, behave: Callable[[str], None]
+) -> list[list[str]]:
+    destination = Recorder(behave)
+    delivery_to(store, destination, clock).drain()
+    return destination.batches
+
+
+def deliver_to_drip(store: Store, clock: Clock, behave: Callable[[str], None]) -> list[list[str]]:
+    destination = DripRecorder(ACCOUNT, behave)
+    delivery_to_drip(store.engine, destination, clock).drain()
+    return destination.batches
+
+
+def address_of(row: Row[Any]) -> str:
+    """Of the person whom a call names: Drip is told of people, not of message ids."""
+    ((_, address),) = json.loads(row.payload)["who"]
+    return str(address)
 
 
 DIRECTIONS = [
@@ -74,7 +115,28 @@ DIRECTIONS = [
         largest_body=LARGEST_BODY,
         send_again=429,
         errors_of=lambda answer: answer["errors"],
-    )
+        claim=claim_any,
+        deliver=deliver_to_segment,
+        sent_as=lambda row: str(row.message_id),
+    ),
+    Direction(
+        source="segment",
+        destination=DripDestination.name,
+        path=f"/webhooks/segment/{ACCOUNT}",
+        with_tokens=lambda settings, tokens: replace(settings, segment_webhook_secrets=tokens),
+        retry=DripDestination.retry,
+        event=call("m1"),
+        another=call("m2"),
+        again=call("m1", sentAt="2026-11-02T09:45:00.000Z"),
+        unreadable=b'{"cool":\r\n true}',
+        ignored=call("m3", type="page"),
+        largest_body=LARGEST_BATCH,
+        send_again=503,
+        errors_of=lambda answer: answer["reasons"]["quarantined"]["0"],
+        claim=claim_in_order,
+        deliver=deliver_to_drip,
+        sent_as=address_of,
+    ),
 ]
 
 
@@ -106,16 +168,24 @@ def status_of(response: TestResponse) -> tuple[int, str]:
     return response.status_code, response.get_json()["status"]
 
 
-def deliver(store: Store, clock: Clock, error: SendError | None = None) -> Recorder:
-    """All that is due is sent, and answered with the error."""
+@dataclass(frozen=True)
+class Deliver:
+    """Sends all that is due, which is answered with the error. Returns it, by batch."""
 
-    def answer(_: str) -> None:
-        if error:
-            raise error
+    direction: Direction
+    store: Store
 
-    destination = Recorder(answer)
-    delivery_to(store, destination, clock).drain()
-    return destination
+    def __call__(self, clock: Clock, error: SendError | None = None) -> list[list[str]]:
+        def answer(_: str) -> None:
+            if error:
+                raise error
+
+        return self.direction.deliver(self.store, clock, answer)
+
+
+@pytest.fixture
+def deliver(direction: Direction, store: Store) -> Deliver:
+    return Deliver(direction, store)
 
 
 # who may post
@@ -213,63 +283,63 @@ def test_a_message_is_claimed_by_one_until_its_lease_ends(
 ) -> None:
     post(bridge, direction, direction.event)
     (kept,) = rows_of(bridge)
-    lease = claim(store, now=kept.due_at)
+    lease = direction.claim(store, kept.due_at)
     assert [(one.message_id, one.payload) for one in lease.messages] == [
         (kept.message_id, kept.payload)
     ]
-    assert claim(store, now=kept.due_at + 29).messages == ()
-    assert claim(store, now=kept.due_at + 30).messages == lease.messages
+    assert direction.claim(store, kept.due_at + 29).messages == ()
+    assert direction.claim(store, kept.due_at + 30).messages == lease.messages
 
 
 def test_a_message_that_is_taken_is_sent_once(
-    bridge: Flask, direction: Direction, store: Store
+    bridge: Flask, direction: Direction, store: Store, deliver: Deliver
 ) -> None:
     post(bridge, direction, direction.event)
     (kept,) = rows_of(bridge)
     clock = Clock(kept.due_at)
-    assert deliver(store, clock).batches == [[kept.message_id]]
+    assert deliver(clock) == [[direction.sent_as(kept)]]
     (sent,) = rows(store).values()
     assert (sent.state, sent.settled_at, sent.tries) == ("sent", clock.now, 1)
     clock.now = NEVER
-    assert deliver(store, clock).batches == []
+    assert deliver(clock) == []
     assert status_of(post(bridge, direction, direction.again)) == (200, "duplicate")
 
 
 def test_a_message_that_is_not_taken_now_is_tried_again(
-    bridge: Flask, direction: Direction, store: Store
+    bridge: Flask, direction: Direction, store: Store, deliver: Deliver
 ) -> None:
     post(bridge, direction, direction.event)
     (kept,) = rows_of(bridge)
     clock = Clock(kept.due_at)
-    deliver(store, clock, RetryableError("HTTP 503", "busy"))
+    deliver(clock, RetryableError("HTTP 503", "busy"))
     (row,) = rows(store).values()
     assert (row.state, row.tries, row.error) == ("pending", 1, "HTTP 503 busy")
     assert row.due_at == clock.now + direction.retry.first
     clock.now = row.due_at
-    assert deliver(store, clock).batches == [[kept.message_id]]
+    assert deliver(clock) == [[direction.sent_as(kept)]]
     assert [row.state for row in rows_of(bridge)] == ["sent"]
 
 
 def test_a_message_that_is_never_taken_is_dead(
-    bridge: Flask, direction: Direction, store: Store
+    bridge: Flask, direction: Direction, deliver: Deliver
 ) -> None:
     post(bridge, direction, direction.event)
     (kept,) = rows_of(bridge)
     clock = Clock(kept.due_at)
     while (row := rows_of(bridge)[0]).state == "pending":
         clock.now = max(clock.now, row.due_at)
-        deliver(store, clock, RetryableError("HTTP 503", "busy"))
+        deliver(clock, RetryableError("HTTP 503", "busy"))
     assert (row.state, row.error) == ("dead", "HTTP 503 busy")
     assert row.tries >= direction.retry.fewest_tries
     assert clock.now >= kept.received_at + direction.retry.give_up_after
 
 
 def test_a_message_that_is_rejected_alone_is_dead_and_kept(
-    bridge: Flask, direction: Direction, store: Store
+    bridge: Flask, direction: Direction, store: Store, deliver: Deliver
 ) -> None:
     post(bridge, direction, direction.event)
     (kept,) = rows_of(bridge)
-    deliver(store, Clock(kept.due_at), BatchRejected("HTTP 400", "no"))
+    deliver(Clock(kept.due_at), BatchRejected("HTTP 400", "no"))
     (row,) = rows(store).values()
     assert (row.state, row.error, row.raw) == ("dead", "HTTP 400 no", direction.event)
     assert store.due_accounts(NEVER) == []

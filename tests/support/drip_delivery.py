@@ -1,21 +1,25 @@
 """Calls for Drip as they are kept, and a deliverer of them over a clock that tests set."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Engine
 
-from app.outbox.messages import Message
+from app.outbox.messages import Lease, Message
 from app.outbox.ordered import OrderedStore
+from app.outbox.store import Store
 from app.segment_to_drip.budget import DatabaseBudget
 from app.segment_to_drip.delivery import DripDelivery
 from app.segment_to_drip.destination import DripDestination
 from app.segment_to_drip.identities import Identities
 from app.segment_to_drip.options import DripOptions
+from tests.support.builders import ACCOUNT as BUILT_FOR
 from tests.support.builders import message
 from tests.support.clock import Clock
 from tests.support.fake_drip_rest import ACCOUNT, TOKEN, FakeDripRest
+from tests.support.pretend_budget import PretendBudget
 
 HOLD = 24 * 3600.0
 SETTLE = 600.0
@@ -54,6 +58,49 @@ def kept(name: str, call: dict[str, Any]) -> Message:
     )
 
 
+class DripRecorder(DripDestination):
+    """Drip with a token for one account. It does `behave`, and records the addresses of each batch
+    before that."""
+
+    def __init__(self, account: str, behave: Callable[[str], None] = lambda _: None) -> None:
+        super().__init__({account: TOKEN}, None, PretendBudget())
+        self.behave = behave
+        self.batches: list[list[str]] = []
+
+    def send(self, key: str, payloads: Sequence[str]) -> str:
+        self.batches.append([json.loads(payload)["item"]["email"] for payload in payloads])
+        self.behave(key)
+        return ""
+
+
+def delivery_to_drip(
+    engine: Engine,
+    destination: DripDestination,
+    clock: Clock,
+    budget: DatabaseBudget | None = None,
+    options: DripOptions | None = None,
+) -> DripDelivery:
+    """A delivery that waits as a bridge does whose settings say nothing else."""
+    limits = {"requests": 3_600, "batches": 50}
+    return DripDelivery(
+        OrderedStore(engine, destination.name),
+        destination,
+        budget or DatabaseBudget(engine, destination.name, limits, clock),  # type: ignore[arg-type]
+        Identities(engine, destination.name, HOLD),
+        options or DripOptions(),
+        SETTLE,
+        clock,
+        chance=lambda: 0.0,
+    )
+
+
+def claim_in_order(store: Store, now: float, account: str = BUILT_FOR) -> Lease:
+    """Lease for 30 seconds the next call of each person, as `DripDelivery` does."""
+    assert isinstance(store, OrderedStore)
+    Identities(store.engine, store.destination, HOLD).identify(account, now)
+    return store.lease(store.heads(account, now, 100), now + 30)
+
+
 @dataclass
 class DripDeliverer:
     """A deliverer over an engine, which sends to a fake Drip."""
@@ -71,16 +118,7 @@ class DripDeliverer:
         budget = DatabaseBudget(self.engine, DripDestination.name, limits, self.clock)  # type: ignore[arg-type]
         self.identities = Identities(self.engine, DripDestination.name, HOLD)
         destination = DripDestination({}, (ACCOUNT, TOKEN), budget, self.fake.url)
-        self.delivery = DripDelivery(
-            self.store,
-            destination,
-            budget,
-            self.identities,
-            self.options,
-            SETTLE,
-            self.clock,
-            chance=lambda: 0.0,
-        )
+        self.delivery = delivery_to_drip(self.engine, destination, self.clock, budget, self.options)
 
     def put(self, *messages: Message) -> None:
         """Keep messages, as received now."""
