@@ -11,7 +11,7 @@ from app.database.schema import check_schema
 from app.delivery.worker import DeliveryWorker
 from app.destination import Destination
 from app.monitoring import metrics
-from app.monitoring.stats import Stats, take_stats
+from app.monitoring.stats import Quota, Stats, take_stats
 from app.monitoring.stats_cache import StatsCache
 from app.monitoring.watched import Watched
 from app.outbox.group_commit import GroupCommit
@@ -66,18 +66,24 @@ def build_direction(
     collections: Iterable[str],
     may_expire: bool = False,
     tidy: Callable[[float], object] = lambda _: None,
+    quotas: Callable[[], Iterable[Quota]] = tuple,
 ) -> Direction:
     """Build the parts. `store` is over the engine of everything but webhooks, `delivery` sends from
     it. All directions of a process share the two engines, so one more opens no more connections."""
     metrics.start_at_zero(destination.name)
     outbox = GroupCommit(Store(of_webhooks, destination.name))
+
+    def count() -> Stats:
+        stats = _count(store.engine, destination, outbox, may_expire)
+        return replace(stats, quotas=tuple(quotas()))
+
     return Direction(
         name=name,
         destination=destination,
         store=store,
         outbox=outbox,
         delivery=delivery,
-        stats=StatsCache(lambda: _count(store.engine, destination, outbox, may_expire)),
+        stats=StatsCache(count),
         requeue=Requeue(store.engine, destination.name, translate),
         translate=translate,
         describe=describe,

@@ -8,7 +8,7 @@ from app.bridge import Bridge
 from app.direction import Direction
 from app.inspector.chart import Chart, Per, starts_at, traffic_to_chart
 from app.inspector.looks import LOOKS
-from app.monitoring.stats import Stats
+from app.monitoring.stats import Quota, Stats
 from app.monitoring.stats_cache import StatsUnavailable
 from app.monitoring.watched import check_all
 from app.outbox.traffic import read_traffic
@@ -22,6 +22,7 @@ class Totals:
     oldest_pending: float | None
     last_webhook: float | None
     last_sent: float | None
+    quotas: tuple[Quota, ...]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def _add_up(stats: Sequence[Stats]) -> Totals:
         oldest_pending=min(_known(each.oldest_pending for each in stats), default=None),
         last_webhook=max(_known(each.last_webhook for each in stats), default=None),
         last_sent=max(_known(each.last_sent for each in stats), default=None),
+        quotas=tuple(quota for each in stats for quota in each.quotas),
     )
 
 

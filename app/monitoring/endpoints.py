@@ -103,6 +103,7 @@ def stats_to_metrics(stats: Mapping[str, Stats] | None, now: float) -> Iterator[
         for state, count in each.states.items():
             by_state.add_metric([name, state], count)
     yield by_state
+    yield _requests_left(stats)
     lately = GaugeMetricFamily(
         "bridge_events_last_hour",
         "Events that came to this state within the hour.",
@@ -117,6 +118,20 @@ def stats_to_metrics(stats: Mapping[str, Stats] | None, now: float) -> Iterator[
         for name, each in stats.items():
             gauge.add_metric([name], value_of(each, now))
         yield gauge
+
+
+def _requests_left(stats: Mapping[str, Stats]) -> Metric:
+    """The least of any account, which is not named."""
+    family = GaugeMetricFamily(
+        "bridge_requests_left",
+        "Requests that a destination still takes within the hour, of the account with the fewest.",
+        labels=["destination", "bucket"],
+    )
+    for name, each in stats.items():
+        for bucket in sorted({quota.bucket for quota in each.quotas}):
+            left = min(quota.left for quota in each.quotas if quota.bucket == bucket)
+            family.add_metric([name, bucket], left)
+    return family
 
 
 def _age_of_oldest(stats: Stats, now: float) -> float:

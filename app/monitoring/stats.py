@@ -34,6 +34,17 @@ class Pause:
 
 
 @dataclass(frozen=True)
+class Quota:
+    """How many requests of one kind the destination still takes of an account within the hour."""
+
+    account: str
+    bucket: str
+    """The kind, such as "requests" or "batches"."""
+    left: int
+    limit: int
+
+
+@dataclass(frozen=True)
 class Stats:
     """The figures of one destination at one moment. Times are in seconds since the epoch, or None
     if there is none."""
@@ -54,6 +65,8 @@ class Stats:
     pauses: tuple[Pause, ...]
     database_bytes: int
     """Tables and indexes; on PostgreSQL the whole database."""
+    quotas: tuple[Quota, ...] = ()
+    """If the destination limits requests by the hour."""
 
 
 def take_stats(engine: Engine, destination: str, now: float, key_for: KeyFor) -> Stats:

@@ -112,6 +112,11 @@ class DripDestination:
         self._budget = budget
         self._wire = DripWire(api)
 
+    @property
+    def accounts(self) -> list[str]:
+        """The accounts that have a token."""
+        return sorted(self._tokens)
+
     def key_for(self, account: str) -> str | None:
         """Return the account with its API token, or None if none is set."""
         account = account or self._default_account

@@ -1,12 +1,13 @@
 """Build the direction from its settings."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from sqlalchemy import Engine
 
 from app.config.settings import Settings
 from app.direction import Direction, build_direction
+from app.monitoring.stats import Quota
 from app.outbox.messages import Ignored, Message
 from app.outbox.ordered import OrderedStore
 from app.segment_to_drip.budget import DatabaseBudget
@@ -69,7 +70,14 @@ def build_segment_to_drip(
         collections=COLLECTIONS,
         may_expire=True,
         tidy=identities.expire_all,
+        quotas=lambda: _quotas(budget, drip.accounts),
     )
+
+
+def _quotas(budget: DatabaseBudget, accounts: Iterable[str]) -> Iterator[Quota]:
+    for account in accounts:
+        for bucket, left in budget.left(account).items():
+            yield Quota(account, bucket, left.available, left.limit)
 
 
 def _limits(settings: Settings) -> Mapping[Bucket, int]:

@@ -165,3 +165,11 @@ def test_delivery_once_sends_in_both_directions(on: Flask, fake: FakeDripRest) -
     assert sorted(fake.people()) == ["ana@example.com", "bo@example.com"]
     assert fake.violations == []
     assert bridge_of(on).segment_to_drip is not None
+
+
+def test_what_is_left_of_drips_limits_is_served_and_shown(on: Flask) -> None:
+    run(on, "replay", str(SEGMENTS / "identify.json"))
+    run(on, "deliver", "--once")
+    metrics = on.test_client().get("/metrics").text
+    assert 'bridge_requests_left{bucket="requests",destination="drip"} 3599.0' in metrics
+    assert 'bridge_requests_left{bucket="batches",destination="drip"} 50.0' in metrics
