@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, exists, func, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, exists, func, select, update
 
 from app.database.engine import dialect_of
-from app.database.sql import IS_PENDING, is_open
+from app.database.sql import IS_PENDING, IS_SETTLED, is_open
 from app.database.tables import bodies, events, identities, people, whole
 from app.outbox.batches import in_batches
 from app.segment_to_drip.identity import Found, Identity, Memory, keys_of
@@ -22,6 +22,9 @@ STEP = 500
 MOST_UNIDENTIFIED = 200_000
 """Calls that wait for an address at most. Beyond it the oldest expire early, so that anonymous
 visitors do not fill the disk."""
+
+MOST_EXPIRED = 100_000
+"""Expired calls that are kept at most, to look at. The oldest go first."""
 
 
 class Identities:
@@ -158,7 +161,25 @@ class Identities:
 
     def expire_all(self, now: float) -> int:
         """End all calls that have waited for too long. Returns how many."""
-        return sum(in_batches(lambda: self.expire(now)))
+        expired = sum(in_batches(lambda: self.expire(now)))
+        for _ in in_batches(self._trim):
+            pass
+        return expired
+
+    def _trim(self) -> int:
+        """Delete some of the oldest expired calls, if there are too many. Returns how many."""
+        is_expired = (self._is_ours, events.c.state == "expired", IS_SETTLED)
+        with self._engine.begin() as connection:
+            count = connection.scalar(select(func.count()).where(*is_expired)) or 0
+            oldest = (
+                select(events.c.id)
+                .where(*is_expired)
+                .order_by(events.c.settled_at)
+                .limit(min(STEP, max(0, count - MOST_EXPIRED)))
+            )
+            ids = connection.scalars(oldest).all()
+            connection.execute(delete(events).where(events.c.id.in_(ids)))
+        return len(ids)
 
     def expire(self, now: float) -> int:
         """End some of the calls that have waited for too long, and the oldest if too many wait.

@@ -16,6 +16,9 @@ from app.segment_to_drip.operations import Operation
 LARGEST_BATCH = 1_000
 """People, or events, of one batch (docs/facts.md § 6)."""
 
+MOST_BYTES = 4_000_000
+"""Bytes of one batch. Drip documents no limit, and its servers may have one."""
+
 SMALLEST_BATCH = 100
 """Calls that wait before a batch is sent, while the hour's batches are hardly used. The more of
 them are used, the fuller a batch has to be."""
@@ -117,20 +120,22 @@ def _items(run: Sequence[Planned]) -> int:
 
 
 def _fitting(runs: Sequence[list[Planned]]) -> list[Planned]:
+    """The first runs that fit into one batch. A change of address goes alone: its refusal has to be
+    heard, and a batch is silent."""
     chosen: list[Planned] = []
-    room = LARGEST_BATCH
+    items, space = LARGEST_BATCH, MOST_BYTES
     for run in runs:
         if "new_email" in run[0].operation.item:
-            continue  # its refusal has to be heard, and a batch is silent
-        if _items(run) > room:
-            run = run[:room]
-        chosen += run
-        room -= _items(run)
-        if room <= 0:
+            continue
+        fitting = run[:items] if _items(run) > items else run
+        space -= sum(len(planned.message.payload) for planned in fitting)
+        if chosen and space < 0:
             break
-    if not chosen and runs:
-        return runs[0][:1]
-    return chosen
+        chosen += fitting
+        items -= _items(fitting)
+        if items <= 0:
+            break
+    return chosen or (runs[0][:1] if runs else [])
 
 
 def _first_of(runs: Sequence[list[Planned]]) -> list[Planned]:

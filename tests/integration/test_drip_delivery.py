@@ -227,6 +227,18 @@ def test_the_oldest_expire_if_too_many_wait(
     assert [name for name, state in states(drip).items() if state == "unidentified"] == ["t3", "t4"]
 
 
+def test_only_the_newest_expired_calls_are_kept(
+    drip: DripDeliverer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.segment_to_drip.identities.MOST_EXPIRED", 2)
+    for n in range(4):
+        drip.put(track(f"t{n}", None, f"u{n}"))
+        drip.drain()
+        clock.now += HOLD
+        assert drip.identities.expire_all(clock.now) == 1
+    assert states(drip) == {"t2": "expired", "t3": "expired"}
+
+
 def test_an_alias_moves_an_address(drip: DripDeliverer, fake: FakeDripRest) -> None:
     drip.put(track("One", None, "u2"), identify("i1", ANA, "u1"))
     drip.put(kept("a1", {"type": "alias", "previous_id": "u1", "user_id": "u2"}))

@@ -120,3 +120,10 @@ def test_updates_of_one_person_take_one_place_and_events_one_each() -> None:
     assert len(fill(*people)[0]) == 1_800
     events = [f"p{n} track" for n in range(900) for _ in range(2)]
     assert len(fill(*events)[0]) == LARGEST_BATCH
+
+
+def test_a_batch_has_so_many_bytes_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.segment_to_drip.planning.MOST_BYTES", 3 * len(json.dumps("track")))
+    assert fill("a track", "b track", "c track", "d track")[0] == ["a track", "b track", "c track"]
+    monkeypatch.setattr("app.segment_to_drip.planning.MOST_BYTES", 1)
+    assert fill("a track", "b track")[0] == ["a track"]
