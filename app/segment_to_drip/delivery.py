@@ -80,9 +80,15 @@ class DripDelivery(DeliveryWorker):
                 return False
             if time.monotonic() > ends:
                 return True
-            if not self._keep_turn(account):
-                return False
         return False
+
+    def send(self, key: str, lease: Lease) -> None:
+        """Send the messages of a lease, unless it is another process's turn by now: then they go
+        back. A refused batch is sent in many parts, which may take longer than a turn lasts."""
+        if self._keep_turn(account_of(key)):
+            super().send(key, lease)
+        else:
+            self._settle(lease, Released(self._clock()))
 
     def _send_next(self, key: str, account: str) -> bool:
         """Send the next request. Returns False if nothing may be sent now."""

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, select
 
 from app.database.tables import events, identities, people
 from app.outbox.erasure import Erasure
+from app.outbox.turns import Turns
 from app.segment_to_drip.options import DripOptions
 from tests.support.builders import NOW, rows
 from tests.support.clock import Clock
@@ -327,6 +328,26 @@ def test_a_refused_batch_is_halved_until_the_culprit_is_alone(
     drip.run(SETTLE)
     assert states(drip).pop("bad") == "dead"
     assert list(states(drip).values()).count("sent") == 120
+
+
+def test_nobody_takes_the_turn_in_the_middle_of_a_long_split(
+    drip: DripDeliverer, fake: FakeDripRest, clock: Clock
+) -> None:
+    no = refusal(422, "format_error", "User id is not good", "email")
+    taken: list[bool] = []
+
+    def refuse(visit: Visit) -> Reply | None:
+        clock.now += 20
+        turns = Turns(drip.engine, "drip")
+        taken.append(turns.take(ACCOUNT, "another", clock.now, clock.now + 60))
+        return no if any(item.get("user_id") == "bad" for item in visit.items) else None
+
+    fake.behave = refuse
+    people = [identify(f"i{n}", f"p{n}@example.com") for n in range(130)]
+    drip.put(*people, identify("bad", ANA, subscriber={"user_id": "bad"}))
+    drip.drain()
+    assert len(taken) > 10
+    assert not any(taken)
 
 
 # limits

@@ -1,5 +1,6 @@
 """Databases that have this version's schema, as copies of one that was brought to it once."""
 
+import atexit
 import shutil
 from functools import cache
 from pathlib import Path
@@ -29,5 +30,6 @@ def upgrade_at(url: URL) -> None:
 @cache
 def _migrated() -> TemporaryDirectory[str]:
     folder = TemporaryDirectory()
+    atexit.register(folder.cleanup)
     upgrade_at(make_url(f"sqlite:///{folder.name}/bridge.db"))
     return folder
