@@ -3,6 +3,7 @@
 Written apart from the bridge's own checks, so that the two can disagree.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -27,6 +28,8 @@ def check_item(kind: str, item: Any) -> list[str]:
     """
     if not isinstance(item, dict):
         return ["not an object"]
+    if not _is_writable(item):
+        return ["not JSON of whole characters and numbers"]
     rules = _RULES[kind]
     required = ("email", "action") if kind == "event" else ("email",)
     problems = [f"{name}: missing" for name in required if name not in item]
@@ -65,6 +68,16 @@ def check_request(path: str, body: Any) -> list[str]:
     if not isinstance(items, list) or not 1 <= len(items) <= most:
         return [f"{list_name}: must contain between 1 and {most} items, and nothing beside it"]
     return [problem for item in items for problem in check_item(kind, item)]
+
+
+def _is_writable(item: Any) -> bool:
+    """Whether a database can have its texts, and JSON its numbers."""
+    try:
+        text = json.dumps(item, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except ValueError:
+        return False
+    return not re.search(r"(?<!\\)(\\\\)*\\u0000", text)
 
 
 def _is_text(value: Any) -> bool:
