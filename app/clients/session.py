@@ -48,11 +48,12 @@ class _Watch:
         """
         self._connection = connection
         self._socket = connection.sock
-        if self.is_over:
-            self._cut()
+        self.check()
 
     def check(self) -> None:
-        if not self.is_over and time.monotonic() >= self._until:
+        """Cut the connection if the deadline has passed. Not only the thread looks: of a process
+        that was stopped for a while, another thread may go on first, and it must not post late."""
+        if self.is_over or time.monotonic() >= self._until:
             self._cut()
 
     def _cut(self) -> None:
@@ -168,7 +169,8 @@ class DeadlineSession(Session):
             self._is_active.wait()
             time.sleep(LOOK_EVERY)
             if watch := self._watch:
-                watch.check()
+                if not watch.is_over:
+                    watch.check()
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > REST_AFTER:
                 self._is_active.clear()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import chain, groupby
 from math import inf
 from typing import NamedTuple
 
@@ -131,8 +132,7 @@ def _find_forbidden(
     """
     messages, is_good = lease.messages, circuit.was_good(now)
     if len(messages) > 1:
-        # every second message, because neighbours are often about the same email
-        parts = (messages[::2], messages[1::2]) if is_good else (messages[:1], messages[1:])
+        parts = _alternately(messages) if is_good else (messages[:1], messages[1:])
         return Decision(_split(lease, parts), circuit)
     refused = circuit.refused_alone | {messages[0].id}
     circuit = replace(circuit, refused_alone=refused)
@@ -146,8 +146,21 @@ def _bisect(error: SendError, lease: Lease, now: float) -> Failed | Split:
     sent."""
     if len(lease.messages) == 1:
         return Failed(_attempt(error, now), {})
-    middle = len(lease.messages) // 2
-    return _split(lease, (lease.messages[:middle], lease.messages[middle:]))
+    return _split(lease, _halves(lease.messages))
+
+
+def _alternately(messages: tuple[Claimed, ...]) -> tuple[tuple[Claimed, ...], ...]:
+    """Every second message and the others, because neighbours are often about the same email. If
+    the messages of a person have an order, they stay together, unless there are no others."""
+    groups = [tuple(group) for _, group in groupby(messages, lambda each: each.person or each.id)]
+    if len(groups) == 1:
+        return _halves(messages)
+    return tuple(chain(*groups[::2])), tuple(chain(*groups[1::2]))
+
+
+def _halves(messages: tuple[Claimed, ...]) -> tuple[tuple[Claimed, ...], ...]:
+    middle = len(messages) // 2
+    return messages[:middle], messages[middle:]
 
 
 def _split(lease: Lease, parts: Iterable[tuple[Claimed, ...]]) -> Split:

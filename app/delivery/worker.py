@@ -207,10 +207,14 @@ class DeliveryWorker:
         for part in parts:
             if self._stopping.is_set() or self.is_open(key):
                 self._settle(part, Released(self._clock()))
-            elif self._store.renew(part, self._clock() + LEASE):
+            elif self._store.renew(part, self._clock() + self.lease_time(len(part.messages))):
                 self.send(key, part)
             else:
                 _log_overrun(len(part.messages))
+
+    def lease_time(self, messages: int) -> float:  # noqa: ARG002 - others need to know
+        """Seconds that the lease of a part with so many messages lasts."""
+        return LEASE
 
     def settle_taken(self, lease: Lease, sent: Sent) -> None:
         """Settle messages that the destination took."""

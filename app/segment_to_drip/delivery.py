@@ -3,10 +3,11 @@
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from uuid import uuid4
 
 from app.delivery.worker import LEASE, TURN, DeliveryWorker
-from app.outbox.messages import Claimed, Lease, Released, Sent
+from app.outbox.messages import Claimed, Failed, Lease, Released, Sent, Settlement
 from app.outbox.ordered import OrderedStore
 from app.outbox.turns import Turns
 from app.segment_to_drip.budget import DatabaseBudget
@@ -55,6 +56,8 @@ class DripDelivery(DeliveryWorker):
         self._people = People(store.engine, destination.name)
         self._turns = Turns(store.engine, destination.name)
         self._holder = uuid4().hex
+        self._held_back: dict[str | None, float] = {}
+        """Persons of whom nothing more of the request in hand may be sent, and until when."""
 
     def take_turn(self, key: str, accounts: Sequence[str]) -> bool:
         """Send for one account for `TURN` seconds. Returns whether more waits."""
@@ -123,8 +126,22 @@ class DripDelivery(DeliveryWorker):
         if batch.done:
             self._settle(self._ordered.lease(batch.done, now + LEASE), Sent(now))
         if batch.planned:
-            self.send(key, self._lease(batch.planned, now))
+            self._held_back.clear()
+            super().send(key, self._lease(batch.planned, now))
         return bool(messages)
+
+    def send(self, key: str, lease: Lease) -> None:
+        """Send a part of a batch that Drip refused. Left out are the persons who are in a part that
+        Drip took, or of whom an earlier call has to wait."""
+        now = self._clock()
+        if not self._keep_turn(lease.messages[0].account):
+            self._settle(lease, Released(now))
+            return
+        held = [message for message in lease.messages if message.person in self._held_back]
+        for until in {self._held_back[message.person] for message in held}:
+            of_them = [each for each in held if self._held_back[each.person] == until]
+            self._settle(lease.only(of_them), Released(until))
+        super().send(key, lease.only(each for each in lease.messages if each not in held))
 
     def _next_for(self, people: dict[str, Person]) -> Next:
         def next_for(message: Claimed) -> Operation | None:
@@ -136,8 +153,14 @@ class DripDelivery(DeliveryWorker):
     def _lease(self, planned: Sequence[Planned], now: float) -> Lease:
         """Lease the messages, with what is to be sent for them as their payloads."""
         texts = {message.id: operation.to_json() for message, operation in planned}
-        lease = self._ordered.lease([message for message, _ in planned], now + LEASE)
+        until = now + self.lease_time(len(planned))
+        lease = self._ordered.lease([message for message, _ in planned], until)
         return lease.only(message._replace(payload=texts[message.id]) for message in lease.messages)
+
+    def lease_time(self, messages: int) -> float:
+        """Seconds that a lease lasts. If this process dies after Drip took a batch, it is not sent
+        again before Drip is done with it."""
+        return LEASE if messages == 1 else max(LEASE, self._settle_time)
 
     def settle_taken(self, lease: Lease, sent: Sent) -> None:
         """Remember what Drip took, before the messages are settled: what is sent twice because of a
@@ -159,11 +182,26 @@ class DripDelivery(DeliveryWorker):
         ended = [message for message in lease.messages if message not in introduced]
         if is_batch:
             self._ordered.delay(account, {m.person or "" for m in lease.messages}, busy_until)
+            self._held_back |= {message.person: busy_until for message in lease.messages}
         if introduced:  # not an outcome: the call itself is still to be sent
             due = max(sent.at, busy_until)
             self._store.settle(lease.only(introduced), Released(due))
         if ended:
             self._settle(lease.only(ended), sent)
+
+    def _settle(self, lease: Lease, settlement: Settlement) -> None:
+        """Settle, and hold back the persons of what is still to be sent. A batch that failed may
+        have been taken all the same, so it waits until Drip is done with it."""
+        if isinstance(settlement, Failed) and len(lease.messages) > 1:
+            done_at = self._clock() + self._settle_time
+            due = {id_: max(at, done_at) for id_, at in settlement.due.items()}
+            settlement = replace(settlement, due=due)
+        super()._settle(lease, settlement)
+        for message in lease.messages:
+            if isinstance(settlement, Released):
+                self._held_back.setdefault(message.person, settlement.due)
+            elif isinstance(settlement, Failed) and message.id in settlement.due:
+                self._held_back[message.person] = settlement.due[message.id]
 
     def _rest(self, key: str, seconds: float) -> None:
         self._circuits[key] = self._circuits[key].open(self._clock(), seconds)

@@ -127,6 +127,16 @@ def test_the_watcher_rests_and_wakes_for_the_next_exchange(
         exchange(session, segment.url)
 
 
+def test_nothing_is_posted_after_the_deadline_though_nobody_looked(
+    session: DeadlineSession, segment: FakeSegment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a process that was stopped and goes on."""
+    monkeypatch.setattr(module, "LOOK_EVERY", 5.0)
+    with ended_early(), session.deadline(-1.0):
+        exchange(session, segment.url)
+    assert segment.batches == []
+
+
 def test_a_met_deadline_does_not_cut_the_next_exchange(
     session: DeadlineSession, segment: FakeSegment
 ) -> None:

@@ -207,6 +207,21 @@ def test_a_forbidden_batch_of_a_good_key_is_halved_crosswise() -> None:
 
 
 @pytest.mark.parametrize(
+    ("people", "parts"),
+    [
+        ("aabbbc", [[1, 2, 6], [3, 4, 5]]),
+        ("abaa", [[1, 3, 4], [2]]),
+        ("aaaa", [[1, 2], [3, 4]]),
+    ],
+)
+def test_messages_of_a_person_that_have_an_order_keep_it(
+    people: str, parts: list[list[int]]
+) -> None:
+    messages = [claimed(n)._replace(person=each) for n, each in enumerate(people, 1)]
+    assert parts_of(follow(Forbidden("HTTP 403"), GOOD, batch(*messages))) == parts
+
+
+@pytest.mark.parametrize(
     "circuit", [NEW, Circuit(good_at=NOW - GOOD_FOR)], ids=["new", "long since"]
 )
 def test_one_message_alone_proves_a_key_not_known_as_good(circuit: Circuit) -> None:
