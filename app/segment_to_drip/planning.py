@@ -14,7 +14,7 @@ from app.segment_to_drip.budget import Left
 from app.segment_to_drip.operations import Operation
 
 LARGEST_BATCH = 1_000
-"""People, or events, of one batch (docs/facts.md § 6)."""
+"""People, or events, of one batch (docs/facts.md § 5)."""
 
 SMALLEST_BATCH = 100
 """Calls that wait before a batch is sent, while the hour's batches are hardly used. The more of
