@@ -166,7 +166,8 @@ def check_database(settings: Settings, may_upgrade: bool = True) -> None:
     """Raises `ConfigError` if the bridge cannot work with the database. Leaves no connection open.
 
     A PostgreSQL that is out of reach raises nothing: it may be back in a minute. Until then each
-    webhook is answered with 429, after which Drip sends it again (docs/facts.md § 1).
+    webhook is answered so that it is sent again: Drip's with 429, Segment's with 503
+    (docs/facts.md §§ 1, 6).
     """
     engine = open_database(settings.database_url)
     try:
