@@ -26,8 +26,8 @@ LONGEST_REST = 60.0
 """Seconds without a look at an account whose requests of the hour are used up."""
 
 TURN_LEASE = 2 * LEASE
-"""Seconds that a turn lasts: longer than the lease of any message in it, so that when another
-process takes over, nothing of this one is under way."""
+"""Seconds that a turn lasts: longer than any request, so that when another process takes over,
+nothing of this one is under way."""
 
 
 class DripDelivery(DeliveryWorker):
@@ -85,14 +85,6 @@ class DripDelivery(DeliveryWorker):
                 return True
         return False
 
-    def send(self, key: str, lease: Lease) -> None:
-        """Send the messages of a lease, unless it is another process's turn by now: then they go
-        back. A refused batch is sent in many parts, which may take longer than a turn lasts."""
-        if self._keep_turn(account_of(key)):
-            super().send(key, lease)
-        else:
-            self._settle(lease, Released(self._clock()))
-
     def _send_next(self, key: str, account: str) -> bool:
         """Send the next request. Returns False if nothing may be sent now."""
         now = self._clock()
@@ -131,7 +123,8 @@ class DripDelivery(DeliveryWorker):
         return bool(messages)
 
     def send(self, key: str, lease: Lease) -> None:
-        """Send a part of a batch that Drip refused. Left out are the persons who are in a part that
+        """Send a part of a batch that Drip refused, unless it is another process's turn by now:
+        the parts may take longer than a turn lasts. Left out are the persons who are in a part that
         Drip took, or of whom an earlier call has to wait."""
         now = self._clock()
         if not self._keep_turn(lease.messages[0].account):
