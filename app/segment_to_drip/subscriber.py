@@ -2,16 +2,14 @@
 
 from typing import Any, NamedTuple
 
-from marshmallow import ValidationError
-
 from app.segment_to_drip.custom_fields import custom_fields_of
-from app.segment_to_drip.drip_fields import DRIP_FIELDS, LONGEST_TEXT, to_seconds
+from app.segment_to_drip.drip_fields import LONGEST_TEXT
 from app.segment_to_drip.mapping import ALSO_CUSTOM, ONCE, address_field, drip_field
 from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.reading import Given, read_one
 from app.segment_to_drip.schema import SegmentCall
-
-Given = dict[str, tuple[str, Any]]
-"""Drip's field → path and value of the trait that it comes from."""
+from app.segment_to_drip.status import settle_status
+from app.segment_to_drip.who import email_key
 
 _ALSO_CUSTOM = frozenset(ALSO_CUSTOM.values())
 
@@ -39,7 +37,7 @@ def subscriber_of(call: SegmentCall, options: DripOptions) -> Subscriber:
     _add_context(values, call)
     _settle_tags(values)
     _settle_sms(values, given, call.left_out)
-    _settle_status(values, given, custom, call, options)
+    settle_status(values, given, custom, call, options)
     if call.user_id is not None:
         values["user_id"] = call.user_id
     if custom_fields := custom_fields_of(call, custom):
@@ -53,7 +51,7 @@ def _sort(call: SegmentCall) -> tuple[Given, dict[str, Any]]:
     given: Given = {}
     custom: dict[str, Any] = {}
     for trait, value in call.traits.items():
-        if value is None or (len(trait) == 5 and trait.lower() == "email"):
+        if value is None or (len(trait) == 5 and _is_email(trait, call)):
             continue
         field = drip_field(trait)
         if field is None or field in _ALSO_CUSTOM:
@@ -71,24 +69,25 @@ def _sort(call: SegmentCall) -> tuple[Given, dict[str, Any]]:
     return given, custom
 
 
+def _is_email(trait: str, call: SegmentCall) -> bool:
+    """Whether it is the address. Of several spellings one is used, and the others are named."""
+    if trait.lower() != "email":
+        return False
+    if trait != email_key(call.traits):
+        call.left_out[f"traits.{trait}"] = "email is there in another spelling."
+    return True
+
+
 def _read(given: Given, left_out: dict[str, str]) -> dict[str, Any]:
     """The values that Drip takes."""
     values: dict[str, Any] = {}
     for field, (path, raw) in given.items():
         if field in _CONDITIONAL:
             continue
-        value = _read_one(field, path, raw, left_out)
+        value = read_one(field, path, raw, left_out)
         if value is not None:
             values[field] = value
     return values
-
-
-def _read_one(field: str, path: str, raw: Any, left_out: dict[str, str]) -> Any:
-    try:
-        return DRIP_FIELDS[field].deserialize(raw)
-    except ValidationError as error:
-        left_out[path] = str(error.args[0])
-        return error.valid_data or None
 
 
 def _add_address(values: dict[str, Any], call: SegmentCall) -> None:
@@ -99,7 +98,7 @@ def _add_address(values: dict[str, Any], call: SegmentCall) -> None:
     for key, raw in address.items():
         field = address_field(key)
         if field and field not in values and raw is not None:
-            value = _read_one(field, f"traits.address.{key}", raw, call.left_out)
+            value = read_one(field, f"traits.address.{key}", raw, call.left_out)
             if value is not None:
                 values[field] = value
 
@@ -125,7 +124,7 @@ def _add_context(values: dict[str, Any], call: SegmentCall) -> None:
     for name, field in _OF_SERVER if call.channel == "server" else _OF_DEVICE:
         raw = call.context.get(name)
         if raw is not None and field not in values:
-            value = _read_one(field, f"context.{name}", raw, call.left_out)
+            value = read_one(field, f"context.{name}", raw, call.left_out)
             if value is not None:
                 values[field] = value
 
@@ -149,48 +148,9 @@ def _settle_sms(values: dict[str, Any], given: Given, left_out: dict[str, str]) 
     if "sms_consent" not in given:
         left_out[path] = "There is no sms_consent."
         return
-    number = _read_one("sms_number", *given["sms_number"], left_out)
-    consent = _read_one("sms_consent", *given["sms_consent"], left_out)
+    number = read_one("sms_number", *given["sms_number"], left_out)
+    consent = read_one("sms_consent", *given["sms_consent"], left_out)
     if number and consent is not None:
         values |= {"sms_number": number, "sms_consent": consent}
     elif number:
         left_out[path] = "There is no sms_consent that can be read."
-
-
-def _settle_status(
-    values: dict[str, Any],
-    given: Given,
-    custom: dict[str, Any],
-    call: SegmentCall,
-    options: DripOptions,
-) -> None:
-    """Nobody is subscribed again by accident: a trait `status: active` is often about something
-    else, and browsers resend it. `status_updated_at` without a status would change a status."""
-    initial = options.initial_status
-    if "initial_status" in given:
-        initial = _read_one("initial_status", *given["initial_status"], call.left_out) or initial
-    if initial != "none":
-        values["initial_status"] = initial
-    if "status" in given and (status := _status(given, call.left_out, options)):
-        values |= status
-        return
-    for name in ("status", "status_updated_at"):
-        if name in given:
-            custom[name] = given[name][1]
-
-
-def _status(given: Given, left_out: dict[str, str], options: DripOptions) -> dict[str, Any]:
-    """The status to send, and since when; nothing if the trait is about something else."""
-    path, raw = given["status"]
-    word = raw.strip().lower() if isinstance(raw, str) else ""
-    if word not in ("unsubscribed", "active"):
-        return {}
-    status = {"status": word}
-    if "status_updated_at" in given:
-        updated_at = _read_one("status_updated_at", *given["status_updated_at"], left_out)
-        if updated_at is not None:
-            status["status_updated_at"] = to_seconds(updated_at)
-    if word == "unsubscribed" or "status_updated_at" in status or options.allow_resubscribe:
-        return status
-    left_out[path] = "Sent as a custom field: it would subscribe people again."
-    return {}

@@ -25,7 +25,7 @@ def who_of(call: SegmentCall, options: DripOptions) -> Who:
         if path in ("user", "anonymous"):
             if source:
                 who.append((path, source))
-        elif address := _address(call, path, source):
+        elif source and (address := _address(call, path, source)):
             who.append(("email", address))
             break
     return who

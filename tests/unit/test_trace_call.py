@@ -45,7 +45,7 @@ def test_each_field_of_an_identify_call_has_its_way() -> None:
     assert found["traits.none"] == ((), "left out: null")
     assert found["traits.time_zone"] == ((), "left out: Not a time zone.")
     assert found["traits.new_email"][0] == ("new_email",)
-    assert found["traits.long"] == ((), "left out: Longer than Drip takes.")
+    assert found["traits.long"] == ((), "left out: Over 1000 characters.")
     assert found["context.timezone"] == (("time_zone",), "renamed")
     assert found["context.locale"] == ((), "not sent: Drip has no place for it")
     assert found["userId"] == (("user_id",), "renamed")

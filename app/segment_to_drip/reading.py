@@ -1,0 +1,19 @@
+"""Read one trait as the field of Drip that it is, or name it as left out. Pure."""
+
+from typing import Any
+
+from marshmallow import ValidationError
+
+from app.segment_to_drip.drip_fields import DRIP_FIELDS
+
+Given = dict[str, tuple[str, Any]]
+"""Drip's field → path and value of the trait that it comes from."""
+
+
+def read_one(field: str, path: str, raw: Any, left_out: dict[str, str]) -> Any:
+    """The field's value. None if the trait says nothing, or cannot be read, which is noted."""
+    try:
+        return DRIP_FIELDS[field].deserialize(raw)
+    except ValidationError as error:
+        left_out[path] = str(error.args[0])
+        return error.valid_data or None
