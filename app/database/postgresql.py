@@ -13,6 +13,10 @@ LONGEST_USE = 60
 """Seconds that a connection is used. After a fail-over the server's name leads to another server,
 and a connection that only reads would go on reading the old one."""
 
+LONGEST_IDLE = 30
+"""Seconds that a transaction may stay open without a statement. A process that is stopped in the
+middle of one would keep its locks, and hold up all others."""
+
 STILL_GOOD = ("22", "23", "40", "54", "55", "57014")
 """First digits of the SQLSTATEs that are about values, conflicts or time-outs. After any other
 error the connection is closed: its server may have become read-only, or its session may have
@@ -38,7 +42,10 @@ def open_postgresql(url: URL, connections: int, patience: int) -> Engine:
         connect_args={**_unless_given(url, patience), **CLIENT_ENCODING},
         hide_parameters=True,
     )
-    settings = f"synchronous_commit = on; SET {{}} statement_timeout = '{patience}s'"
+    settings = (
+        f"synchronous_commit = on; SET {{0}} statement_timeout = '{patience}s'; "
+        f"SET {{0}} idle_in_transaction_session_timeout = '{LONGEST_IDLE}s'"
+    )
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, record: Any) -> None:

@@ -68,7 +68,7 @@ class DatabaseBudget:
             self._lock(connection, account, bucket)
             left = self._left(connection, account, bucket)
             if left.available < 1:
-                raise RateLimited("the limit by the hour is reached", left.frees_at - now)
+                raise RateLimited("the limit by the hour is reached", PLAN_AGAIN)
             self._add(connection, account, bucket, now, 1)
             old = requests.c.second < now - 2 * HOUR
             connection.execute(delete(requests).where(*self._of(requests, account, bucket), old))

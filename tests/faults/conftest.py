@@ -11,6 +11,8 @@ from sqlalchemy.engine import make_url
 from tests.faults.hurried import SPEED
 from tests.faults.ledger import Ledger
 from tests.support.bridge_process import BridgeProcess
+from tests.support.drip_process import send_to_drip
+from tests.support.fake_drip_rest import FakeDripRest
 
 FULL = os.environ.get("FAULT_SCALE") == "full"
 
@@ -50,6 +52,21 @@ def scaled_bridge(engine: Engine, bridge_process: BridgeProcess) -> BridgeProces
     """The same, as patient as `seconds` says; `engine` reads its rows."""
     assert str(engine.url.database) in bridge_process.environ["DATABASE_URL"]
     return at_this_scale(bridge_process)
+
+
+@pytest.fixture
+def drip() -> Iterator[FakeDripRest]:
+    """A Drip whose batches take a second."""
+    with FakeDripRest(batch_delay=1.0) as fake:
+        yield fake
+        assert fake.violations == []
+
+
+@pytest.fixture
+def to_drip(bridge: BridgeProcess, drip: FakeDripRest) -> BridgeProcess:
+    """Processes that send to it, over a database of each engine that has the schema."""
+    send_to_drip(bridge, drip, DRIP_BATCH_SETTLE="0.03")
+    return bridge
 
 
 def at_this_scale(bridge: BridgeProcess) -> BridgeProcess:

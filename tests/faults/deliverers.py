@@ -1,22 +1,31 @@
 """What the faults of deliverers share: a short lease, events that wait, another who delivers."""
 
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Row, select
+import pytest
+from sqlalchemy import Engine, Row, select, text
 from sqlalchemy.exc import OperationalError
 
 from app.database.tables import events
 from app.delivery.worker import POLL, DeliveryWorker
 from app.drip_to_segment.destination import SegmentDestination
+from app.outbox.ordered import OrderedStore
 from app.outbox.store import Store
+from app.segment_to_drip.budget import DatabaseBudget
+from app.segment_to_drip.delivery import DripDelivery
+from app.segment_to_drip.destination import DripDestination
+from app.segment_to_drip.identities import Identities
+from app.segment_to_drip.options import DripOptions
 from tests.faults.ledger import event, read
 from tests.support.builders import translated
+from tests.support.fake_drip_rest import ACCOUNT, TOKEN, FakeDripRest
 from tests.support.fake_segment import Batch
 from tests.support.waiting import wait_until
 
@@ -39,6 +48,27 @@ def another_deliverer(store: Store, segment_url: str) -> Iterator[DeliveryWorker
     thread = delivery.start()
     try:
         yield delivery
+    finally:
+        delivery.stop()
+        thread.join()
+
+
+@contextmanager
+def another_to_drip(engine: Engine, drip: FakeDripRest, settle: float = 1.8) -> Iterator[None]:
+    """The same for Drip."""
+    budget = DatabaseBudget(engine, "drip", {"requests": 3_600, "batches": 50}, time.time)
+    destination = DripDestination({}, (ACCOUNT, TOKEN), budget, drip.url)
+    delivery = DripDelivery(
+        OrderedStore(engine, "drip"),
+        destination,
+        budget,
+        Identities(engine, "drip", 24 * 3600.0),
+        DripOptions(default_account=ACCOUNT),
+        settle,
+    )
+    thread = delivery.start()
+    try:
+        yield
     finally:
         delivery.stop()
         thread.join()
@@ -105,3 +135,35 @@ def states(engine: Engine, ids: Iterable[str]) -> set[tuple[str, int, str | None
     query = select(events.c.state, events.c.tries, events.c.lease)
     found = read(engine, query.where(events.c.message_id.in_(ids)))
     return {(row.state, row.tries, row.lease) for row in found}
+
+
+@contextmanager
+def locked(engine: Engine) -> Iterator[None]:
+    """Nobody else writes to the outbox."""
+    with engine.begin() as connection:  # which is all that SQLite needs
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("LOCK TABLE events IN EXCLUSIVE MODE"))
+        yield
+
+
+@contextmanager
+def full_queue() -> Iterator[tuple[str, socket.socket]]:
+    """An address where connections are neither made nor refused: who calls it waits."""
+    with ExitStack() as held:
+        listener = held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        host, port = listener.getsockname()
+        with suppress(TimeoutError):  # of the first for which there is no place
+            while True:
+                held.enter_context(socket.create_connection((host, port), timeout=0.1))
+        yield f"http://{host}:{port}", listener
+
+
+def assert_nothing_posted(listener: socket.socket) -> None:
+    """By any that got through: there are only those that fill the queue."""
+    listener.setblocking(False)
+    with suppress(BlockingIOError):  # the end of the queue
+        while True:
+            caller, _ = listener.accept()
+            caller.setblocking(False)
+            with caller, pytest.raises(BlockingIOError):
+                caller.recv(1)

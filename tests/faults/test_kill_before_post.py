@@ -1,8 +1,6 @@
 """Fault 2: a deliverer dies with a batch in hand that Segment has not seen."""
 
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import Engine
@@ -11,6 +9,8 @@ from app.outbox.store import Store
 from tests.faults.conftest import FULL, scaled
 from tests.faults.deliverers import (
     another_deliverer,
+    assert_nothing_posted,
+    full_queue,
     lease_end,
     put_events,
     seconds_after,
@@ -49,26 +49,3 @@ def test_a_batch_is_sent_after_a_death_before_posting(
         f"{ROUNDS} kills, {EVENTS} events in hand at each, 0 missing; "
         f"sent {max(late):.1f} s after their lease ended, or sooner"
     )
-
-
-@contextmanager
-def full_queue() -> Iterator[tuple[str, socket.socket]]:
-    """An address where connections are neither made nor refused: who calls it waits."""
-    with ExitStack() as held:
-        listener = held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        host, port = listener.getsockname()
-        with suppress(TimeoutError):  # of the first for which there is no place
-            while True:
-                held.enter_context(socket.create_connection((host, port), timeout=0.1))
-        yield f"http://{host}:{port}", listener
-
-
-def assert_nothing_posted(listener: socket.socket) -> None:
-    """By any that got through: there are only those that fill the queue."""
-    listener.setblocking(False)
-    with suppress(BlockingIOError):  # the end of the queue
-        while True:
-            caller, _ = listener.accept()
-            caller.setblocking(False)
-            with caller, pytest.raises(BlockingIOError):
-                caller.recv(1)

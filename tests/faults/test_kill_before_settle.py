@@ -1,11 +1,11 @@
 """Fault 3: a deliverer dies when Segment has taken its batch, and before it could note that."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from app.outbox.store import Store
 from tests.faults.conftest import FULL, scaled
@@ -13,6 +13,7 @@ from tests.faults.deliverers import (
     ANOTHER,
     another_deliverer,
     lease_end,
+    locked,
     put_events,
     seconds_after,
     wait_until_sent,
@@ -64,12 +65,3 @@ def test_a_batch_is_sent_again_after_a_death_before_settling(
         f"{ROUNDS * EVENTS} sent again with the same id, "
         f"{max(late):.1f} s after their lease ended, or sooner"
     )
-
-
-@contextmanager
-def locked(engine: Engine) -> Iterator[None]:
-    """Nobody else writes to the outbox."""
-    with engine.begin() as connection:  # which is all that SQLite needs
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("LOCK TABLE events IN EXCLUSIVE MODE"))
-        yield

@@ -72,6 +72,11 @@ class People:
             for item in batch.items:
                 self._apply_silently(batch, item)
 
+    @property
+    def batches_at_work(self) -> int:
+        """How many are still to be done."""
+        return len(self._batches)
+
     def is_outstanding(self, email: str, now: float) -> bool:
         """Whether a batch with this person may not be done yet."""
         return self._outstanding.get(email, now) > now

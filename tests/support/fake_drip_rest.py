@@ -78,8 +78,12 @@ class FakeDripRest:
         """Seconds after which a batch is done."""
         self.limits = {"requests": requests_per_hour, "batches": batches_per_hour}
         self.visits: list[Visit] = []
+        self.answered = 0
+        """Requests whose answer is written to the last byte."""
         self.violations: list[str] = []
         """What a client may not do, although Drip would not always say so."""
+        self.refused_by_limit: list[Visit] = []
+        """What came when no request was left of the hour's."""
         self.behave: Callable[[Visit], Reply | None] = lambda _: None
         """How to answer; None: as documented."""
         self.clock = clock
@@ -114,6 +118,11 @@ class FakeDripRest:
         with self._lock:
             self._people[account].settle(self.clock())
             return dict(self._people[account].by_email)
+
+    def is_at_work(self) -> bool:
+        """Whether a batch is not done yet."""
+        self.people()
+        return any(people.batches_at_work for people in self._people.values())
 
     def person(self, email: str, account: str = ACCOUNT) -> Person:
         return self.people(account)[email.lower()]
@@ -152,6 +161,7 @@ class FakeDripRest:
         finally:
             with self._lock:
                 self._in_flight.subtract(keys)
+                self.answered += 1
 
     def _answer(self, visit: Visit, is_at_once: bool, own: Reply) -> Reply:
         """Check who asks and how often, and do what is asked, unless the answer is another one."""
@@ -170,6 +180,7 @@ class FakeDripRest:
         bucket = "batches" if visit.call and visit.call.is_batch else "requests"
         account = visit.call.account if visit.call else opened[0]
         if self.remaining(bucket, account) <= 0:
+            self.refused_by_limit.append(visit)
             answer = HOUR_IS_OVER
         else:
             self._used[account, bucket].append(self.clock())
