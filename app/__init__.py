@@ -1,4 +1,4 @@
-"""The bridge as a Flask app: it takes Drip's email webhooks and sends Segment track calls."""
+"""The bridge as a Flask app: it takes webhooks of Drip and Segment, and sends on what they say."""
 
 from functools import partial
 
