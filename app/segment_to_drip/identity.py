@@ -112,7 +112,8 @@ class Memory:
 
 
 def _new_email(call: Mapping[str, Any]) -> str | None:
-    new = call.get("once", {}).get("new_email")
+    once = call.get("once", call)  # a campaign call has it by itself
+    new = once.get("new_email")
     return new.lower() if new else None
 
 

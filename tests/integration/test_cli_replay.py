@@ -163,6 +163,15 @@ def test_a_campaign_waits_with_its_identify(settings: Settings) -> None:
     assert sorted(paths) == ["/v2/77/campaigns/4/subscribers", *["/v2/77/subscribers"] * 2]
 
 
+def test_who_changes_the_address_joins_the_campaign_with_the_new_one(settings: Settings) -> None:
+    change = call("ana", traits={"email": "ana@example.com", "new_email": "Bo@example.com"})
+    with app_over(replace(settings, drip_campaign_id="4")) as app:
+        result = dry_run(app, change)
+    # for the old address, Drip would make a second person
+    assert shown(result) == [("subscribers", "ana"), ("subscribers", "bo")]
+    assert "/campaigns/4/" in result.stdout.splitlines()[-1]
+
+
 def test_each_fault_of_a_dry_run_is_named(app: Flask) -> None:
     result = dry_run(app, call("ana"), call("bo", type="track"), call("bo", type="track"))
     assert result.exit_code == 1
