@@ -62,12 +62,11 @@ class DryRun:
         ]
 
     def _released(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """The calls that waited for an address that was just learnt. Only what was learnt is
-        looked up: in a file of a browser's events most of them may wait."""
-        learnt = {key: who.email for key, who in self._memory.changed.items() if who.email}
-        self._memory.changed.clear()
+        """The calls that waited for an address that was just learnt."""
         released = [
-            (email, each) for key, email in learnt.items() for each in self._waiting.pop(key, ())
+            (email, each)
+            for key, email in self._memory.take_learnt().items()
+            for each in self._waiting.pop(key, ())
         ]
         released.sort(key=lambda pair: pair[1].number)
         return [(email, each.call) for email, each in released]
