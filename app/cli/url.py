@@ -95,6 +95,6 @@ def _describe_segment(settings: Settings) -> str:
     if settings.write_key or settings.write_keys:
         return f"Events go to Segment at {settings.segment_host}."
     return (
-        "No write key is set: events are kept and held, and go out once SEGMENT_WRITE_KEY is set\n"
-        "(in the environment, or as a line of a .env file) and the bridge is started again."
+        "No write key is set: Drip's events are kept and held, and go out once SEGMENT_WRITE_KEY\n"
+        "is set (in the environment, or as a line of a .env file) and the bridge is started again."
     )
