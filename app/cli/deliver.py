@@ -23,10 +23,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 )
 @with_appcontext
 def deliver(once: bool, until_end_of_input: bool) -> None:
-    """Send kept events on until told to stop (SIGTERM or Ctrl-C)."""
+    """Send kept events to Segment and to Drip until told to stop (SIGTERM or Ctrl-C)."""
     with checked_database() as bridge:
         if until_end_of_input:
-            # the web process has priority: Drip waits for its answer, but events can wait
+            # the web process has priority: who posts waits for its answer, but events can wait
             os.nice(5)
             threading.Thread(target=_wait_for_end, args=(bridge,), daemon=True).start()
         if once:

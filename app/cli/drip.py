@@ -57,7 +57,7 @@ class DripGroup(click.Group):
 
 @click.group("drip", cls=DripGroup)
 def drip_commands() -> None:
-    """Set up the webhook in Drip, and look after it."""
+    """Set up the webhook in Drip, look after it, and check API tokens."""
 
 
 @drip_commands.command()
@@ -99,10 +99,10 @@ def connect(base_url: str, replace: bool, basic: bool) -> None:
 @click.argument("base_url", type=BaseUrl(), required=False)
 @with_appcontext
 def check(base_url: str | None) -> None:
-    """See that the webhook is there and as it should be, and if Segment to Drip is on, that each
-    API token gives access to its account. Ends with 1 if anything is to be done.
+    """See that the webhook is there and as it should be. Ends with 1 if anything is to be done.
 
-    Without BASE_URL it is known by its token alone.
+    Without BASE_URL it is known by its token alone. If Segment to Drip is on, see also that the API
+    token of each account is good, and gives access to the account.
     """
     bridge = bridge_of()
     settings = bridge.settings
@@ -146,7 +146,8 @@ def disconnect(base_url: str | None, yes: bool) -> None:
 
 def _client(settings: Settings) -> Drip:
     """Return a client. Raises `ClickException` that says where to find each missing setting."""
-    token, account = settings.drip_api_token, settings.drip_account_id
+    account = settings.drip_account_id
+    token = settings.drip_api_token or settings.drip_api_tokens.get(account or "")
     if token and account:
         return Drip(account, token, settings.tokens_for(account), settings.drip_api_url)
     lines = ["Set this first, in the environment or as a line of a .env file:"]

@@ -14,24 +14,27 @@ MARKETING_EMAIL_ONLY = (
 
 def check_access(settings: Settings) -> bool:
     """Print of each account whether its token is good. Returns whether all are."""
-    tokens = dict(settings.drip_api_tokens)
-    if settings.drip_account_id and settings.drip_api_token:
-        tokens[settings.drip_account_id] = settings.drip_api_token
-    if not tokens:
+    account, token = settings.drip_account_id, settings.drip_api_token
+    clients = {
+        each: Drip(each, own, (), settings.drip_api_url, "DRIP_API_TOKENS")
+        for each, own in settings.drip_api_tokens.items()
+    }
+    if account and token and account not in clients:  # the one in DRIP_API_TOKENS is used
+        clients[account] = Drip(account, token, (), settings.drip_api_url)
+    if not clients:
         click.echo(
             "Segment to Drip: no account has an API token. Set DRIP_ACCOUNT_ID and DRIP_API_TOKEN, "
             "or DRIP_API_TOKENS.",
             err=True,
         )
         return False
-    are_good = [_check(account, token, settings) for account, token in sorted(tokens.items())]
+    are_good = [_check(each, drip) for each, drip in sorted(clients.items())]
     if settings.drip_initial_status == "unsubscribed":
         click.echo(MARKETING_EMAIL_ONLY)
     return all(are_good)
 
 
-def _check(account: str, token: str, settings: Settings) -> bool:
-    drip = Drip(account, token, (), settings.drip_api_url)
+def _check(account: str, drip: Drip) -> bool:
     try:
         drip.user()
         found = next((each for each in drip.accounts() if each.id == account), None)

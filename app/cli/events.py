@@ -19,11 +19,16 @@ from app.outbox.search import Event, Search, State, Wanted
 
 @click.command()
 @click.argument("message_id", required=False)
-@click.option("--state", type=click.Choice(get_args(State)), help="held: waits for a write key.")
+@click.option(
+    "--state",
+    type=click.Choice(get_args(State)),
+    help="held: waits for a key; unidentified: for an address.",
+)
 @click.option(
     "--collection",
     metavar="NAME",
-    help="Segment's name (\"Email Opened\") or Drip's (subscriber.opened_email).",
+    help="Segment's name (\"Email Opened\"), Drip's (subscriber.opened_email), or a call's type "
+    "(identify).",
 )
 @click.option(
     "--email",

@@ -13,7 +13,16 @@ from flask.cli import with_appcontext
 
 from app.bridge import bridge_of, check_database
 from app.cli.replay_files import STANDARD_INPUT, Posted, find_files, read_bodies
-from app.cli.replay_sources import OFF, Answer, FromDrip, FromSegment, Source, source_of, unwrap
+from app.cli.replay_sources import (
+    OFF,
+    Answer,
+    Counts,
+    FromDrip,
+    FromSegment,
+    Source,
+    source_of,
+    unwrap,
+)
 from app.errors import ConfigError
 from app.formatting import join_reasons
 from app.web import receiver
@@ -44,7 +53,7 @@ def replay(paths: tuple[str, ...], source: str | None, dry_run: bool) -> None:
         "segment": FromSegment(settings),
     }
     answer_to = _translate if dry_run else _poster()
-    counts: Counter[tuple[str, str]] = Counter()
+    counts: Counts = Counter()
     faults = 0
     for posted in _with_progress(find_files(paths)):
         body = unwrap(posted.body)
@@ -56,8 +65,8 @@ def replay(paths: tuple[str, ...], source: str | None, dry_run: bool) -> None:
             faults += 1
             click.echo(f"{posted.name}:{posted.line}: {answer['status']}: {reason}", err=True)
     for sender in sources.values():
-        sender.end()
-    click.echo(_table(counts), err=True)
+        sender.end(counts)
+    click.echo(_table(+counts), err=True)
     if faults or {status for _, status in counts} == {OFF}:
         raise SystemExit(1)
 
@@ -106,7 +115,7 @@ def _with_progress(names: list[str]) -> Iterator[Posted]:
                 bar.update(len(posted.body))
 
 
-def _table(counts: Counter[tuple[str, str]]) -> str:
+def _table(counts: Counts) -> str:
     """Format the counts as a table: a row for each collection, a column for each status."""
     if not counts:
         return "No events found."

@@ -35,7 +35,7 @@ def find_files(paths: Iterable[str]) -> list[str]:
 def read_bodies(name: str) -> Iterator[Posted]:
     """Yield the events of one file. What is not JSON is yielded whole, for the bridge to judge.
 
-    `.jsonl` is read line by line, so it may be of any size. Standard input may have either format.
+    `.jsonl` is read line by line, so it may be of any size. All else may have either format.
     """
     if name == STANDARD_INPUT:
         content = sys.stdin.buffer.read()
@@ -50,29 +50,61 @@ def read_bodies(name: str) -> Iterator[Posted]:
 
 
 def _lines(name: str, lines: Iterable[bytes]) -> Iterator[Posted]:
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield Posted(name, number, line.strip())
+    for number, line in enumerate(map(bytes.strip, lines), start=1):
+        text = _decoded(line)
+        if slices := _cut(text):
+            yield from _elements(name, text, slices, number)
+        elif line:
+            yield Posted(name, number, line)
 
 
 def _values(name: str, content: bytes) -> Iterator[Posted]:
-    """Yield one event, or the elements of an array, each as it stands in the file."""
-    try:
-        text = content.decode("utf-8-sig")
-        slices = list(elements(text))
-    except ValueError:  # one event, or not to be read
+    """Yield one event, the elements of an array, or the events of lines, each as it stands in the
+    file."""
+    text = _decoded(content)
+    slices = _cut(text)
+    if slices is not None:
+        yield from _elements(name, text, slices)
+    elif _begins_with_a_line_of_json(content):
+        yield from _lines(name, content.splitlines())
+    else:
         yield Posted(name, 1, content)
-        return
-    line, position = 1, 0
+
+
+def _elements(
+    name: str, text: str, slices: Iterable[tuple[int, int]], line: int = 1
+) -> Iterator[Posted]:
+    """Yield the elements of an array that begins in this line of the file."""
+    position = 0
     for begin, end in slices:
         line += text.count("\n", position, begin)
         position = begin
-        yield Posted(name, line, text[begin:end].encode())
+        yield Posted(name, line, text[begin:end].encode(errors="surrogateescape"))
 
 
-def _is_json(content: bytes) -> bool:
+def _cut(text: str) -> list[tuple[int, int]] | None:
+    """Where the elements of an array are; None if it is no array."""
+    try:
+        return list(elements(text))
+    except ValueError:
+        return None
+
+
+def _decoded(content: bytes) -> str:
+    """The text. Bytes that are not UTF-8 come out as they were when it is encoded again."""
+    return content.decode(errors="surrogateescape")
+
+
+def _begins_with_a_line_of_json(content: bytes) -> bool:
+    """Whether a whole event, or an array of them, stands in the first line, and more follows."""
+    first, _, rest = content.strip().partition(b"\n")
+    # letters that are not UTF-8 are for the bridge to judge
+    return bool(rest) and first[:1] in (b"{", b"[") and _is_json(first.decode(errors="replace"))
+
+
+def _is_json(content: bytes | str) -> bool:
     try:
         json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True

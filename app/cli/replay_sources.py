@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import click
@@ -16,6 +17,7 @@ from app.outbox.messages import Ignored, Message
 from app.segment_to_drip.direction import options_of
 from app.segment_to_drip.dry_run import DryRun
 from app.segment_to_drip.mapping import SENT, WITHOUT_PLACE
+from app.segment_to_drip.operations import Request
 from app.segment_to_drip.translate import translate as translate_call
 
 Answer = Mapping[str, Any]
@@ -25,6 +27,15 @@ NO_COLLECTION = "(no collection)"
 
 OFF = "left out"
 """The status of an event whose direction is off."""
+
+TRANSLATED = "translated"
+"""The status of an event of which was printed what would be sent."""
+
+WAITS = "waits for an address"
+"""The status of an event of which nothing would be sent yet."""
+
+Counts = Counter[tuple[str, str]]
+"""How many events there are of each collection and status."""
 
 
 class Source(Protocol):
@@ -39,8 +50,8 @@ class Source(Protocol):
     def translate(self, body: bytes, place: str) -> Answer:
         """Print what would be sent for an event, which stands at this place in a file."""
 
-    def end(self) -> None:
-        """Report what is left after the last event of a dry run."""
+    def end(self, counts: Counts) -> None:
+        """Report what is left after the last event, and count it rightly."""
 
 
 class FromDrip:
@@ -61,9 +72,13 @@ class FromDrip:
 
     def translate(self, body: bytes, place: str) -> Answer:  # noqa: ARG002 - the protocol's
         """Print the track call."""
-        return _dry(translate_webhook(body, time.time()), lambda message: [message.payload or ""])
+        translated = translate_webhook(body, time.time())
+        if isinstance(translated, Ignored) or translated.payload is None:
+            return _unsent(translated)
+        click.echo(translated.payload)
+        return {"status": TRANSLATED}
 
-    def end(self) -> None:
+    def end(self, counts: Counts) -> None:
         """Nothing is left."""
 
 
@@ -74,6 +89,7 @@ class FromSegment:
         self._settings = settings
         self._options = options_of(settings)
         self._left_out = 0
+        self._seen: set[str] = set()
         self._run = DryRun(settings.drip_account_id or "ACCOUNT", self._options)
 
     def collection(self, body: bytes) -> str:
@@ -93,17 +109,22 @@ class FromSegment:
 
     def translate(self, body: bytes, place: str) -> Answer:
         """Print the requests, also those for earlier calls whose address this one brings."""
-        lines: list[str] = []
+        translated = self._translate(body)
+        if isinstance(translated, Message) and translated.payload is not None:
+            return {"status": self._take(translated, place)}
+        return _unsent(translated)
 
-        def requests_for(message: Message) -> list[str]:
-            lines.extend(map(_request_to_line, self._run.take(message, place)))
-            return lines
+    def _take(self, message: Message, place: str) -> str:
+        """Print what is sent now that this message is there. Returns its status, in the words of
+        the webhook: a call that comes again is sent once, and an alias makes no request."""
+        if message.message_id in self._seen:
+            return "duplicate"
+        self._seen.add(message.message_id)
+        for request in self._run.take(message, place):
+            click.echo(_request_to_line(request))
+        return "ignored" if message.collection == "alias" else TRANSLATED
 
-        answer = _dry(self._translate(body), requests_for)
-        is_waiting = place in self._run.waiting
-        return {**answer, "status": "waits for an address"} if is_waiting else answer
-
-    def end(self) -> None:
+    def end(self, counts: Counts) -> None:
         """Name the calls whose address is not known, and say if the direction is off."""
         if self._left_out:
             click.echo(
@@ -112,8 +133,14 @@ class FromSegment:
                 "what Drip would get: --dry-run",
                 err=True,
             )
-        for place in self._run.waiting:
-            click.echo(f"{place}: waits for an address", err=True)
+        waiting = self._run.waiting
+        for place, events in Counter(each.place for each in waiting).items():
+            of_several = f"{pluralize(events, 'event')} wait for an address"
+            click.echo(f"{place}: {WAITS if events == 1 else of_several}", err=True)
+        for each in waiting:  # whether it goes on waiting is known at the end only
+            collection = each.message.collection or NO_COLLECTION
+            counts[collection, TRANSLATED] -= 1
+            counts[collection, WAITS] += 1
 
     def _translate(self, body: bytes) -> Message | Ignored:
         return translate_call(body, time.time(), self._options.default_account, self._options)
@@ -122,7 +149,9 @@ class FromSegment:
 def source_of(body: bytes) -> str | None:
     """Whose event a body is by its shape: "drip", "segment", or None if neither."""
     try:
-        value = json.loads(body)
+        # letters that are not UTF-8 are for the webhook to judge, and so are numbers of any length
+        text = body.decode(json.detect_encoding(body), errors="replace")
+        value = json.loads(text, parse_int=str)
     except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict):
@@ -135,27 +164,20 @@ def source_of(body: bytes) -> str | None:
 
 def unwrap(body: bytes) -> bytes:
     """An event without the wrapper in which Segment's Extensible Webhook posts it."""
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        return body
+    text = body.decode(errors="surrogateescape")
     inner = unwrapped(text)
-    return body if inner is text else inner.encode()
+    return body if inner is text else inner.encode(errors="surrogateescape")
 
 
 def _collection(translated: Message | Ignored) -> str:
     return (isinstance(translated, Message) and translated.collection) or NO_COLLECTION
 
 
-def _dry(translated: Message | Ignored, lines_for: Callable[[Message], list[str]]) -> Answer:
+def _unsent(translated: Message | Ignored) -> Answer:
     if isinstance(translated, Ignored):
         return {"status": "ignored"}
-    if translated.payload is None:
-        return {"status": "quarantined", "errors": translated.errors}
-    for line in lines_for(translated):
-        click.echo(line)
-    return {"status": "translated"}
+    return {"status": "quarantined", "errors": translated.errors}
 
 
-def _request_to_line(request: Any) -> str:
+def _request_to_line(request: Request) -> str:
     return json.dumps({"method": request.method, "path": request.path, "body": request.body})

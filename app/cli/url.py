@@ -40,17 +40,36 @@ def _describe_segments_webhook(base: str, settings: Settings) -> str:
         return "Segment to Drip is off: it needs SEGMENT_WEBHOOK_SECRET, of at least 16 characters."
     secret = settings.segment_webhook_secrets[0]
     webhook = f"{base}/webhooks/segment"
-    with_token = f"{webhook}?token={quote(secret, safe='')}"
-    more = ""
-    if settings.drip_api_tokens:
-        more = f"\n  for another Drip account than DRIP_ACCOUNT_ID: {webhook}/ACCOUNT_ID"
+    of_others = "".join(
+        f"  URL             {webhook}/{account}   for Drip account {account}\n"
+        for account in settings.drip_api_tokens
+        if account != settings.drip_account_id
+    )
     return (
-        'For Segment\'s destination "Webhooks (Actions)" (docs/drip-destination.md):\n\n'
-        f"  Shared Secret   {secret}\n"
+        'For Segment\'s destination "Webhooks (Actions)", step by step in docs/drip-destination.md:'
+        f"\n\n  Shared Secret   {secret}\n"
         f"  URL             {webhook}\n"
-        f"  Data            $.     (batching may be on){more}\n\n"
+        f"{of_others}"
+        "  Method          POST\n"
+        f"  Headers         Authorization: Bearer {secret}\n"
+        "  Data            $.\n"
+        "  Batching        may be on, with up to 4,000 calls a batch\n\n"
         "Try it:\n\n"
-        f"  curl --data-binary @samples/segment/identify.json '{with_token}'"
+        "  curl --data-binary @samples/segment/identify.json "
+        f"'{webhook}?token={quote(secret, safe='')}'\n\n{_describe_drip(settings)}"
+    )
+
+
+def _describe_drip(settings: Settings) -> str:
+    accounts = [*settings.drip_api_tokens]
+    if settings.drip_account_id and settings.drip_api_token:
+        accounts.append(settings.drip_account_id)
+    if accounts:
+        names = ", ".join(dict.fromkeys(sorted(accounts)))
+        return f"Segment's calls go to Drip at {settings.drip_api_url}: account {names}."
+    return (
+        "No Drip account with its API token is set: Segment's calls are kept and held, and go out\n"
+        "once DRIP_ACCOUNT_ID and DRIP_API_TOKEN are set and the bridge is started again."
     )
 
 
@@ -76,6 +95,6 @@ def _describe_segment(settings: Settings) -> str:
     if settings.write_key or settings.write_keys:
         return f"Events go to Segment at {settings.segment_host}."
     return (
-        "No write key is set: events are kept and held, and go out once SEGMENT_WRITE_KEY is set\n"
-        "(in the environment, or as a line of a .env file) and the bridge is started again."
+        "No write key is set: Drip's events are kept and held, and go out once SEGMENT_WRITE_KEY\n"
+        "is set (in the environment, or as a line of a .env file) and the bridge is started again."
     )

@@ -61,11 +61,18 @@ class Drip:
     """
 
     def __init__(
-        self, account_id: str, api_token: str, secrets: Sequence[str] = (), api: str = API
+        self,
+        account_id: str,
+        api_token: str,
+        secrets: Sequence[str] = (),
+        api: str = API,
+        variable: str = "DRIP_API_TOKEN",
     ) -> None:
+        """`variable` is where the API token was set."""
         self._account_id = account_id
         self._api_token = api_token
         self._secrets = tuple(secrets)
+        self._variable = variable
         self._webhooks_url = f"{api}/v2/{account_id}/webhooks"
         self._user_url = f"{api}/v2/user"
         self._accounts_url = f"{api}/v2/accounts"
@@ -131,7 +138,7 @@ class Drip:
     def _explain_documented(self, response: requests.Response, reasons: str) -> str | None:
         """Return the message for a 4xx that Drip documents, or None."""
         messages = {
-            401: f"Drip does not know this API token. Set DRIP_API_TOKEN to the one "
+            401: f"Drip does not know this API token. Set {self._variable} to the one "
             f"{WHERE_THE_TOKEN_IS}",
             429: f"Drip takes no more requests for now: {_hourly_limit(response)} an hour are "
             f"allowed. Run the command again {_retry_time(response)}.",

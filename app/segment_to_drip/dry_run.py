@@ -2,12 +2,23 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.outbox.messages import Message
 from app.segment_to_drip.identity import Memory
 from app.segment_to_drip.operations import Person, Request, next_operation, remember, to_request
 from app.segment_to_drip.options import DripOptions
+
+
+class Waiting(NamedTuple):
+    """A call whose person's address is not known yet."""
+
+    number: int
+    """Its place in the run."""
+    place: str
+    """Where its message was found."""
+    message: Message
+    call: Mapping[str, Any]
 
 
 class DryRun:
@@ -18,18 +29,21 @@ class DryRun:
         self._options = options
         self._memory = Memory({})
         self._people: dict[str, Person] = {}
-        self._waiting: list[tuple[str, str, Mapping[str, Any]]] = []
-        """Place, what it waits for, and the call."""
+        self._taken = 0
+        self._waiting: dict[str, list[Waiting]] = {}
+        """The id whose address is waited for → the calls, in their order."""
 
     @property
-    def waiting(self) -> list[str]:
-        """The places of the calls whose address is not known, each once."""
-        return list(dict.fromkeys(place for place, _, _ in self._waiting))
+    def waiting(self) -> list[Waiting]:
+        """What waits for an address, in its order: each message once."""
+        by_number = {each.number: each for of_id in self._waiting.values() for each in of_id}
+        return [by_number[number] for number in sorted(by_number)]
 
     def take(self, message: Message, place: str = "") -> list[Request]:
         """The requests for a message and what follows from it, in their order. Before them come
-        those for earlier calls whose address it brings."""
+        those for earlier calls whose address it brings. `place` is where it was found."""
         found = []
+        self._taken += 1
         for each in (message, *message.follow_ups):
             call = json.loads(each.payload or "{}")
             if call["type"] == "alias":
@@ -39,7 +53,8 @@ class DryRun:
             if email:
                 found.append((email, call))
             else:
-                self._waiting.append((place, waits_for, call))
+                waiting = Waiting(self._taken, place, message, call)
+                self._waiting.setdefault(waits_for, []).append(waiting)
         return [
             request
             for email, call in [*self._released(), *found]
@@ -47,16 +62,14 @@ class DryRun:
         ]
 
     def _released(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """The calls that waited, and whose address is known by now."""
-        released = []
-        still = []
-        for place, waits_for, call in self._waiting:
-            if email := self._memory.email_of(waits_for):
-                released.append((email, call))
-            else:
-                still.append((place, waits_for, call))
-        self._waiting = still
-        return released
+        """The calls that waited for an address that was just learnt."""
+        released = [
+            (email, each)
+            for key, email in self._memory.take_learnt().items()
+            for each in self._waiting.pop(key, ())
+        ]
+        released.sort(key=lambda pair: pair[1].number)
+        return [(email, each.call) for email, each in released]
 
     def _requests_for(self, email: str, call: Mapping[str, Any]) -> Iterator[Request]:
         person = self._people.get(email, Person())

@@ -61,18 +61,27 @@ class Identities:
     ) -> None:
         calls = [(row, json.loads(row.payload)) for row in rows]
         memory = Memory(self._known(connection, account, {k for _, c in calls for k in keys_of(c)}))
-        found: list[tuple[Any, Found]] = []
+        found: dict[int, tuple[Any, Found]] = {}
+        waiting: dict[str, list[Any]] = {}
+        learnt: dict[str, str] = {}
         aliases: list[int] = []
         for row, call in calls:
             if call["type"] == "alias":
                 memory.move(call)
                 aliases.append(row.id)
             else:
-                found.append((row, memory.find(call)))
-        self._write(connection, account, now, found)
+                found[row.id] = row, memory.find(call)
+                if not found[row.id][1].email:
+                    waiting.setdefault(found[row.id][1].waits_for, []).append(row)
+            # one call after the other, as if each had come alone: an id that is one person's now
+            # may be several people's a few calls later
+            for key, email in memory.take_learnt().items():
+                learnt.setdefault(key, email)
+                found |= {each.id: (each, Found(email, key)) for each in waiting.pop(key, ())}
+        self._release(connection, account, now, learnt)  # before others wait for the same ids
+        self._write(connection, account, now, list(found.values()))
         self._settle(connection, aliases, now)
         self._save(connection, account, memory.changed)
-        self._release(connection, account, now, memory.changed)
 
     def _known(self, connection: Connection, account: str, keys: set[str]) -> dict[str, Identity]:
         statement = select(identities.c.key, identities.c.email, identities.c.user_id).where(
@@ -136,11 +145,10 @@ class Identities:
             connection.execute(saved, rows)
 
     def _release(
-        self, connection: Connection, account: str, now: float, changed: Mapping[str, Identity]
+        self, connection: Connection, account: str, now: float, learnt: Mapping[str, str]
     ) -> None:
-        """Let go what waited for the addresses that were learnt."""
-        learnt = {key: who.email for key, who in changed.items() if who.email and key[0] in "ua"}
-        busy = self._busy(connection, account, now, set(filter(None, learnt.values())))
+        """Let go what waited for the addresses that were learnt, by the keys of ids."""
+        busy = self._busy(connection, account, now, set(learnt.values()))
         waiting = (
             update(events)
             .where(is_open(), self._is_ours, events.c.account == account)

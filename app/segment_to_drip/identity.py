@@ -38,6 +38,7 @@ class Memory:
         self._known = dict(known)
         self.changed: dict[str, Identity] = {}
         """What was learnt."""
+        self._learnt: dict[str, str] = {}
 
     def find(self, call: Mapping[str, Any]) -> Found:
         """Whose the call is; also learns from it."""
@@ -62,9 +63,11 @@ class Memory:
             elif (email := self._get(user).email) and self._get(previous).user_id != SHARED:
                 self._set(previous, Identity(email, call["user_id"] if kind == "a" else None))
 
-    def email_of(self, key: str) -> str | None:
-        """The address of an id, given by its key."""
-        return self._get(key).email
+    def take_learnt(self) -> dict[str, str]:
+        """The addresses of ids that were learnt since the last time that this was asked. What waits
+        for one of them has to be looked for at once: the id may become somebody else's too."""
+        learnt, self._learnt = self._learnt, {}
+        return learnt
 
     def _address(self, call: Mapping[str, Any]) -> str | None:
         for kind, value in call["who"]:
@@ -109,10 +112,13 @@ class Memory:
     def _set(self, key: str, identity: Identity) -> None:
         if self._known.get(key) != identity:
             self._known[key] = self.changed[key] = identity
+            if identity.email and key[0] in "ua":
+                self._learnt[key] = identity.email
 
 
 def _new_email(call: Mapping[str, Any]) -> str | None:
-    new = call.get("once", {}).get("new_email")
+    once = call.get("once", call)  # a campaign call has it by itself
+    new = once.get("new_email")
     return new.lower() if new else None
 
 

@@ -120,11 +120,14 @@ def _identify(
     if options.double_optin is not None:
         joining["double_optin"] = options.double_optin
     join = message._replace(message_id=f"{message.message_id}/campaign", collection="campaign")
+    # for the old address, Drip would make a second person of who has just changed it
+    moved = {"new_email": once["new_email"]} if "new_email" in once else {}
     follow_up = _with(
         join,
         {
             "type": "campaign",
             **ids,
+            **moved,
             "campaign_id": campaign,
             "subscriber": joining,
             "left_out": {},

@@ -22,6 +22,9 @@ def token_from(request: Request) -> str:
     """Return the token sent as `?token=…`, HTTP Basic password or Bearer token, or "" if none."""
     if token := request.args.get("token"):
         return token
+    scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":  # werkzeug takes a token with "=" in it for something else
+        return rest.strip()
     try:
         authorization = request.authorization
     except ValueError:  # werkzeug raises it for letters that are not ASCII

@@ -3,6 +3,7 @@ accident."""
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select
@@ -246,6 +247,27 @@ def test_an_alias_moves_an_address(drip: DripDeliverer, fake: FakeDripRest) -> N
     drip.drain()
     assert actions(fake, ANA) == ["One"]
     assert set(states(drip).values()) == {"sent"}
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_browser_that_others_use_later_was_one_persons_before(
+    drip: DripDeliverer, fake: FakeDripRest, at_once: bool
+) -> None:
+    """It makes no difference whether calls are looked at together, or one after the other."""
+    visitor: dict[str, Any] = {"anonymous_id": "browser", "who": [["anonymous", "browser"]]}
+    calls = [
+        track("Before", **visitor),
+        identify("i1", ANA, "u1", anonymous_id="browser"),
+        track("Other", None, "u2", anonymous_id="browser"),
+        track("After", **visitor),
+        identify("i2", BO, "u2", anonymous_id="browser"),
+    ]
+    for part in [calls] if at_once else [[call] for call in calls]:
+        drip.put(*part)
+        drip.drain()
+    assert actions(fake, ANA) == ["Before"]
+    assert actions(fake, BO) == ["Other"]
+    assert states(drip)["After"] == "unidentified"
 
 
 def test_who_is_erased_is_forgotten(drip: DripDeliverer, clock: Clock) -> None:

@@ -109,3 +109,15 @@ def test_only_what_changed_is_to_be_kept() -> None:
     again = Memory(memory.changed)
     again.find(identify(ANA, "u1"))
     assert again.changed == {}
+
+
+def test_an_address_that_is_learnt_is_told_once() -> None:
+    memory = Memory({})
+    memory.find(identify(ANA, "u1", "browser"))
+    assert memory.take_learnt() == {"u:u1": ANA, "a:browser": ANA}
+    memory.find(identify(ANA, "u1", "browser"))
+    memory.find(track("u2", "browser"))
+    assert memory.take_learnt() == {}
+    memory.move(alias("u1", "u3"))
+    # the previous id may be of either kind
+    assert memory.take_learnt() == {"u:u3": ANA, "a:u1": ANA}
