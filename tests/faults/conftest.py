@@ -1,16 +1,21 @@
 """What the fault tests share: their scale, their ledger, and the table of what was seen."""
 
 import os
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from uuid import uuid4
 
+import psycopg
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from tests.faults.hurried import SPEED
 from tests.faults.ledger import Ledger
+from tests.faults.own_postgres import Postgres
 from tests.support.bridge_process import BridgeProcess
+from tests.support.databases import put_schema
 from tests.support.drip_process import send_to_drip
 from tests.support.fake_drip_rest import FakeDripRest
 
@@ -67,6 +72,26 @@ def to_drip(bridge: BridgeProcess, drip: FakeDripRest) -> BridgeProcess:
     """Processes that send to it, over a database of each engine that has the schema."""
     send_to_drip(bridge, drip, DRIP_BATCH_SETTLE="0.03")
     return bridge
+
+
+@pytest.fixture(scope="module")
+def own_postgres() -> Iterator[Postgres]:
+    # a short path: a Unix socket's is limited to 107 characters
+    server = Postgres(Path(tempfile.mkdtemp(prefix="pg")))
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def mortal_postgres_url(own_postgres: Postgres) -> str:
+    """A database with the schema, on the server that may be killed; dropped with it."""
+    own_postgres.start()
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(own_postgres.admin, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    url = make_url(own_postgres.admin).set(database=name)
+    put_schema(url.set(drivername="postgresql+psycopg"))
+    return url.render_as_string(hide_password=False)
 
 
 def at_this_scale(bridge: BridgeProcess) -> BridgeProcess:

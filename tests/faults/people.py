@@ -54,10 +54,11 @@ def lives(people: Iterable[int | str], events: int) -> tuple[list[bytes], Action
     return [call for each in rounds for call in each], done
 
 
-def keep(store: Store, calls: Iterable[bytes]) -> None:
+def keep(store: Store, calls: Iterable[bytes], now: float | None = None) -> None:
     """As the webhook does."""
     options = DripOptions(default_account=ACCOUNT)
-    messages = [translate(call, time.time(), ACCOUNT, options) for call in calls]
+    received_at = time.time() if now is None else now
+    messages = [translate(call, received_at, ACCOUNT, options) for call in calls]
     store.put([each for each in messages if isinstance(each, Message)])
 
 

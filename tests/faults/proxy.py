@@ -20,6 +20,8 @@ class Proxy:
         self.cut_at: Callable[[bytes], Cut] = lambda _: None
         """Given what is sent towards the target: cut the connection, before or right after it is
         passed on?"""
+        self.is_silent = False
+        """Whether no answer gets back, though the target gets what is sent."""
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._listener: socket.socket | None = None
@@ -73,7 +75,7 @@ class Proxy:
                 cut = self.cut_at(data) if watched else None
                 if cut == "after":
                     _end(one)  # first: no answer gets back
-                if cut != "before":
+                if cut != "before" and (watched or not self.is_silent):
                     other.sendall(data)
                 if cut:
                     break

