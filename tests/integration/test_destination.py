@@ -3,7 +3,6 @@
 import base64
 import json
 import logging
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from app.drip_to_segment import destination as module
 from app.drip_to_segment.destination import SegmentDestination
 from app.logs import configure_logs
 from tests.support.fake_segment import FakeSegment, Reply
+from tests.support.ports import free_port
 
 KEY = "wk-7Jx0Qm"
 KEY_IN_BASIC_AUTH = base64.b64encode(f"{KEY}:".encode()).decode()
@@ -291,8 +291,7 @@ def test_a_silent_answer_ends_before_the_whole_exchange(
 
 
 def test_a_refused_connection_is_tried_again() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     assert type(error_of(SegmentDestination(f"http://127.0.0.1:{port}", KEY, {}))) is RetryableError
 
 

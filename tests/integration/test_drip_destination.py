@@ -3,7 +3,6 @@
 import base64
 import json
 import logging
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,6 +29,7 @@ from app.segment_to_drip.operations import Operation
 from app.version import VERSION
 from tests.support.drip_requests import Reply, refusal
 from tests.support.fake_drip_rest import ACCOUNT, CAMPAIGN, TOKEN, FakeDripRest
+from tests.support.ports import free_port
 from tests.support.pretend_budget import PretendBudget
 
 KEY = f"{ACCOUNT}={TOKEN}"
@@ -597,8 +597,7 @@ def test_all_requests_of_a_call_end_in_time(
 
 
 def test_a_refused_connection_is_tried_again(budget: PretendBudget) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     drip = DripDestination({}, (ACCOUNT, TOKEN), budget, f"http://127.0.0.1:{port}")
     assert type(error_of(drip)) is RetryableError
 

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 import requests
 from sqlalchemy.engine import URL
 
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,8 +37,7 @@ class BridgeProcess:
     def __init__(self, database_url: URL, segment_url: str, folder: Path) -> None:
         self.folder = folder
         self.log = folder / "bridge.log"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.webhook = f"{self.base}/webhooks/drip"
         # postgresql+psycopg is SQLAlchemy's way to write it, not an operator's

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ import pytest
 import requests
 
 from tests.support.bridge_process import ROOT
+from tests.support.ports import free_port
 from tests.support.segment_webhooks import PATH, SECRET, batch, call, sign
 from tests.support.waiting import wait_until
 from tests.support.wire import Wire
@@ -62,8 +62,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("webhook")
     (folder / "webhook.py").write_text(WEBHOOK)
     (folder / "gunicorn.conf.py").write_text(CONFIGURATION)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     log = folder / "gunicorn.log"
     with log.open("wb") as file:
         process = subprocess.Popen(

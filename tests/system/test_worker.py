@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 import requests
 
 from tests.support.bridge_process import ROOT
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 from tests.support.wire import Wire
 
@@ -122,8 +122,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(folder: Path) -> Iterator[Server]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     log = folder / f"{port}.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
