@@ -34,8 +34,8 @@ def destination(segment: FakeSegment) -> SegmentDestination:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in earnest, with shorter times."""
-    monkeypatch.setattr(module, "READ_TIMEOUT", 0.2)
-    monkeypatch.setattr(module, "WHOLE_EXCHANGE", 0.4)
+    monkeypatch.setattr(module, "READ_TIMEOUT", 0.5)
+    monkeypatch.setattr(module, "WHOLE_EXCHANGE", 1.0)
 
 
 def error_of(destination: SegmentDestination) -> SendError:

@@ -134,17 +134,18 @@ ANSWERS = [
 ]
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "OPERATION_TIMEOUT", 0.2)
-    monkeypatch.setattr(client, "WHOLE_EXCHANGE", 0.4)
+def be_impatient(monkeypatch: pytest.MonkeyPatch, answer: Answer) -> None:
+    """With an answer that does not come in time."""
+    if answer.hang or answer.seconds_a_byte:
+        monkeypatch.setattr(client, "OPERATION_TIMEOUT", 0.2)
+        monkeypatch.setattr(client, "WHOLE_EXCHANGE", 0.4)
 
 
 @pytest.mark.parametrize(("answer", "said"), ANSWERS)
-@pytest.mark.usefixtures("impatient")
 def test_every_bad_answer_ends_in_one_line_with_what_to_do(
-    app: Flask, drip: FakeDrip, answer: Answer, said: str
+    app: Flask, drip: FakeDrip, answer: Answer, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    be_impatient(monkeypatch, answer)
     drip.behave = lambda _: answer
     started = time.monotonic()
     result = run_drip(app, "check", BASE)
@@ -152,7 +153,7 @@ def test_every_bad_answer_ends_in_one_line_with_what_to_do(
     [line] = result.stderr.splitlines()
     assert line.startswith("Error: ")
     assert said in line
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 4
     assert [visit.line for visit in drip.visits] == [LIST]
 
 
@@ -169,10 +170,10 @@ def test_no_command_changes_anything_if_it_cannot_look_first(
 
 
 @pytest.mark.parametrize(("answer", "said"), ANSWERS)
-@pytest.mark.usefixtures("impatient")
 def test_every_such_answer_to_a_create_ends_so_too(
-    app: Flask, drip: FakeDrip, answer: Answer, said: str
+    app: Flask, drip: FakeDrip, answer: Answer, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    be_impatient(monkeypatch, answer)
     drip.behave = lambda visit: answer if visit.line == CREATE else None
     result = run_drip(app, "connect", BASE)
     assert (result.exit_code, result.stdout) == (1, "")

@@ -73,8 +73,8 @@ def drip(fake: FakeDripRest, budget: PretendBudget) -> DripDestination:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in earnest, with shorter times."""
-    monkeypatch.setattr(drip_wire, "READ_TIMEOUT", 0.2)
-    monkeypatch.setattr(drip_wire, "WHOLE_EXCHANGE", 0.4)
+    monkeypatch.setattr(drip_wire, "READ_TIMEOUT", 0.5)
+    monkeypatch.setattr(drip_wire, "WHOLE_EXCHANGE", 1.0)
 
 
 def send(drip: DripDestination, *operations: Operation) -> str:
