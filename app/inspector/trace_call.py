@@ -46,8 +46,9 @@ def _trace(
 ) -> FieldTrace:
     as_json = json.dumps(value, ensure_ascii=False)
     without = _sent(translate(json.dumps(_without(body, path)).encode()))
-    if without is None:
-        return FieldTrace(dotted(path), (), as_json, ALL_OF_IT)
+    if without is None:  # nothing is sent without it
+        same = tuple(dotted(target) for target in sent if sent[target] == value)
+        return FieldTrace(dotted(path), same, as_json, "renamed" if same else ALL_OF_IT)
     rest = without[0]
     targets = [target for target in sent if sent[target] != rest.get(target)]
     reason = left_out.get(".".join(map(str, path)))

@@ -63,6 +63,7 @@ def test_each_property_of_a_track_call_has_its_way() -> None:
         }
     )
     assert found["properties.revenue"] == (("properties.value",), "as Drip takes it")
+    assert found["event"] == (("action",), "renamed")
     assert found["properties.gift wrap"] == (("properties.gift_wrap",), "renamed")
     assert found["properties.products[0].sku"] == (("properties.products[0].sku",), "as it is")
 
