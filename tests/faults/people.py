@@ -121,6 +121,7 @@ class Stream:
         self._promises = promises
         self._pause = pause
         self._stop = threading.Event()
+        self._give_up = threading.Event()
         names = [[f"{number}{letter}" for letter in "abc"] for number in range(threads)]
         self._threads = [threading.Thread(target=self._run, args=(each,)) for each in names]
 
@@ -129,9 +130,11 @@ class Stream:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Until all is answered that was posted."""
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Until all is answered that was posted, unless the test has failed."""
         self._stop.set()
+        if kind:
+            self._give_up.set()
         for thread in self._threads:
             thread.join()
 
@@ -139,7 +142,7 @@ class Stream:
         chance = random.Random(people[0])
         waiting = {person: [identify(person)] for person in people}
         made = dict.fromkeys(people, 0)
-        while not self._stop.is_set() or any(waiting.values()):
+        while not self._stop.is_set() or (any(waiting.values()) and not self._give_up.is_set()):
             if not self._stop.is_set() and sum(map(len, waiting.values())) < 30:
                 for _ in range(chance.randrange(4)):
                     person = chance.choice(people)

@@ -21,14 +21,15 @@ from tests.support.waiting import wait_until
 
 DELIVERERS = 5
 PEOPLE, EVENTS = scaled(40, 400), 4
-LIMITS = {"requests": scaled(45, 450), "batches": 2}
+LIMITS = {"requests": scaled(20, 200), "batches": 1}
 
-STEP = 70.0
+STEP = 1_300.0
 """Seconds by which the clock goes on whenever nothing happens: longer than a call waits for a
 request of its own, before it goes in a small batch."""
 
-QUIET = 1.0
-"""Seconds without a request, of which five processes would make some if they might."""
+QUIET = 1.5
+"""Seconds without a request, of which five processes would make some if they might; more than twice
+as long as they wait for a batch. A step of the clock ahead would end the turn of who is sending."""
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def drip(clock: SteppedClock) -> Iterator[FakeDripRest]:
     """By the clock of the processes."""
     with FakeDripRest(
         clock=clock.now,
-        batch_delay=1.0,
+        batch_delay=0.4,
         requests_per_hour=LIMITS["requests"],
         batches_per_hour=LIMITS["batches"],
     ) as fake:
@@ -62,7 +63,7 @@ def test_five_deliverers_keep_to_the_limits_and_to_the_order(
     send_to_drip(
         bridge,
         drip,
-        DRIP_BATCH_SETTLE="0.03",
+        DRIP_BATCH_SETTLE="0.01",
         DRIP_REQUESTS_PER_HOUR=str(LIMITS["requests"]),
         DRIP_BATCHES_PER_HOUR=str(LIMITS["batches"]),
     )
@@ -70,12 +71,13 @@ def test_five_deliverers_keep_to_the_limits_and_to_the_order(
     for _ in range(DELIVERERS):
         bridge.start_deliverer()
     keep(Store(engine, "drip"), calls)
+    wait_until(lambda: drip.visits, 60)
     unsettled = select(events.c.id).where(events.c.state != "sent").limit(1)
     for step in count(1):
         wait_until_quiet(engine, drip)
         if not read(engine, unsettled):
             break
-        assert step < 200
+        assert step < scaled(40, 400)
         clock.set(step * STEP)
     clock.set(clock.ahead + STEP)
     assert assert_kept(drip, promised) == set()
