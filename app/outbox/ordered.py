@@ -66,19 +66,21 @@ class OrderedStore(Store):
                     found.append(message)
         return found
 
-    def lease(self, messages: Sequence[Claimed], until: float) -> Lease:
-        """Lease these messages until `until`, those that are still to be sent."""
+    def lease(self, messages: Sequence[Claimed], now: float, until: float) -> Lease:
+        """Lease these messages until `until`: all of them, or none if one is not due any more. Then
+        another process has leased it, although it is not its turn: after a step of the clock."""
         token = uuid4().hex
         ids = [message.id for message in messages]
         taken = (
             update(events)
-            .where(events.c.id.in_(ids), IS_PENDING)
+            .where(events.c.id.in_(ids), IS_PENDING, events.c.due_at <= now)
             .values(due_at=until, lease=token)
-            .returning(events.c.id)
         )
-        with self.engine.begin() as connection:
-            ours = set(connection.scalars(taken))
-        return Lease(token, tuple(message for message in messages if message.id in ours))
+        with self.engine.connect() as connection:
+            if connection.execute(taken).rowcount < len(ids):
+                return Lease(token, ())
+            connection.commit()
+        return Lease(token, tuple(messages))
 
     def move(self, account: str, to: str) -> None:
         """Give all that is to be sent of one account to another: a message that named no account

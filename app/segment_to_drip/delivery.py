@@ -116,7 +116,7 @@ class DripDelivery(DeliveryWorker):
         batch = fill_batch(messages, self._next_for(people))
         now = self._clock()
         if batch.done:
-            self._settle(self._ordered.lease(batch.done, now + LEASE), Sent(now))
+            self._settle(self._ordered.lease(batch.done, now, now + LEASE), Sent(now))
         if batch.planned:
             self._held_back.clear()
             super().send(key, self._lease(batch.planned, now))
@@ -147,7 +147,7 @@ class DripDelivery(DeliveryWorker):
         """Lease the messages, with what is to be sent for them as their payloads."""
         texts = {message.id: operation.to_json() for message, operation in planned}
         until = now + self.lease_time(len(planned))
-        lease = self._ordered.lease([message for message, _ in planned], until)
+        lease = self._ordered.lease([message for message, _ in planned], now, until)
         return lease.only(message._replace(payload=texts[message.id]) for message in lease.messages)
 
     def lease_time(self, messages: int) -> float:

@@ -39,7 +39,7 @@ def test_of_each_person_the_first_is_next(ordered: OrderedStore) -> None:
     put(ordered, "ana-1", "bo-1", "ana-2", "cy-1", "bo-2")
     assert heads(ordered) == ["ana-1", "bo-1", "cy-1"]
     assert heads(ordered, most=2) == ["ana-1", "bo-1"]
-    lease = ordered.lease(lease_of(ordered, "ana-1"), NOW + 30)
+    lease = ordered.lease(lease_of(ordered, "ana-1"), NOW, NOW + 30)
     assert heads(ordered) == ["bo-1", "cy-1"]
     ordered.settle(lease, Sent(NOW))
     assert heads(ordered) == ["bo-1", "ana-2", "cy-1"]  # by age
@@ -47,7 +47,7 @@ def test_of_each_person_the_first_is_next(ordered: OrderedStore) -> None:
 
 def test_a_message_that_waits_holds_back_its_person_only(ordered: OrderedStore) -> None:
     put(ordered, "ana-1", "ana-2", "bo-1")
-    lease = ordered.lease(lease_of(ordered, "ana-1"), NOW + 30)
+    lease = ordered.lease(lease_of(ordered, "ana-1"), NOW, NOW + 30)
     attempt = Attempt(NOW, "HTTP 503")
     ordered.settle(lease, Failed(attempt, {lease.messages[0].id: NOW + 500}))
     assert heads(ordered, NOW + 499) == ["bo-1"]
@@ -56,14 +56,14 @@ def test_a_message_that_waits_holds_back_its_person_only(ordered: OrderedStore) 
 
 def test_a_dead_message_lets_the_next_go(ordered: OrderedStore) -> None:
     put(ordered, "ana-1", "ana-2")
-    lease = ordered.lease(lease_of(ordered, "ana-1"), NOW + 30)
+    lease = ordered.lease(lease_of(ordered, "ana-1"), NOW, NOW + 30)
     ordered.settle(lease, Failed(Attempt(NOW, "HTTP 422"), {}))
     assert heads(ordered) == ["ana-2"]
 
 
 def test_a_process_that_dies_keeps_its_person_until_its_lease_ends(ordered: OrderedStore) -> None:
     put(ordered, "ana-1", "ana-2")
-    ordered.lease(lease_of(ordered, "ana-1"), NOW + 30)
+    ordered.lease(lease_of(ordered, "ana-1"), NOW, NOW + 30)
     assert heads(ordered, NOW + 29) == []
     assert heads(ordered, NOW + 30) == ["ana-1"]
 
@@ -81,7 +81,7 @@ def test_followers_are_in_order_up_to_the_first_that_is_not_due(ordered: Ordered
 
 def test_people_that_are_busy_wait(ordered: OrderedStore) -> None:
     put(ordered, "ana-1", "bo-1", "ana-2")
-    lease = ordered.lease(lease_of(ordered, "ana-1"), NOW + 30)
+    lease = ordered.lease(lease_of(ordered, "ana-1"), NOW, NOW + 30)
     ordered.delay(ACCOUNT, ["e:ana"], NOW + 600)
     ordered.settle(lease, Sent(NOW))
     assert heads(ordered, NOW + 599) == ["bo-1"]
@@ -114,13 +114,23 @@ def test_what_is_due_is_counted_up_to_a_limit(ordered: OrderedStore) -> None:
 def test_only_what_still_waits_is_leased(ordered: OrderedStore) -> None:
     put(ordered, "ana-1", "bo-1")
     both = ordered.heads(ACCOUNT, NOW, 100)
-    ordered.settle(ordered.lease(both[:1], NOW + 30), Sent(NOW))
-    assert names(ordered.lease(both, NOW + 30).messages) == ["bo-1"]
+    ordered.settle(ordered.lease(both[:1], NOW, NOW + 30), Sent(NOW))
+    assert ordered.lease(both, NOW, NOW + 30).messages == ()
+    assert names(ordered.lease(both[1:], NOW, NOW + 30).messages) == ["bo-1"]
+
+
+def test_what_another_process_has_leased_is_not_leased_again(ordered: OrderedStore) -> None:
+    put(ordered, "ana-1", "bo-1")
+    both = lease_of(ordered, "ana-1") + lease_of(ordered, "bo-1")
+    first = ordered.lease(both[:1], NOW, NOW + 30)
+    assert ordered.lease(both, NOW, NOW + 30).messages == ()
+    assert ordered.settle(first, Sent(NOW)).total() == 1
+    assert heads(ordered) == ["bo-1"]
 
 
 def test_a_released_message_keeps_its_place(ordered: OrderedStore) -> None:
     put(ordered, "ana-1", "ana-2")
-    lease = ordered.lease(lease_of(ordered, "ana-1"), NOW + 30)
+    lease = ordered.lease(lease_of(ordered, "ana-1"), NOW, NOW + 30)
     ordered.settle(lease, Released(NOW))
     assert heads(ordered) == ["ana-1"]
 

@@ -98,7 +98,7 @@ def claim_in_order(store: Store, now: float, account: str = BUILT_FOR) -> Lease:
     """Lease for 30 seconds the next call of each person, as `DripDelivery` does."""
     assert isinstance(store, OrderedStore)
     Identities(store.engine, store.destination, HOLD).identify(account, now)
-    return store.lease(store.heads(account, now, 100), now + 30)
+    return store.lease(store.heads(account, now, 100), now, now + 30)
 
 
 @dataclass
