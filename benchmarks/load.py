@@ -40,26 +40,24 @@ def require_wrk() -> None:
 
 def flood(server: Server, seconds: int) -> Load:
     """As many as it takes: each connection posts again when it has its answer."""
-    before, after = body_around()
-    with tempfile.NamedTemporaryFile() as body:
-        body.write(before + b"@" + after)
-        body.flush()
-        wrk = ["wrk", "--threads", "1", "--connections", str(CONNECTIONS), "--timeout", "10s"]
-        script = str(Path(__file__).with_name("webhooks.lua"))
-        what = ["--duration", f"{seconds}s", "--script", script, server.webhook]
-        return _run([*wrk, *what, "--", body.name, uuid4().hex], server)
+    return _flood(server, server.webhook, body_around(), 1, seconds)
 
 
 def flood_of_calls(server: Server, url: str, calls: int, seconds: int) -> Load:
     """The same with what Segment posts, so many calls a post."""
-    before, after = track_around()
+    return _flood(server, url, track_around(), calls, seconds)
+
+
+def _flood(
+    server: Server, url: str, around: tuple[bytes, bytes], events: int, seconds: int
+) -> Load:
     with tempfile.NamedTemporaryFile() as body:
-        body.write(before + b"@" + after)
+        body.write(b"@".join(around))
         body.flush()
         wrk = ["wrk", "--threads", "1", "--connections", str(CONNECTIONS), "--timeout", "30s"]
-        script = str(Path(__file__).with_name("segment.lua"))
+        script = str(Path(__file__).with_name("posts.lua"))
         what = ["--duration", f"{seconds}s", "--script", script, url]
-        return _run([*wrk, *what, "--", body.name, uuid4().hex, str(calls)], server)
+        return _run([*wrk, *what, "--", body.name, uuid4().hex, str(events)], server)
 
 
 def steady(server: Server, rate: float, seconds: float) -> Load:

@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from app.config.fields import AccountId, DripToken
+from app.config.fields import AccountId, DripToken, read_pairs
 
 
 class ApiTokens(fields.Field[dict[str, str]]):
@@ -13,11 +13,8 @@ class ApiTokens(fields.Field[dict[str, str]]):
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> dict[str, str]:
         tokens: dict[str, str] = {}
-        for pair in filter(None, map(str.strip, value.split(","))):
-            account, equals, token = map(str.strip, pair.partition("="))
-            if not (account and equals and token):
-                raise ValidationError("must be pairs of account id and API token.")
-            account = AccountId().deserialize(account)
+        for name, token in read_pairs(value, "API token"):
+            account = AccountId().deserialize(name)
             if account in tokens:
                 raise ValidationError("names an account twice.")
             tokens[account] = DripToken().deserialize(token)

@@ -7,6 +7,7 @@ import ipaddress
 import re
 import string
 from base64 import b64decode
+from collections.abc import Iterator
 from math import inf
 from types import MappingProxyType
 from typing import Any
@@ -73,10 +74,7 @@ class WriteKeys(fields.Field[dict[str, str]]):
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> dict[str, str]:
         keys: dict[str, str] = {}
-        for pair in filter(None, map(str.strip, value.split(","))):
-            account, equals, key = map(str.strip, pair.partition("="))
-            if not (account and equals and key):
-                raise ValidationError("must be pairs of account id and write key.")
+        for account, key in read_pairs(value, "write key"):
             if account in keys:
                 raise ValidationError("names an account twice.")
             keys[account] = WriteKey().deserialize(key)
@@ -88,16 +86,23 @@ class AccountTokens(fields.Field[dict[str, str]]):
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> dict[str, str]:
         accounts: dict[str, str] = {}
-        for pair in filter(None, map(str.strip, value.split(","))):
-            account, equals, token = map(str.strip, pair.partition("="))
-            if not (account and equals and token):
-                raise ValidationError("must be pairs of account id and token.")
+        for account, token in read_pairs(value, "token"):
             if len(token) < MIN_TOKEN:
                 raise ValidationError(f"needs at least {MIN_TOKEN} characters in each token.")
             if token in accounts:
                 raise ValidationError("names a token twice.")
             accounts[token] = account
         return accounts
+
+
+def read_pairs(value: str, what: str) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of `account=…,account=…`. `what` is what an account is given, for the error.
+    A pair is split at its first "=". Raises `ValidationError`."""
+    for pair in filter(None, map(str.strip, value.split(","))):
+        account, equals, given = map(str.strip, pair.partition("="))
+        if not (account and equals and given):
+            raise ValidationError(f"must be pairs of account id and {what}.")
+        yield account, given
 
 
 class Choice(fields.Field[str]):

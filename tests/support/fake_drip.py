@@ -2,14 +2,14 @@
 
 import base64
 import json
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from types import TracebackType
 from typing import Any, ClassVar
+
+from tests.support.loopback import OnLoopback
 
 API_TOKEN = "an-api-token-0a1b2c3d"
 ACCOUNT = "9999999"
@@ -42,7 +42,7 @@ class Visit:
     """The JSON that came; None where nothing came."""
 
 
-class FakeDrip:
+class FakeDrip(OnLoopback):
     """One account with its webhooks, behind one API token, as Drip documents it."""
 
     def __init__(self) -> None:
@@ -56,23 +56,10 @@ class FakeDrip:
         class Handler(_Handler):
             drip = outer
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> "FakeDrip":
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        server.block_on_close = False
+        super().__init__(server)
 
     def add(
         self,

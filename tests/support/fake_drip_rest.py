@@ -14,7 +14,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import Any
 
 from tests.support.drip_people import People, Person, Refused, emails_of
@@ -32,6 +31,7 @@ from tests.support.drip_requests import (
     unwrap,
 )
 from tests.support.drip_server import DripServer
+from tests.support.loopback import OnLoopback
 
 ACCOUNT = "8838307"
 TOKEN = "an-api-token-0a1b2c3d"
@@ -56,7 +56,7 @@ class Visit:
     """The people or events in it; [] if they are not wrapped as documented."""
 
 
-class FakeDripRest:
+class FakeDripRest(OnLoopback):
     """Accounts, each behind its API token, with their people."""
 
     def __init__(
@@ -92,26 +92,13 @@ class FakeDripRest:
         self._used: dict[tuple[str, str], deque[float]] = {}
         self._in_flight: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
-        self._server = DripServer(self.receive, port)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> "FakeDripRest":
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._drip_server = DripServer(self.receive, port)
+        super().__init__(self._drip_server)
 
     @property
     def connections(self) -> int:
         """How many were made."""
-        return self._server.connections
+        return self._drip_server.connections
 
     def people(self, account: str = ACCOUNT) -> dict[str, Person]:
         """Everybody by address in lower case, after the batches whose time has come."""

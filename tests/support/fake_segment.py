@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any, ClassVar
 
+from tests.support.loopback import OnLoopback
 from tests.support.waiting import wait_until
 
 
@@ -50,7 +50,7 @@ class Reply:
 OK = Reply()
 
 
-class FakeSegment:
+class FakeSegment(OnLoopback):
     """Answers each batch by `behave`, and keeps what it answered with 2xx in `calls`."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
@@ -67,24 +67,10 @@ class FakeSegment:
         class Handler(_Handler):
             segment = outer
 
-        self._server = _Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(_Server(("127.0.0.1", 0), Handler))
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
             self.url = self.url.replace("http:", "https:")
-
-    def __enter__(self) -> "FakeSegment":
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
     def message_ids(self) -> list[str]:
         """Of every call that was taken, in order of arrival."""

@@ -1,19 +1,27 @@
--- For wrk: posts that are each a click of their own. Its arguments: a file with the body, in which
--- the last @ stands where the posts differ, and what sets those of this run apart from another's.
+-- For wrk: posts of one or several events, each an event of its own. Its arguments: a file with an
+-- event, in which the last @ stands where the events differ, what sets those of this run apart from
+-- another's, and how many events a post has.
 
 function init(arguments)
   local file = assert(io.open(arguments[1], "rb"))
   before, after = file:read("*a"):match("^(.*)@(.*)$")
   file:close()
   run = arguments[2]
+  events = tonumber(arguments[3])
   number = 0
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
 end
 
 function request()
-  number = number + 1
-  return wrk.format(nil, nil, nil, before .. run .. "-" .. number .. after)
+  local parts = {}
+  for place = 1, events do
+    number = number + 1
+    parts[place] = before .. run .. "-" .. number .. after
+  end
+  local body = table.concat(parts, ",")
+  if events > 1 then body = "[" .. body .. "]" end
+  return wrk.format(nil, nil, nil, body)
 end
 
 function done(summary, latency)
