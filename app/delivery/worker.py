@@ -212,7 +212,7 @@ class DeliveryWorker:
             else:
                 _log_overrun(len(part.messages))
 
-    def lease_time(self, messages: int) -> float:  # noqa: ARG002 - others need to know
+    def lease_time(self, messages: int) -> float:  # noqa: ARG002 - for subclasses
         """Seconds that the lease of a part with so many messages lasts."""
         return LEASE
 

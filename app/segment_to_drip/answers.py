@@ -25,8 +25,8 @@ NEVER_LEFT_OUT = frozenset(
     {"email", "action", "status", "initial_status", "status_updated_at"}
     | {"double_optin", "reactivate_if_removed", "eu_consent", "sms_consent"}
 )
-"""Fields without which a call is not sent: whom and what it is about, and what keeps people from
-getting mail that they did not ask for. Drip makes somebody active if nothing says otherwise."""
+"""Fields that are never left out. They say what the call is about, or keep people from getting mail
+that they did not ask for: Drip makes a person active if nothing says otherwise."""
 
 CHECK_TOKEN = "check DRIP_API_TOKEN, DRIP_API_TOKENS and DRIP_ACCOUNT_ID"  # noqa: S105 - names
 CHECK_URL = "check DRIP_API_URL and any proxy between"

@@ -57,7 +57,7 @@ class DripDelivery(DeliveryWorker):
         self._turns = Turns(store.engine, destination.name)
         self._holder = uuid4().hex
         self._held_back: dict[str | None, float] = {}
-        """Persons of whom nothing more of the request in hand may be sent, and until when."""
+        """People whose calls wait while the parts of a refused batch are sent → until when."""
 
     def take_turn(self, key: str, accounts: Sequence[str]) -> bool:
         """Send for one account for `TURN` seconds. Returns whether more waits."""
@@ -101,40 +101,48 @@ class DripDelivery(DeliveryWorker):
         messages = self._ordered.heads(account, now, MOST_HEADS if way == "batch" else 1)
         if way == "batch":
             messages = self._with_followers(account, now, messages)
-        return self._send_planned(key, account, messages)
+        planned = self._plan(account, messages)
+        if len(planned) == 1 and not left["requests"].available:  # one call makes no batch
+            self._rest(key, LONGEST_REST)
+            return False
+        if planned:
+            self._held_back.clear()
+            super().send(key, self._lease(planned, self._clock()))
+        return bool(messages)
 
     def _with_followers(self, account: str, now: float, heads: Sequence[Claimed]) -> list[Claimed]:
-        """What is to be sent of the heads' persons, person by person."""
+        """All calls of the heads' people that may be sent, person by person."""
         of_person: dict[str | None, list[Claimed]] = {head.person: [] for head in heads}
         people = [head.person or "" for head in heads]
         for message in self._ordered.followers(account, now, people, MOST_FOLLOWERS):
             of_person[message.person].append(message)
         return [message for messages in of_person.values() for message in messages]
 
-    def _send_planned(self, key: str, account: str, messages: Sequence[Claimed]) -> bool:
+    def _plan(self, account: str, messages: Sequence[Claimed]) -> list[Planned]:
+        """Choose what to send together. Calls that need no request are settled."""
         people = self._people.load(account, {_address(message) for message in messages})
         batch = fill_batch(messages, self._next_for(people))
-        now = self._clock()
         if batch.done:
+            now = self._clock()
             self._settle(self._ordered.lease(batch.done, now, now + LEASE), Sent(now))
-        if batch.planned:
-            self._held_back.clear()
-            super().send(key, self._lease(batch.planned, now))
-        return bool(messages)
+        return batch.planned
 
     def send(self, key: str, lease: Lease) -> None:
         """Send a part of a batch that Drip refused, unless it is another process's turn by now:
-        the parts may take longer than a turn lasts. Left out are the persons who are in a part that
-        Drip took, or of whom an earlier call has to wait."""
+        the parts may take longer than a turn lasts. Calls of people in `_held_back` go back: Drip
+        took a part with them, or an earlier call of theirs has to wait."""
         now = self._clock()
         if not self._keep_turn(lease.messages[0].account):
             self._settle(lease, Released(now))
             return
-        held = [message for message in lease.messages if message.person in self._held_back]
-        for until in {self._held_back[message.person] for message in held}:
-            of_them = [each for each in held if self._held_back[each.person] == until]
-            self._settle(lease.only(of_them), Released(until))
-        super().send(key, lease.only(each for each in lease.messages if each not in held))
+        free: list[Claimed] = []
+        held: dict[float, list[Claimed]] = {}
+        for message in lease.messages:
+            until = self._held_back.get(message.person)
+            (free if until is None else held.setdefault(until, [])).append(message)
+        for until, messages in held.items():
+            self._settle(lease.only(messages), Released(until))
+        super().send(key, lease.only(free))
 
     def _next_for(self, people: dict[str, Person]) -> Next:
         def next_for(message: Claimed) -> Operation | None:
@@ -161,18 +169,15 @@ class DripDelivery(DeliveryWorker):
         account = lease.messages[0].account
         operations = [Operation.from_json(message.payload) for message in lease.messages]
         people = self._people.load(account, {_address(message) for message in lease.messages})
+        introduced: list[Claimed] = []
+        ended: list[Claimed] = []
         for message, operation in zip(lease.messages, operations, strict=True):
             address = _address(message)
             people[address] = remember(people[address], operation)
+            (introduced if operation.introduces else ended).append(message)
         is_batch = len(operations) > 1
         busy_until = sent.at + self._settle_time if is_batch else 0.0
         self._people.save(account, people, busy_until)
-        introduced = [
-            message
-            for message, operation in zip(lease.messages, operations, strict=True)
-            if operation.introduces
-        ]
-        ended = [message for message in lease.messages if message not in introduced]
         if is_batch:
             self._ordered.delay(account, {m.person or "" for m in lease.messages}, busy_until)
             self._held_back |= {message.person: busy_until for message in lease.messages}

@@ -14,6 +14,7 @@ from app.segment_to_drip.budget import DatabaseBudget
 from app.segment_to_drip.delivery import DripDelivery
 from app.segment_to_drip.description import describe
 from app.segment_to_drip.destination import DripDestination
+from app.segment_to_drip.expiry import Expiry
 from app.segment_to_drip.identities import Identities
 from app.segment_to_drip.operations import Bucket
 from app.segment_to_drip.options import DripOptions
@@ -69,7 +70,7 @@ def build_segment_to_drip(
         describe=describe,
         collections=COLLECTIONS,
         may_expire=True,
-        tidy=identities.expire_all,
+        tidy=Expiry(engine, drip.name).run,
         quotas=lambda: _quotas(budget, drip.accounts),
     )
 

@@ -86,5 +86,5 @@ def requests_of(message: Message, account: str, options: DripOptions) -> list[Re
 
 
 def address_of(message: Message) -> str | None:
-    """The address that a call names itself, in small letters."""
+    """The address that a call names itself, in lower case."""
     return Memory({}).find(json.loads(message.payload or "{}")).email

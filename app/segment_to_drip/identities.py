@@ -8,23 +8,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, delete, exists, func, select, update
+from sqlalchemy import Connection, Engine, bindparam, select, update
 
 from app.database.engine import dialect_of
-from app.database.sql import IS_PENDING, IS_SETTLED, is_open
+from app.database.sql import IS_PENDING, is_open
 from app.database.tables import bodies, events, identities, people, whole
-from app.outbox.batches import in_batches
 from app.segment_to_drip.identity import Found, Identity, Memory, keys_of
 
 STEP = 500
 """Calls that are looked at with one commit."""
-
-MOST_UNIDENTIFIED = 200_000
-"""Calls that wait for an address at most. Beyond it the oldest expire early, so that anonymous
-visitors do not fill the disk."""
-
-MOST_EXPIRED = 100_000
-"""Expired calls that are kept at most, to look at. The oldest go first."""
 
 
 class Identities:
@@ -40,8 +32,8 @@ class Identities:
         self._insert = dialect_of(engine).insert
 
     def identify(self, account: str, now: float) -> int:
-        """Find out whose the next calls are at which nobody has looked yet. Returns how many it
-        looked at; 0 if there were none."""
+        """Give the next new calls the address of their person. Returns how many calls were new; 0
+        if there were none."""
         with self._engine.begin() as connection:
             new = (
                 select(events.c.id, events.c.received_at, bodies.c.payload)
@@ -117,7 +109,7 @@ class Identities:
     def _busy(
         self, connection: Connection, account: str, now: float, addresses: set[str]
     ) -> dict[str | None, float]:
-        """Until when something is at work on these people, of those for whom that is so."""
+        """The people among these who are in a batch that Drip may still work on → until when."""
         statement = select(people.c.email, people.c.busy_until).where(
             people.c.destination == self._destination,
             people.c.account == account,
@@ -147,7 +139,7 @@ class Identities:
     def _release(
         self, connection: Connection, account: str, now: float, learnt: Mapping[str, str]
     ) -> None:
-        """Let go what waited for the addresses that were learnt, by the keys of ids."""
+        """Make due the calls that waited for these addresses. `learnt` has them by the id's key."""
         busy = self._busy(connection, account, now, set(learnt.values()))
         waiting = (
             update(events)
@@ -167,59 +159,6 @@ class Identities:
         if rows:
             connection.execute(waiting, rows)
 
-    def expire_all(self, now: float) -> int:
-        """End all calls that have waited for too long. Returns how many."""
-        expired = sum(in_batches(lambda: self.expire(now)))
-        for _ in in_batches(self._trim):
-            pass
-        return expired
-
-    def _trim(self) -> int:
-        """Delete some of the oldest expired calls, if there are too many. Returns how many."""
-        is_expired = (self._is_ours, events.c.state == "expired", IS_SETTLED)
-        with self._engine.begin() as connection:
-            count = connection.scalar(select(func.count()).where(*is_expired)) or 0
-            oldest = (
-                select(events.c.id)
-                .where(*is_expired)
-                .order_by(events.c.settled_at)
-                .limit(min(STEP, max(0, count - MOST_EXPIRED)))
-            )
-            ids = connection.scalars(oldest).all()
-            connection.execute(delete(events).where(events.c.id.in_(ids)))
-        return len(ids)
-
-    def expire(self, now: float) -> int:
-        """End some of the calls that have waited for too long, and the oldest if too many wait.
-
-        Returns how many. Nothing of an account expires while there are calls at which nobody has
-        looked: one of them may bring the address.
-        """
-        is_waiting = (self._is_ours, events.c.state == "unidentified")
-        unseen = events.alias("unseen")
-        has_unseen = exists().where(
-            unseen.c.person == "",
-            is_open("unseen"),
-            unseen.c.destination == self._destination,
-            unseen.c.account == events.c.account,
-        )
-        with self._engine.begin() as connection:
-            count = connection.scalar(select(func.count()).where(*is_waiting)) or 0
-            ended = select(events.c.id).where(*is_waiting, ~has_unseen)
-            old = ended.where(events.c.due_at <= now).limit(STEP)
-            too_many = ended.order_by(events.c.id).limit(
-                min(STEP, max(0, count - MOST_UNIDENTIFIED))
-            )
-            ids = {*connection.scalars(old), *connection.scalars(too_many)}
-            connection.execute(
-                update(events)
-                .where(events.c.id.in_(ids), events.c.state == "unidentified")
-                .values(state="expired", settled_at=now, error=NO_ADDRESS)
-            )
-        return len(ids)
-
-
-NO_ADDRESS = "no address came in time for this person, so Drip cannot be told"
 
 _WRITE = (
     update(events)

@@ -65,7 +65,7 @@ class Memory:
 
     def take_learnt(self) -> dict[str, str]:
         """The addresses of ids that were learnt since the last time that this was asked. What waits
-        for one of them has to be looked for at once: the id may become somebody else's too."""
+        for one of them has to be looked for at once: the id may become another person's too."""
         learnt, self._learnt = self._learnt, {}
         return learnt
 
@@ -95,7 +95,7 @@ class Memory:
             return
         before = self._get(anonymous)
         if not user and before.user_id and before.email not in (None, email):
-            self._set(anonymous, Identity(None, SHARED))  # somebody else at the same browser
+            self._set(anonymous, Identity(None, SHARED))  # another person at the same browser
         elif before.user_id != SHARED:
             self._set(anonymous, Identity(email, before.user_id))
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 def free_names(
     names: Iterable[str], spelled: Callable[[str], str], place: str, left_out: dict[str, str]
 ) -> dict[str, str]:
-    """Name → the name for Drip, as `spelled` says. Whoever needs no change keeps its name. Of the
-    others, those whose name is taken get a number, which `left_out` says with their path."""
+    """Name → the name for Drip, as `spelled` makes it. Names that need no change are kept. If a new
+    name is taken, it gets a number, and `left_out` has its path with the reason."""
     free: dict[str, str] = {}
     changed: list[tuple[str, str]] = []
     for name in names:

@@ -1,4 +1,4 @@
-"""What became of the events of one request, as the answer and the log tell it. Pure."""
+"""Count what became of the events of one request, for the answer and the log. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ def outcome_of(found: Sequence[Message | Ignored], new: set[str]) -> tuple[str, 
 
 
 def counts_in(body: Mapping[str, Any]) -> dict[str, int]:
-    """What the log tells of an answer. A message id may be anything, even somebody's address."""
+    """The counts for the log. Message ids are not logged: one may be a person's address."""
     return {name: body[name] for name in COUNTS.values()}
 
 

@@ -10,11 +10,11 @@ from app.database.tables import people
 from app.segment_to_drip.operations import Person
 
 NOBODY = Person()
-"""A person of whom nothing was sent yet."""
+"""A person about whom nothing was sent yet."""
 
 
 class People:
-    """The people of whom something was sent to Drip, by their address in small letters."""
+    """The people about whom something was sent to Drip, by their address in lower case."""
 
     def __init__(self, engine: Engine, destination: str) -> None:
         self._engine = engine

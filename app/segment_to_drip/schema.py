@@ -1,7 +1,7 @@
 """Read one call as Segment posts it, liberally.
 
 Only what a correct request to Drip needs may be an error: what kind of call it is, what happened,
-and to whom. Whatever else cannot be read is left out, and named.
+and to which person. Anything else that cannot be read is left out, with its path.
 """
 
 from collections.abc import Mapping

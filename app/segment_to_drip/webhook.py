@@ -33,8 +33,8 @@ LARGEST_BODY = 8 << 20
 
 OF_TOKEN_HOLDERS = 32 << 20
 OF_SIGNERS = 24 << 20
-"""Bytes of large bodies together. A signature can only be checked once the body is in memory, so
-whoever makes one up can take these, but not those of who has a token."""
+"""Bytes of large bodies in memory together. A signature can only be checked once the body is in
+memory, so strangers can use up the second, but never the first."""
 
 TURN = 0.005
 """Seconds for which events are translated before other answers get their turn."""

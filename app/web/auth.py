@@ -72,7 +72,7 @@ def signed_by(body: bytes, signature: str, secrets: Iterable[str]) -> bool:
 
     Segment signs one event alone as the body has it. Of a batch it signs the first event only, and
     a wrapper around an event is put on after signing. The others of a batch are not covered, so
-    whoever once saw a signed event may add others to it.
+    anybody who has seen a signed event can add others to it.
     """
     if not _SIGNATURE.fullmatch(signature):
         return False

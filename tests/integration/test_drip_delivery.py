@@ -203,17 +203,17 @@ def test_a_call_without_an_address_expires_in_time_and_not_before(
     drip.put(track("One", None, "u1"))
     drip.drain()
     clock.now += HOLD - 1
-    assert drip.identities.expire(clock.now) == 0
+    assert drip.expiry.step(clock.now) == 0
     clock.now += 1
     drip.put(identify("i1", ANA, "u1"))  # at which nobody has looked: it may bring the address
-    assert drip.identities.expire(clock.now) == 0
+    assert drip.expiry.step(clock.now) == 0
     drip.drain()
     assert states(drip)["One"] == "sent"
 
     drip.put(track("Two", None, "u2"))
     drip.drain()
     clock.now += HOLD
-    assert drip.identities.expire(clock.now) == 1
+    assert drip.expiry.step(clock.now) == 1
     row = rows(drip.store)["Two"]
     assert (row.state, row.settled_at) == ("expired", clock.now)
     assert "address" in row.error
@@ -222,22 +222,22 @@ def test_a_call_without_an_address_expires_in_time_and_not_before(
 def test_the_oldest_expire_if_too_many_wait(
     drip: DripDeliverer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.segment_to_drip.identities.MOST_UNIDENTIFIED", 2)
+    monkeypatch.setattr("app.segment_to_drip.expiry.MOST_UNIDENTIFIED", 2)
     drip.put(*(track(f"t{n}", None, f"u{n}") for n in range(5)))
     drip.drain()
-    assert drip.identities.expire(clock.now) == 3
+    assert drip.expiry.step(clock.now) == 3
     assert [name for name, state in states(drip).items() if state == "unidentified"] == ["t3", "t4"]
 
 
 def test_only_the_newest_expired_calls_are_kept(
     drip: DripDeliverer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.segment_to_drip.identities.MOST_EXPIRED", 2)
+    monkeypatch.setattr("app.segment_to_drip.expiry.MOST_EXPIRED", 2)
     for n in range(4):
         drip.put(track(f"t{n}", None, f"u{n}"))
         drip.drain()
         clock.now += HOLD
-        assert drip.identities.expire_all(clock.now) == 1
+        assert drip.expiry.run(clock.now) == 1
     assert states(drip) == {"t2": "expired", "t3": "expired"}
 
 
@@ -384,6 +384,20 @@ def test_the_hours_limits_are_kept_and_nothing_is_lost(engine: Engine, clock: Cl
         drip.run(120)
         assert fake.lines()[20:] == [MANY_PEOPLE]
         assert set(states(drip).values()) == {"sent"}
+
+
+def test_a_lone_call_waits_for_a_request_without_being_tried_again_and_again(
+    engine: Engine, clock: Clock
+) -> None:
+    with FakeDripRest(clock=clock, requests_per_hour=1, batches_per_hour=2) as fake:
+        drip = DripDeliverer(engine, fake, clock, requests_per_hour=1, batches_per_hour=2)
+        drip.put(identify("i1", ANA), identify("i2", BO))
+        drip.run(3_000)
+        assert states(drip) == {"i1": "sent", "i2": "pending"}
+        assert drip.delivery.outcomes == {"sent": 1}
+        drip.run(700)
+        assert states(drip) == {"i1": "sent", "i2": "sent"}
+        assert fake.lines() == [PEOPLE, PEOPLE]
 
 
 def test_drips_own_count_is_believed(drip: DripDeliverer, fake: FakeDripRest) -> None:

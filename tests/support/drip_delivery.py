@@ -13,6 +13,7 @@ from app.outbox.store import Store
 from app.segment_to_drip.budget import DatabaseBudget
 from app.segment_to_drip.delivery import DripDelivery
 from app.segment_to_drip.destination import DripDestination
+from app.segment_to_drip.expiry import Expiry
 from app.segment_to_drip.identities import Identities
 from app.segment_to_drip.options import DripOptions
 from tests.support.builders import ACCOUNT as BUILT_FOR
@@ -116,6 +117,7 @@ class DripDeliverer:
         self.store = OrderedStore(self.engine, DripDestination.name)
         limits = {"requests": self.requests_per_hour, "batches": self.batches_per_hour}
         budget = DatabaseBudget(self.engine, DripDestination.name, limits, self.clock)  # type: ignore[arg-type]
+        self.expiry = Expiry(self.engine, DripDestination.name)
         self.identities = Identities(self.engine, DripDestination.name, HOLD)
         destination = DripDestination({}, (ACCOUNT, TOKEN), budget, self.fake.url)
         self.delivery = delivery_to_drip(self.engine, destination, self.clock, budget, self.options)
