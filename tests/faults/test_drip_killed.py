@@ -26,8 +26,9 @@ LEASE = 0.4
 """Seconds; a turn lasts twice as long, and Drip takes longer for a batch."""
 
 ROUNDS = scaled(1, 6)
-CROWDS = {"single": 8, "batch": 60}
-"""People who come at once. The calls of a large crowd go in batches."""
+CROWDS = {"single": 8, "batch": scaled(60, 300)}
+"""People who come at once. The calls of a large crowd go in batches; the more batches of the hour
+are used, the larger it has to be."""
 
 EVENTS = 3
 
