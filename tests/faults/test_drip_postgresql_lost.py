@@ -50,13 +50,22 @@ def test_a_database_that_dies_costs_no_call_and_no_order(
     assert promises.answers.keys() == {200, 503}
     actions = {action for actions in promises.actions.values() for action in actions}
     twice = assert_kept(drip, promises.actions, twice=actions)
-    # of each death one request was in hand
-    assert len(twice) <= DEATHS
+    # of each death one request was in hand: a batch, if the deliverer fell behind
+    assert len({first_visit(drip, action) for action in twice}) <= DEATHS
     assert max(Counter(a for each in done_by(drip).values() for a in each).values()) <= 2
     assert drip.refused_by_limit == []
     seen(
         f"{DEATHS} deaths: {promises.answers[503]} times 503, {len(promises.ids)} calls promised, "
         f"0 missing, 0 out of order, {len(twice)} events twice"
+    )
+
+
+def first_visit(drip: FakeDripRest, action: str) -> int:
+    """The place of the first request that had this event."""
+    return next(
+        place
+        for place, visit in enumerate(drip.visits)
+        if any(item.get("action") == action for item in visit.items)
     )
 
 
