@@ -42,14 +42,14 @@ wsgi_app = "wsgi:app"
 bind = list(settings.bind)
 backlog = 4096
 
-# One worker does for 1,000/s, which is all that Segment takes (docs/performance.md).
+# One worker does for 1,000/s, which is all that Segment takes (docs/development/performance.md).
 worker_class = "app.server.worker.Worker"
 workers = settings.workers
 worker_connections = hooks.most_connections()
 sendfile = False  # it would go past the connection, which gathers an answer
 
 # Longer than the routers of platforms keep a connection: one that is closed here first loses the
-# request that meets the closing (docs/facts.md § 4).
+# request that meets the closing (docs/development/facts.md § 4).
 keepalive = 95
 
 # Heroku kills 30 s after SIGTERM: by then answers are given and the batch in hand is settled.

@@ -167,7 +167,7 @@ def check_database(settings: Settings, may_upgrade: bool = True) -> None:
 
     A PostgreSQL that is out of reach raises nothing: it may be back in a minute. Until then each
     webhook is answered so that it is sent again: Drip's with 429, Segment's with 503
-    (docs/facts.md §§ 1, 6).
+    (docs/development/facts.md §§ 1, 6).
     """
     engine = open_database(settings.database_url)
     try:

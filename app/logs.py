@@ -31,8 +31,9 @@ def log_config(level: str, log_format: str) -> dict[str, Any]:
     """Return the configuration for `logging.config.dictConfig`, and for gunicorn.
 
     Some loggers are quiet at any level, because they print secrets or personal data. The SDK prints
-    what Segment answered and, at DEBUG, whole bodies and the write key (docs/facts.md § 3). urllib3
-    and `flask run` (werkzeug) print URLs. gunicorn at DEBUG prints what it received.
+    what Segment answered and, at DEBUG, whole bodies and the write key
+    (docs/development/facts.md § 3). urllib3 and `flask run` (werkzeug) print URLs. gunicorn at
+    DEBUG prints what it received.
     """
     if log_format == "auto":
         log_format = "pretty" if sys.stderr.isatty() else "logfmt"

@@ -1,5 +1,5 @@
-"""A client for the part of Drip's REST API that sets up webhooks (docs/facts.md § 1), and that
-says what an API token may see.
+"""A client for the part of Drip's REST API that sets up webhooks (docs/development/facts.md § 1),
+and that says what an API token may see.
 
 No message that it raises contains the API token or a webhook's token.
 """
@@ -29,7 +29,8 @@ WHOLE_EXCHANGE = 20.0
 """Seconds: for each socket operation, and for a whole request."""
 
 REQUESTS_AN_HOUR = "3600"
-"""Drip's documented limit, used if an answer has no `X-RateLimit-Limit` (docs/facts.md § 1)."""
+"""Drip's documented limit, used if an answer has no `X-RateLimit-Limit`
+(docs/development/facts.md § 1)."""
 
 QUOTED_CHARACTERS = 300
 """The most of Drip's own error text that a message repeats."""

@@ -1,5 +1,5 @@
-"""Read what Drip's REST API answers about webhooks, users and accounts (docs/facts.md §§ 1, 5).
-Pure.
+"""Read what Drip's REST API answers about webhooks, users and accounts
+(docs/development/facts.md §§ 1, 5). Pure.
 
 Each function raises `ValueError` if the answer is not what the documentation describes.
 """

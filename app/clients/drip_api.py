@@ -1,5 +1,5 @@
-"""What all that talk to Drip's REST API have in common (docs/facts.md §§ 1, 5): where it is, who
-we say we are, and how its refusals are read. Pure."""
+"""What all that talk to Drip's REST API have in common (docs/development/facts.md §§ 1, 5): where
+it is, who we say we are, and how its refusals are read. Pure."""
 
 import json
 import re

@@ -19,7 +19,7 @@ REGION_HOSTS = MappingProxyType(
     {"us": "https://api.segment.io", "eu": "https://events.eu1.segmentapis.com"}
 )
 """Segment's host for each region. It may accept a call to the wrong region, and then drop it
-(docs/facts.md § 2)."""
+(docs/development/facts.md § 2)."""
 
 MIN_TOKEN = 16
 MIN_PASSWORD = 12

@@ -37,7 +37,8 @@ key, so a wrong one would not be noticed."""
 DRIP_API = "https://api.getdrip.com"
 
 LEAST_DAYS = 4
-"""Drip sends an event again for up to 3 days, so events are kept for longer (docs/facts.md § 1)."""
+"""Drip sends an event again for up to 3 days, so events are kept for longer
+(docs/development/facts.md § 1)."""
 
 
 class EnvironSchema(Schema):

@@ -56,7 +56,7 @@ def synced_later(engine: Engine) -> Engine:
 
     It is for work that is done again, to the same end, if the power fails within the next seconds.
     The next commit of the engine itself writes it to disk too. On PostgreSQL nothing changes:
-    setting it for each transaction takes as long as it saves (docs/performance-log.md).
+    setting it for each transaction takes as long as it saves (docs/development/performance-log.md).
     """
     return engine.execution_options(**_LATER)
 
@@ -101,7 +101,8 @@ def is_of_content(error: Exception) -> bool:
 def resets_log_wrongly(version: tuple[int, int, int]) -> bool:
     """Whether this SQLite has the WAL-reset bug, by which two connections can corrupt the file.
 
-    Versions 3.7.0 to 3.51.2 have it, except those fixed: 3.44.6 and 3.50.7 (docs/facts.md § 4).
+    Versions 3.7.0 to 3.51.2 have it, except those fixed: 3.44.6 and 3.50.7
+    (docs/development/facts.md § 4).
     """
     fixed_since = {(3, 44): 6, (3, 50): 7}
     if version[2] >= fixed_since.get(version[:2], 1 << 30):
@@ -233,7 +234,7 @@ def _execute_patiently(connection: Any, pragma: str) -> None:
 def _sqlite_driver() -> Any:
     """The newer one of Python's SQLite and that of the package pysqlite3.
 
-    Python on many systems has one with the WAL-reset bug (docs/facts.md § 4).
+    Python on many systems has one with the WAL-reset bug (docs/development/facts.md § 4).
     """
     try:
         from pysqlite3 import dbapi2 as bundled

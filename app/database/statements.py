@@ -1,7 +1,8 @@
 """Keep the few statements that run for every message ready for the driver.
 
 Executed by SQLAlchemy they take four times as long as in the driver, and most of that is not the
-database's time (docs/performance.md). Transactions, errors and reconnecting stay SQLAlchemy's.
+database's time (docs/development/performance.md). Transactions, errors and reconnecting stay
+SQLAlchemy's.
 """
 
 import json
@@ -37,7 +38,7 @@ class InsertMany:
     """`INSERT INTO … VALUES (…), (…)`, written out.
 
     SQLAlchemy's own `insertmanyvalues` takes 22 µs a message more on SQLite and 40 on PostgreSQL,
-    its `executemany` 15 and 100 (docs/performance.md).
+    its `executemany` 15 and 100 (docs/development/performance.md).
     """
 
     def __init__(self, engine: Engine, table: str, columns: Sequence[str], then: str = "") -> None:

@@ -1,7 +1,7 @@
 """Run the deliverer in a process beside the web process, so that sending does not delay webhooks.
 
 Python runs one thread at a time. In a thread of the web process, delivery halved the rate of
-accepting and doubled the longest answers (docs/performance.md).
+accepting and doubled the longest answers (docs/development/performance.md).
 """
 
 import os

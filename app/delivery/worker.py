@@ -34,8 +34,8 @@ log = get_logger(__name__)
 
 TURN = 0.1
 """Seconds for which one key sends batch after batch. Looking for the next key after each batch
-would take a tenth of the time (docs/performance.md); longer turns would not be fair to other
-keys."""
+would take a tenth of the time (docs/development/performance.md); longer turns would not be fair to
+other keys."""
 
 POLL = 0.1
 """Seconds between two looks at the outbox if there was less to send than a full batch."""

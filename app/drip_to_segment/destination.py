@@ -31,7 +31,7 @@ WHOLE_EXCHANGE = 12.0
 
 LATER = frozenset({408, 425, 429, 460})
 """Answers after which the batch is tried again, beside 5xx: those of the SDK's own consumer
-(docs/facts.md § 3), and 425 Too Early."""
+(docs/development/facts.md § 3), and 425 Too Early."""
 
 NEVER = frozenset({501, 505})
 """The 5xx after which another try does not help."""
@@ -45,7 +45,7 @@ ADDRESS_WRONG = frozenset({404, 407})
 firewall that rejects the content of an event."""
 
 ASKS_TO_WAIT = ("Retry-After", "X-RateLimit-Reset")
-"""Segment's 429 has both headers (docs/facts.md § 2)."""
+"""Segment's 429 has both headers (docs/development/facts.md § 2)."""
 
 WORDS_KEPT = 500
 """Characters of Segment's answer that are kept with an event."""
@@ -110,7 +110,7 @@ class SegmentDestination:
 
     name = "segment"
     limits = Limits(
-        # as many as the SDK's own consumer sends (docs/facts.md § 3)
+        # as many as the SDK's own consumer sends (docs/development/facts.md § 3)
         most_messages=100,
         # with separators and envelope, a body then stays under 475,000 bytes
         most_bytes=474_000,
@@ -118,7 +118,7 @@ class SegmentDestination:
     )
     # as long as Drip itself sends again
     retry = RetryPolicy(give_up_after=72 * 3600.0)
-    # Segment recognises a message id for at least so long (docs/facts.md § 2)
+    # Segment recognises a message id for at least so long (docs/development/facts.md § 2)
     dedupe_window = 24 * 3600.0
     labels = LABELS
 

@@ -1,6 +1,7 @@
 """Map Drip's events and properties to Segment's names.
 
-Sources: Drip's `_webhook_events.md`, Segment's email spec and Drip source (docs/facts.md § 1, 2).
+Sources: Drip's `_webhook_events.md`, Segment's email spec and Drip source
+(docs/development/facts.md § 1, 2).
 """
 
 from collections.abc import Mapping

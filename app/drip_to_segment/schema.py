@@ -1,7 +1,7 @@
 """Read the body of a Drip webhook, liberally.
 
-Drip publishes examples, not a contract (docs/facts.md § 1). So only what a correct track call needs
-may be an error: whose event it is, what happened, and when.
+Drip publishes examples, not a contract (docs/development/facts.md § 1). So only what a correct
+track call needs may be an error: whose event it is, what happened, and when.
 """
 
 from collections.abc import Mapping

@@ -29,7 +29,7 @@ NOT_BACK_TO_DRIP = {"Drip": False, "Drip (Actions)": False}
 
 _builder = Client("none", send=False, sync_mode=True)
 """The SDK's own builder. With these settings it starts no thread and sends nothing
-(docs/facts.md § 3)."""
+(docs/development/facts.md § 3)."""
 
 # made once, because `json.dumps` would make one for each call
 _ENCODER = json.JSONEncoder(allow_nan=False)
@@ -43,7 +43,7 @@ def event_to_message(event: DripEvent, raw: bytes, received_at: float) -> Messag
     Drip sent none.
 
     Raises `InvalidPayload` if Segment would refuse the call, or take it and drop it
-    (docs/facts.md § 2).
+    (docs/development/facts.md § 2).
     """
     try:
         identity = message_id(event, received_at)
@@ -70,7 +70,7 @@ def message_id(event: DripEvent, received_at: float) -> str:
 
     It is a hash. Of the subscriber only the id is in it, because the rest may change between
     re-sends. The account is in it because Segment drops repeats across all of its workspaces
-    (docs/facts.md § 2).
+    (docs/development/facts.md § 2).
 
     Opens and clicks without a time have the minute of receipt in it. Otherwise each further one of
     an email would pass for a re-send of the first. A re-send after that minute counts as another.

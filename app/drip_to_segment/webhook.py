@@ -1,8 +1,8 @@
 """Serve `POST /webhooks/drip`: receive, translate, keep, answer.
 
 Drip re-sends only after a 429, and switches the webhook off after 3 days of any other error
-(docs/facts.md § 1). So whatever comes with a valid token is kept and answered 200. If it cannot be
-kept now, the answer is 429. Nothing is answered 5xx.
+(docs/development/facts.md § 1). So whatever comes with a valid token is kept and answered 200. If
+it cannot be kept now, the answer is 429. Nothing is answered 5xx.
 """
 
 import time

@@ -13,7 +13,7 @@ USER = "drip"
 """The user name for HTTP Basic. The bridge takes any."""
 
 RECEIVED = "subscriber.received_email"
-"""The one event that Drip sends by a flag of its own (docs/facts.md § 1)."""
+"""The one event that Drip sends by a flag of its own (docs/development/facts.md § 1)."""
 
 IN_QUERY = "Its token is in the query of its URL, which proxies log."
 
@@ -59,7 +59,8 @@ def _token_faults(token: str | None, tokens: Sequence[str]) -> Iterator[str]:
 
 
 def _event_faults(webhook: Webhook) -> Iterator[str]:
-    # Drip sends received_email by this flag alone, not by its list of events (docs/facts.md § 1)
+    # Drip sends received_email by this flag alone, not by its list of events
+    # (docs/development/facts.md § 1)
     if not webhook.includes_received_email:
         yield f"It is without include_received_email: Drip leaves out {RECEIVED}."
     if missing := COLLECTIONS.keys() - webhook.events - {RECEIVED}:

@@ -1,8 +1,8 @@
 """Limit how much of what cannot be read is kept, so that it does not fill the disk.
 
 What was accepted stays until its retention ends. A body that no longer fits is not kept, and its
-sender sends it again: Drip for three days (docs/facts.md § 1), Segment for four hours. That gives
-an operator time to see why it cannot be read.
+sender sends it again: Drip for three days (docs/development/facts.md § 1), Segment for four hours.
+That gives an operator time to see why it cannot be read.
 """
 
 from collections.abc import Sequence

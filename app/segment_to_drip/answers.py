@@ -1,7 +1,7 @@
 """What an answer of Drip's means for the calls in a request. Pure.
 
 Drip's statuses alone do not say it: one user got a 402 for a body that Drip could not parse
-(docs/facts.md § 5). So the codes and messages of its errors decide, if it gave any.
+(docs/development/facts.md § 5). So the codes and messages of its errors decide, if it gave any.
 """
 
 import json

@@ -1,8 +1,9 @@
 """Keep to the number of requests an hour that Drip allows, over all processes.
 
-Drip's limits are by the hour, and its answers have no reset time (docs/facts.md § 5). So the bridge
-counts its own requests in a sliding hour, in the database. If Drip nevertheless says that none is
-left, something else uses the same account's limit, and the bridge asks again now and then.
+Drip's limits are by the hour, and its answers have no reset time (docs/development/facts.md § 5).
+So the bridge counts its own requests in a sliding hour, in the database. If Drip nevertheless says
+that none is left, something else uses the same account's limit, and the bridge asks again now and
+then.
 """
 
 from collections.abc import Callable, Mapping

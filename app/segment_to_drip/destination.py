@@ -86,7 +86,7 @@ class DripDestination:
 
     name = "drip"
     limits = Limits(
-        # as many as a batch may have (docs/facts.md § 5)
+        # as many as a batch may have (docs/development/facts.md § 5)
         most_messages=1000,
         most_bytes=4_000_000,
         largest_message=500_000,

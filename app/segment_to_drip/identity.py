@@ -1,8 +1,8 @@
 """Work out whose a call is from what is remembered of ids and addresses. Pure.
 
-Most calls from browsers name no address (docs/facts.md § 6). So the bridge remembers the address of
-each user id, and of each anonymous id under which no second person appeared. It learns them from
-identify and alias calls, in the order in which these came.
+Most calls from browsers name no address (docs/development/facts.md § 6). So the bridge remembers
+the address of each user id, and of each anonymous id under which no second person appeared. It
+learns them from identify and alias calls, in the order in which these came.
 """
 
 from collections.abc import Mapping

@@ -14,7 +14,7 @@ from app.segment_to_drip.budget import Left
 from app.segment_to_drip.operations import Operation
 
 LARGEST_BATCH = 1_000
-"""People, or events, of one batch (docs/facts.md § 5)."""
+"""People, or events, of one batch (docs/development/facts.md § 5)."""
 
 MOST_BYTES = 4_000_000
 """Bytes of one batch. Drip documents no limit, and its servers may have one."""

@@ -1,9 +1,9 @@
 """Serve `/webhooks/segment`: receive events one by one or in batches, translate, keep, answer.
 
-Segment sends again after a 5xx, and drops what is answered 4xx (docs/facts.md § 6). So whatever
-comes with a valid signature or token is kept and answered 200, and if it cannot be kept now, the
-answer is 503. The events of a batch have nothing to do with one another: each is accepted, a
-duplicate, ignored or quarantined by itself.
+Segment sends again after a 5xx, and drops what is answered 4xx (docs/development/facts.md § 6). So
+whatever comes with a valid signature or token is kept and answered 200, and if it cannot be kept
+now, the answer is 503. The events of a batch have nothing to do with one another: each is accepted,
+a duplicate, ignored or quarantined by itself.
 """
 
 import re

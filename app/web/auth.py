@@ -1,7 +1,7 @@
 """Authenticate the sender of a webhook by a token, or by the signature of its body.
 
-Drip does not sign its webhooks, so a secret in the URL has to do (docs/facts.md § 1). Segment signs
-them with HMAC-SHA1 (docs/facts.md § 6).
+Drip does not sign its webhooks, so a secret in the URL has to do (docs/development/facts.md § 1).
+Segment signs them with HMAC-SHA1 (docs/development/facts.md § 6).
 """
 
 import hmac

@@ -25,12 +25,12 @@ GROUPING = re.compile(r"\b(?:by|without)\s*\(([^)]*)\)")
 
 
 def rules() -> list[Any]:
-    found = yaml.safe_load((ROOT / "docs" / "alert-rules.yml").read_text())
+    found = yaml.safe_load((ROOT / "docs" / "operating" / "alert-rules.yml").read_text())
     return [rule for group in found["groups"] for rule in group["rules"]]
 
 
 def dashboard() -> Any:
-    return json.loads((ROOT / "docs" / "grafana.json").read_text())
+    return json.loads((ROOT / "docs" / "operating" / "grafana.json").read_text())
 
 
 def targets() -> list[Any]:

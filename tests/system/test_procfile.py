@@ -53,7 +53,7 @@ DATABASE_PASSWORD = "password-of-the-database"  # this server asks for none
 CALLERS = 8
 
 MOST_CONNECTIONS = 20
-"""Of Heroku's smallest plans (docs/facts.md § 4)."""
+"""Of Heroku's smallest plans (docs/development/facts.md § 4)."""
 
 
 class Dynos:
