@@ -1,10 +1,15 @@
-"""The pages lead to one another: no link ends nowhere, and code cites pages that exist."""
+"""The pages are right about the code, and about one another: links, citations and commands."""
 
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+from flask.cli import run_command
 
+from app.cli import COMMANDS
 from tests.support.bridge_process import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -21,6 +26,12 @@ HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 CITED = re.compile(r"(?<![\w/.])docs/[\w./-]*\w")
+
+CODE = re.compile(r"`([^`]+)`|^ {4,}(.+?)(?:  +#.*)?$", re.MULTILINE)
+
+FLASK = re.compile(r"(?:^|[\s/])flask (?:--app wsgi )?(?!--)(\w.*)", re.DOTALL)
+
+GROUP = click.Group(commands=[*COMMANDS, run_command])
 
 
 def anchors(page: Path) -> set[str]:
@@ -60,3 +71,27 @@ def test_the_index_names_every_page() -> None:
     index = ROOT / "docs" / "README.md"
     linked = {(index.parent / link).resolve() for link in LINK.findall(index.read_text())}
     assert {page for page in PAGES[1:] if page != index} <= linked
+
+
+def commands(page: Path) -> Iterator[str]:
+    """What stands after `flask` in the page's code."""
+    for span, line in CODE.findall(page.read_text()):
+        if found := FLASK.search(span or line):
+            yield found[1]
+
+
+def parse(text: str) -> None:
+    """Raises `UsageError` if there is no such command, or if it has no such option."""
+    command: click.Command = GROUP
+    words = shlex.split(text)
+    while isinstance(command, click.Group):
+        _, found, words = command.resolve_command(click.Context(command), words)
+        assert found is not None
+        command = found
+    command.make_parser(click.Context(command)).parse_args(words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative_path)
+def test_every_command_and_option_is_there(page: Path) -> None:
+    for text in commands(page):
+        parse(text)
