@@ -6,7 +6,7 @@ BIN = .venv/bin
 .PHONY: run test faults bench lint lock
 
 run: .venv/run
-	@FLASK_SKIP_DOTENV=1 $(BIN)/flask --app wsgi url
+	@FLASK_SKIP_DOTENV=1 $(BIN)/flask url
 	@WEB_CONCURRENCY=$${WEB_CONCURRENCY:-1} exec $(BIN)/gunicorn
 
 # three processes: many tests wait for something, but more processes get in one another's way. Each

@@ -1,4 +1,4 @@
-"""What gunicorn and `flask --app wsgi` load."""
+"""What gunicorn and `flask` load."""
 
 import sys
 

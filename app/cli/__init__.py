@@ -1,4 +1,4 @@
-"""The commands of `flask --app wsgi`, one in each file."""
+"""The commands of `flask`, one in each file."""
 
 from click import Command
 

@@ -20,7 +20,7 @@ from app.drip_to_segment.mapping import COLLECTIONS
 from app.drip_to_segment.webhook_setup import faults, leads_to, masked, token_in, webhook_url
 from app.outbox.traffic import last_received
 
-CONNECT = "flask --app wsgi drip connect"
+CONNECT = "flask drip connect"
 
 SWITCHED_ON_UNKNOWN = (
     "Whether it is switched on, Drip does not tell. It switches one off after 3 days of errors, "
@@ -178,7 +178,7 @@ def _create(drip: Drip, base: str, tokens: Sequence[str], is_basic: bool) -> Non
     if is_basic:
         click.echo(
             "Whether Drip posts with a user name and password in the URL is not documented: open a "
-            "mail of yours, and see that it comes: flask --app wsgi events --limit 1. If it does "
+            "mail of yours, and see that it comes: flask events --limit 1. If it does "
             f"not: {CONNECT} {base} --replace",
             err=True,
         )
@@ -231,7 +231,7 @@ def _print_absence(settings: Settings, base: str | None) -> None:
     if base is None:
         click.echo(
             "(One with a token that is not in DRIP_WEBHOOK_TOKEN is found by its address: "
-            "flask --app wsgi drip check BASE_URL)",
+            "flask drip check BASE_URL)",
             err=True,
         )
 

@@ -69,9 +69,7 @@ def events(
 def _find(search: Search, message_id: str, destination: str | None) -> Event:
     event = search.one(message_id, destination)
     if event is None:
-        raise click.ClickException(
-            "No event has this message id. List them with: flask --app wsgi events"
-        )
+        raise click.ClickException("No event has this message id. List them with: flask events")
     return event
 
 

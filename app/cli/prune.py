@@ -25,7 +25,7 @@ def prune(clock_is_right: bool) -> None:
             raise click.ClickException(
                 f"The clock says {datetime.fromtimestamp(now, UTC):%Y-%m-%d}, more than a day from "
                 "what the bridge last saw, so nothing was removed. If it is right: "
-                "flask --app wsgi prune --clock-is-right"
+                "flask prune --clock-is-right"
             )
         pruned = bridge.pruning.run(now)
     counts = ", ".join(f"{count:,} {state}" for state, count in pruned.items())

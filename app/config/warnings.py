@@ -22,7 +22,7 @@ def startup_warnings(settings: Settings) -> Iterator[str]:
     if not all(map(survives_in_url, settings.all_tokens)):
         yield (
             "DRIP_WEBHOOK_TOKEN has a letter that means something else in a URL. Give Drip the URL "
-            "that flask --app wsgi url prints: there it is encoded."
+            "that flask url prints: there it is encoded."
         )
     yield from _of_drip(settings)
     if Path.cwd() != CODE and (CODE / ENV_FILE).exists():
@@ -31,7 +31,7 @@ def startup_warnings(settings: Settings) -> Iterator[str]:
     if context and context.command is run_command:
         yield (
             f"flask run accepts webhooks on port {context.params['port']}, and sends nothing: for "
-            "that run flask --app wsgi deliver, or gunicorn in place of both."
+            "that run flask deliver, or gunicorn in place of both."
         )
 
 

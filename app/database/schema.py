@@ -22,7 +22,7 @@ from app.logs import get_logger
 
 log = get_logger(__name__)
 
-UPGRADE_COMMAND = "flask --app wsgi db upgrade"
+UPGRADE_COMMAND = "flask db upgrade"
 
 _LOCK = 0x627269646765
 """The key of PostgreSQL's advisory lock: "bridge" in ASCII, which no other program should use."""

@@ -101,7 +101,7 @@ LABELS = Labels(
         "firewall between"
     ),
     sent_again="Drip sends them again for 3 days.",
-    check_source="see whether the webhook is still there and on: flask --app wsgi drip check",
+    check_source="see whether the webhook is still there and on: flask drip check",
 )
 
 

@@ -30,7 +30,7 @@ from app.web.login_link import LASTS, read_ticket, session_key
 log = get_logger(__name__)
 
 WRONG = "That is not the password."
-INVALID_LINK = "That link was used, or is too old. Get a new one from: flask --app wsgi url"
+INVALID_LINK = "That link was used, or is too old. Get a new one from: flask url"
 
 LARGEST_FORM = 64 * 1024
 """The largest form that is read, in bytes."""

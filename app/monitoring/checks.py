@@ -54,7 +54,7 @@ def _of_flow(stats: Stats, destination: Destination, now: float) -> dict[str, st
     if age > destination.limits.longest_wait and not stats.oldest_is_held:
         failed["waiting"] = (
             f"The oldest event has waited for {long_duration(age)}: see whether a deliverer runs "
-            "(DELIVER_IN_WEB, or flask --app wsgi deliver) and what the log says of "
+            "(DELIVER_IN_WEB, or flask deliver) and what the log says of "
             f"{labels.destination}."
         )
     if age > OLDEST_HELD and held:
@@ -72,7 +72,7 @@ def _of_flow(stats: Stats, destination: Destination, now: float) -> dict[str, st
 def _of_the_last_hour(stats: Stats, destination: Destination, option: str) -> dict[str, str]:
     failed = {}
     labels, patience = destination.labels, long_duration(destination.retry.give_up_after)
-    events = f"flask --app wsgi events{option} --state"
+    events = f"flask events{option} --state"
     if died := stats.died_lately:
         failed["dead"] = (
             f"In the last hour {pluralize(died, 'event')} died: {labels.destination} will not take "
@@ -87,7 +87,7 @@ def _of_the_last_hour(stats: Stats, destination: Destination, option: str) -> di
         failed["quarantine full"] = (
             f"Quarantine has its {MOST_BYTES // 1_000_000} MB, so a webhook that cannot be read is "
             f"answered {labels.not_kept}. Why: {events} quarantined. Where a newer version can "
-            f"read them: flask --app wsgi requeue{option} --quarantined. A lower "
+            f"read them: flask requeue{option} --quarantined. A lower "
             "FAILED_RETENTION_DAYS removes the oldest."
         )
     return failed

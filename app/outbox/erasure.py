@@ -40,7 +40,7 @@ TOO_LARGE = (
     "The file has {:,.0f} MB, and pieces of what was erased may be left between its rows until it "
     "is written anew. That needs as much room again and some 15 seconds a GB, in which webhooks "
     "are not kept and have to be sent again. At a quiet time: "
-    "flask --app wsgi erase ADDRESS --vacuum"
+    "flask erase ADDRESS --vacuum"
 )
 NOT_ANEW = (
     "The file could not be written anew, and pieces of what was erased may be left between its "

@@ -49,7 +49,7 @@ def test_the_first_event_appears_by_itself_on_the_set_up_guide(
     page: Page, site: BridgeProcess
 ) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for the first event")
-    expect(page.get_by_text("flask --app wsgi drip connect")).to_be_visible()
+    expect(page.get_by_text("flask drip connect")).to_be_visible()
     assert page.locator("#webhook").inner_text().endswith("?token=•••")
     keep(site, OPENED)
     expect(page.get_by_role("row").filter(has_text="Email Opened")).to_be_visible(timeout=LIVE)

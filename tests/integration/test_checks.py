@@ -114,7 +114,7 @@ def test_an_old_event_is_reported_with_what_to_do(ask: Ask, store: Store) -> Non
     store.put([aged(1, 7 * MINUTE)])
     (reason,) = reasons(ask())
     assert "7 minutes" in reason
-    assert "flask --app wsgi deliver" in reason
+    assert "flask deliver" in reason
 
 
 def test_held_events_are_reported_with_the_missing_setting(ask: Ask, store: Store) -> None:
@@ -143,7 +143,7 @@ def test_a_missing_schema_is_reported_and_left_as_it_is(ask: Ask, database_url: 
     client = ask()
     for _ in range(2):
         (reason,) = reasons(client)
-        assert "flask --app wsgi db upgrade" in reason
+        assert "flask db upgrade" in reason
     engine = open_database(database_url)
     upgrade(engine)
     engine.dispose()

@@ -383,7 +383,7 @@ def test_a_database_at_fault_is_reported_in_a_sentence(
     nowhere = make_url("postgresql+psycopg://ana:a-password@127.0.0.1:9/bridge")
     for url, words in {
         settings.database_url: "DATABASE_URL: cannot use the file.",
-        empty: "Run: flask --app wsgi db upgrade",
+        empty: "Run: flask db upgrade",
         nowhere: "DATABASE_URL: OperationalError: connection failed",
     }.items():
         app = create_app(replace(settings, database_url=url))

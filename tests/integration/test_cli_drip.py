@@ -165,7 +165,7 @@ def test_connect_reports_what_differs_and_changes_nothing(
     name, fault, remedy = result.stderr.splitlines()
     assert name.startswith("Webhook 77001 (http")
     assert fault.startswith(f"  {said}")
-    assert remedy.endswith(f": flask --app wsgi drip connect {BASE} --replace")
+    assert remedy.endswith(f": flask drip connect {BASE} --replace")
 
 
 @pytest.mark.parametrize(("kwargs", "said"), DIFFERENT)
@@ -253,7 +253,7 @@ def test_a_failed_delete_is_reported_and_done_by_the_next_run(app: Flask, drip: 
         f"Error: Webhook 77001 ({MASKED}) is not deleted: Drip is out of order (HTTP 503). "
         "Whether the webhook was deleted is not known.\n"
         "The webhook for this bridge is at work. Until the rest is deleted, events come more than "
-        f"once, and are kept once. Run again: flask --app wsgi drip connect {BASE} --replace\n"
+        f"once, and are kept once. Run again: flask drip connect {BASE} --replace\n"
     )
     drip.behave = lambda _: None
     assert run_drip(app, "connect", BASE, "--replace").exit_code == 0
@@ -381,7 +381,7 @@ def test_check_reports_that_there_is_none(
     assert (result.exit_code, result.stdout, drip.changes()) == (1, "", [])
     assert result.stderr.splitlines()[:2] == [
         f"Account {ACCOUNT} has no webhook for this bridge.",
-        f"To create it: flask --app wsgi drip connect {base}",
+        f"To create it: flask drip connect {base}",
     ]
     assert ("is found by its address" in result.stderr) is not bool(arguments)
 
@@ -394,7 +394,7 @@ def test_check_reports_what_differs(
     result = run_drip(app, "check", BASE)
     assert (result.exit_code, result.stdout, drip.changes()) == (1, "", [])
     assert said in result.stderr
-    assert f"flask --app wsgi drip connect {BASE} --replace" in result.stderr
+    assert f"flask drip connect {BASE} --replace" in result.stderr
 
 
 def test_check_without_an_address_takes_any_host_not_any_path(app: Flask, drip: FakeDrip) -> None:

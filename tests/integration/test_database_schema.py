@@ -36,7 +36,7 @@ def test_an_empty_sqlite_is_made_ready_a_postgresql_is_not(empty: Engine) -> Non
     if is_sqlite(empty):
         make_ready(empty)
     else:
-        with pytest.raises(ConfigError, match=r"not there yet.* Run: flask --app wsgi db upgrade$"):
+        with pytest.raises(ConfigError, match=r"not there yet.* Run: flask db upgrade$"):
             make_ready(empty)
         upgrade(empty)
 

@@ -319,7 +319,7 @@ def postgresql(postgres_url: str) -> Iterator[Engine]:
 def test_an_old_schema_is_reported_with_the_command_to_run(postgresql: Engine) -> None:
     outbox = GroupCommit(Store(postgresql, "segment"))
 
-    with pytest.raises(OutboxUnavailable, match="Run: flask --app wsgi db upgrade"):
+    with pytest.raises(OutboxUnavailable, match="Run: flask db upgrade"):
         outbox.put(message("a"))
 
     upgrade(postgresql)

@@ -189,7 +189,7 @@ def test_the_command_is_named_if_too_much_is_kept(
 ) -> None:
     message_id = visitor.post_webhook(webhook())
     monkeypatch.setattr(erasing, "FEW", 0)
-    assert "flask --app wsgi erase ADDRESS" in visitor.get("/erase")
+    assert "flask erase ADDRESS" in visitor.get("/erase")
     page = visitor.submit("/erase", "/sample", email="ana@example.com", sure="1").text
     assert "too many events are kept" in page
     assert state_of(visitor, message_id) == "pending"

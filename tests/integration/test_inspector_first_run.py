@@ -17,7 +17,7 @@ def test_the_webhooks_url_is_there_to_copy_once_revealed(visitor: Visitor) -> No
     assert "http://localhost/webhooks/drip?token=•••" in visitor.get("/")
     page = visitor.get("/?reveal=1")
     assert page.count(f"http://localhost/webhooks/drip?token={TOKEN}") == 2
-    assert "flask --app wsgi drip connect http://localhost<" in page
+    assert "flask drip connect http://localhost<" in page
 
 
 def test_the_write_keys_state_is_shown_and_no_key(settings: Settings, visitor: Visitor) -> None:

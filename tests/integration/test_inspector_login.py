@@ -147,7 +147,7 @@ def test_a_link_logs_in_once_if_the_password_is_made_up(settings: Settings) -> N
     other = app_with(settings, link=True).test_client()  # as another process
     again = other.get(link)
     assert again.status_code == 403
-    assert "flask --app wsgi url" in again.text
+    assert "flask url" in again.text
     assert not is_in(other)
     assert other.get(link_of(app)).status_code == 303
 

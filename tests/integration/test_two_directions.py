@@ -131,7 +131,7 @@ def test_sentences_are_true_of_their_direction(app: Flask, second: Direction) ->
     assert found.not_ready == []
     assert found.sentences["drip: dead"] == (
         "Segment to Drip: In the last hour 1 event died: Drip will not take such, or took nothing "
-        "for 48 hours. Why: flask --app wsgi events --destination drip --state dead"
+        "for 48 hours. Why: flask events --destination drip --state dead"
     )
     assert found.sentences["drip: quarantined"].endswith("--destination drip --state quarantined")
     assert unkept(second.destination.labels).startswith(

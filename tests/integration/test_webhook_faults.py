@@ -187,7 +187,7 @@ def test_a_postgresql_without_the_schema_is_not_written_to(
     url = make_url(postgres_url).set(drivername="postgresql+psycopg")
     with app_over(replace(settings, database_url=url)) as app:
         assert_not_kept(post(app.test_client(), OPENED))
-    assert "flask --app wsgi db upgrade" in logged.text
+    assert "flask db upgrade" in logged.text
 
 
 @pytest.mark.parametrize(

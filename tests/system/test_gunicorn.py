@@ -172,7 +172,7 @@ def test_gunicorn_refuses_an_older_schema_until_it_is_upgraded(
     postgres_url: str, segment: FakeSegment, tmp_path: Path
 ) -> None:
     with BridgeProcess(make_url(postgres_url), segment.url, tmp_path) as bridge:
-        assert "Run: flask --app wsgi db upgrade" in refusal(bridge)
+        assert "Run: flask db upgrade" in refusal(bridge)
         assert bridge.flask("db", "upgrade").returncode == 0
         bridge.start_web()
         assert bridge.post(OPENED).json()["status"] == "accepted"

@@ -325,7 +325,7 @@ def test_the_processes_start_only_after_the_release(
 ) -> None:
     for dynos in [heroku.start("web"), heroku.start("worker")]:
         assert dynos.wait_for_end() == 1
-        assert "Run: flask --app wsgi db upgrade" in dynos.log
+        assert "Run: flask db upgrade" in dynos.log
         assert "Traceback" not in dynos.log
     heroku.release()
     dynos = heroku.start("web", "worker")
