@@ -48,6 +48,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         ) or name in (
             "DYNO",
             "PORT",
+            "PUBLIC_URL",
             "DELIVER_IN_WEB",
             "WEB_CONCURRENCY",
             "SENT_RETENTION_DAYS",

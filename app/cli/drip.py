@@ -17,7 +17,14 @@ from app.config.fields import Host
 from app.config.settings import Settings
 from app.database.engine import describe
 from app.drip_to_segment.mapping import COLLECTIONS
-from app.drip_to_segment.webhook_setup import faults, leads_to, masked, token_in, webhook_url
+from app.drip_to_segment.webhook_setup import (
+    faults,
+    is_public,
+    leads_to,
+    masked,
+    token_in,
+    webhook_url,
+)
 from app.outbox.traffic import last_received
 
 CONNECT = "flask drip connect"
@@ -61,7 +68,7 @@ def drip_commands() -> None:
 
 
 @drip_commands.command()
-@click.argument("base_url", type=BaseUrl())
+@click.argument("base_url", type=BaseUrl(), required=False)
 @click.option("--replace", is_flag=True, help="Put a new webhook in place of one that differs.")
 @click.option(
     "--basic",
@@ -69,29 +76,31 @@ def drip_commands() -> None:
     help="Have the secret come by HTTP Basic, not in the query. Not documented: whether Drip can.",
 )
 @with_appcontext
-def connect(base_url: str, replace: bool, basic: bool) -> None:
+def connect(base_url: str | None, replace: bool, basic: bool) -> None:
     """Have Drip post its email events to the bridge, which it reaches at BASE_URL.
 
-    Run again, it changes nothing. Webhooks that lead elsewhere are never touched.
+    Without BASE_URL it is PUBLIC_URL. Run again, it changes nothing. Webhooks that lead elsewhere
+    are never touched.
     """
     settings = bridge_of().settings
+    base = _public_base(base_url or settings.public_url)
     drip = _client(settings)
     tokens = settings.tokens_for(settings.drip_account_id)
-    webhooks = _ours(drip.webhooks(), base_url, tokens)
-    kept = next((each for each in webhooks if not faults(each, base_url, tokens, basic)), None)
+    webhooks = _ours(drip.webhooks(), base, tokens)
+    kept = next((each for each in webhooks if not faults(each, base, tokens, basic)), None)
     others = [webhook for webhook in webhooks if webhook is not kept]
     if others and not replace:
-        _print_faults(webhooks, base_url, tokens, basic)
+        _print_faults(webhooks, base, tokens, basic)
         raise SystemExit(1)
     if kept is None:
-        _create(drip, base_url, tokens, basic)
+        _create(drip, base, tokens, basic)
     else:
         click.echo(f"{_name(kept)} is there already, and as it should be. It was left alone.")
     _delete(
         drip,
         others,
         "The webhook for this bridge is at work. Until the rest is deleted, events come more than "
-        f"once, and are kept once. Run again: {_replace_command(base_url, basic)}",
+        f"once, and are kept once. Run again: {_replace_command(base, basic)}",
     )
 
 
@@ -144,6 +153,18 @@ def disconnect(base_url: str | None, yes: bool) -> None:
     _delete(drip, webhooks, "Run the command again.")
 
 
+def _public_base(base: str | None) -> str:
+    """Return the URL for Drip to post to. Raises `UsageError` if Drip cannot reach it."""
+    if base is None:
+        raise click.UsageError("Give the URL at which Drip reaches the bridge, or set PUBLIC_URL.")
+    if not is_public(base):
+        raise click.UsageError(
+            f"Drip cannot reach {base}: it is an address of this machine or of a private network. "
+            "Give the bridge's public URL."
+        )
+    return base
+
+
 def _client(settings: Settings) -> Drip:
     """Return a client. Raises `ClickException` that says where to find each missing setting."""
     account = settings.drip_account_id
@@ -182,8 +203,6 @@ def _create(drip: Drip, base: str, tokens: Sequence[str], is_basic: bool) -> Non
             f"not: {CONNECT} {base} --replace",
             err=True,
         )
-    if base.startswith("http:"):
-        click.echo("Drip cannot reach it: this address is your own machine's.", err=True)
     if problems := faults(created, base, tokens, is_basic):
         raise click.ClickException(
             f"Drip made it otherwise than asked. {' '.join(problems)} Nothing was deleted. Look at "

@@ -18,10 +18,10 @@ from app.web.login_link import LASTS, make_ticket, session_key
 def url(base: str | None) -> None:
     """Print the webhooks' and the inspector's URL, secrets included, as reached at BASE.
 
-    Without BASE it is this machine.
+    Without BASE it is PUBLIC_URL, or else this machine.
     """
     settings = bridge_of().settings
-    base = base or f"http://127.0.0.1:{port_of(settings.bind)}"
+    base = base or settings.public_url or f"http://127.0.0.1:{port_of(settings.bind)}"
     webhook = webhook_url(base, settings.webhook_tokens[0])
     click.echo(f"\nWebhook URL, for Drip and nobody else:\n\n  {webhook}\n")
     basic = webhook_url(base, settings.webhook_tokens[0], is_basic=True)

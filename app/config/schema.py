@@ -30,9 +30,12 @@ from app.config.fields import (
 )
 from app.config.listening import DEFAULT_PORT
 
-PLACEHOLDER = re.compile(r"\$\(.+\)|\$\{.+\}|^`.+`$|openssl rand|^your-[a-z-]+$")
-"""A shell command that was not run, or a placeholder of the docs. Segment answers 200 to any write
-key, so a wrong one would not be noticed."""
+PLACEHOLDER = re.compile(
+    r"\$\(.+\)|\$\{.+\}|^`.+`$|openssl rand"  # a shell command that was not run
+    r"|…|(^|[=,])your-[a-z-]+(,|$)|^9999999$|//user:password@|//bridge\.example\.com"
+)
+"""A value that is still to be filled in, as the examples of the docs and of messages are. Segment
+answers 200 to any write key, so a wrong one would not be noticed."""
 
 DRIP_API = "https://api.getdrip.com"
 
@@ -107,6 +110,7 @@ class EnvironSchema(Schema):
         load_default=None,
         metadata={"example": "(what this prints: openssl rand -hex 24)"},
     )
+    PUBLIC_URL = Host(load_default=None, metadata={"example": "https://bridge.example.com"})
     PORT = Whole(1, 65535, load_default=DEFAULT_PORT, metadata={"example": "8000"})
     TRUSTED_PROXIES = Choice(*"012345", load_default=None, metadata={"example": "1"})
     WEB_CONCURRENCY = Whole(1, 100, load_default=1, metadata={"example": "2"})
@@ -136,14 +140,14 @@ class EnvironSchema(Schema):
         errors = {}
         if "DRIP_WEBHOOK_TOKEN" not in environ:
             errors["DRIP_WEBHOOK_TOKEN"] = [
-                "is required where DYNO or PORT is set: anyone could post events without it."
+                "is required if DYNO is set: anyone could post events without it."
             ]
         database = values.get("DATABASE_URL")
         if "DYNO" in environ and (
             "DATABASE_URL" not in environ or (database and database.drivername == "sqlite")
         ):
             errors["DATABASE_URL"] = [
-                "must name a PostgreSQL where DYNO is set: the dyno's own disk is wiped daily."
+                "must name a PostgreSQL if DYNO is set: the dyno's own disk is wiped daily."
             ]
         if errors:
             raise ValidationError(errors)

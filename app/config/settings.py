@@ -11,18 +11,14 @@ from pathlib import Path
 from marshmallow import ValidationError
 from sqlalchemy.engine import URL
 
-from app.config.environment import read_environment
+from app.config.environment import Environment, read_environment
 from app.config.fields import REGION_HOSTS
-from app.config.listening import DEFAULT_PORT, all_interfaces, loopback
+from app.config.listening import DEFAULT_PORT, all_interfaces, is_on_platform, loopback, port_of
 from app.config.schema import DRIP_API, KNOWN, EnvironSchema, errors_to_text
 from app.errors import ConfigError
 
 TOKEN_FILE = "bridge.token"  # noqa: S105 - a file's name
 PASSWORD_FILE = "inspector.password"  # noqa: S105 - a file's name
-
-PLATFORM = frozenset({"DYNO", "PORT"})
-"""Variables of the process's own environment that mean that a platform runs the bridge. In a `.env`
-file PORT means nothing of the kind: people set it there on their own machines."""
 
 PREFIXES = ("SEGMENT_", "DRIP_", "INSPECTOR_", "ALERT_", "METRICS_")
 """How variables begin that are meant for the bridge."""
@@ -83,6 +79,8 @@ class Settings:
     inspector_link: bool = False
     """Whether a link logs in too, because the password was generated."""
     metrics_token: str | None = field(default=None, repr=False)
+    public_url: str | None = None
+    """Scheme and host at which the bridge is reached from the internet."""
     bind: tuple[str, ...] = loopback(DEFAULT_PORT)
     """Addresses that gunicorn listens on."""
     workers: int = 1
@@ -109,21 +107,24 @@ def load_settings() -> Settings:
     Unless a platform runs the bridge, missing secrets are generated and kept in files. Raises
     `ConfigError`, naming every variable that is wrong.
     """
-    environment = read_environment(KNOWN | PLATFORM)
+    environment = read_variables()
     variables = environment.all
-    by_platform = PLATFORM & environment.process.keys()
-    if "DYNO" not in by_platform:
-        variables.pop("DYNO", None)  # only the process's own environment has it
-    if not by_platform:
+    is_generated = False
+    if not (on_platform := is_on_platform(environment.process, environment.file)):
         _generate_if_missing(variables, "DRIP_WEBHOOK_TOKEN", Path(TOKEN_FILE))
-    is_generated = not by_platform and _generate_if_missing(
-        variables, "INSPECTOR_PASSWORD", Path(PASSWORD_FILE)
-    )
+        is_generated = _generate_if_missing(variables, "INSPECTOR_PASSWORD", Path(PASSWORD_FILE))
     settings = environ_to_settings(variables)
     _check_folder_is_kept(settings.database_url)
-    if "PORT" in by_platform:
-        settings = replace(settings, bind=all_interfaces(int(variables["PORT"])))
+    if on_platform:
+        settings = replace(settings, bind=all_interfaces(port_of(settings.bind)))
     return replace(settings, inspector_link=is_generated)
+
+
+def read_variables() -> Environment:
+    """Read the variables. A DYNO in `.env` does not count: only Heroku itself sets it."""
+    environment = read_environment(KNOWN | {"DYNO"})
+    file = {name: value for name, value in environment.file.items() if name != "DYNO"}
+    return replace(environment, file=file)
 
 
 def _generate_if_missing(variables: dict[str, str], variable: str, path: Path) -> bool:
@@ -196,6 +197,7 @@ def environ_to_settings(environ: Mapping[str, str]) -> Settings:
         drip_skip_device_mode=values["DRIP_SKIP_DEVICE_MODE"],
         inspector_password=values["INSPECTOR_PASSWORD"],
         metrics_token=values["METRICS_TOKEN"],
+        public_url=values["PUBLIC_URL"],
         bind=loopback(values["PORT"]),
         workers=values["WEB_CONCURRENCY"],
         unknown=_unknown(environ),
@@ -210,11 +212,16 @@ def local_secret(path: Path) -> str:
     """
     if not path.exists():
         with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name) as draft:
-            draft.write(secrets.token_urlsafe(24))
+            draft.write(new_secret())
             draft.flush()
             with suppress(FileExistsError):  # another process was first
                 os.link(draft.name, path)
     return path.read_text().strip()
+
+
+def new_secret() -> str:
+    """Generate a secret that can be part of a URL and of a `.env` file as it is."""
+    return secrets.token_urlsafe(24)
 
 
 def _unknown(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Check the bridge's webhook in Drip, and build and read its URL. Pure."""
 
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from app.clients.drip_answers import Webhook
@@ -16,6 +17,9 @@ RECEIVED = "subscriber.received_email"
 """The one event that Drip sends by a flag of its own (docs/development/facts.md § 1)."""
 
 IN_QUERY = "Its token is in the query of its URL, which proxies log."
+
+LOCAL_NAMES = (".localhost", ".local", ".internal")
+"""How names end that only machines nearby can resolve (RFC 6761 and 6762, and ICANN)."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -85,6 +89,16 @@ def has_token_in_query(post_url: str) -> bool:
     """Whether the secret is in the query, which proxies log."""
     parts = _split(post_url)
     return parts is not None and "token" in dict(parse_qsl(parts.query))
+
+
+def is_public(base: str) -> bool:
+    """Whether Drip may reach this address: it is not one of this machine or a private network."""
+    parts = _split(base)
+    host = (parts.hostname if parts else None) or ""
+    try:
+        return ip_address(host).is_global
+    except ValueError:
+        return "." in host and not host.endswith(LOCAL_NAMES)
 
 
 def leads_to(base: str, post_url: str) -> bool:

@@ -71,7 +71,7 @@ def test_a_dyno_without_a_postgresql_is_refused(
     bridge: BridgeProcess, seen: Callable[[str], None]
 ) -> None:
     said = refusals(bridge, DYNO="web.1", DATABASE_URL="")
-    assert "DATABASE_URL must name a PostgreSQL where DYNO is set: the dyno's own disk" in said
+    assert "DATABASE_URL must name a PostgreSQL if DYNO is set: the dyno's own disk" in said
     assert "Example: DATABASE_URL=postgres://" in said
     seen(f"{len(COMMANDS)} commands, exit 1: {said.splitlines()[-1].strip()}")
 

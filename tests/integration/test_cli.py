@@ -195,6 +195,13 @@ def test_url_without_an_address_is_gunicorns_own(settings: Settings, bind: tuple
     assert f"\n  http://127.0.0.1:9000/webhooks/drip?token={TOKEN}\n" in run(app, "url").stdout
 
 
+def test_url_without_an_address_is_the_public_one(settings: Settings) -> None:
+    app = create_app(replace(settings, public_url="https://bridge.example.com"))
+    printed = run(app, "url").stdout
+    assert f"\n  https://bridge.example.com/webhooks/drip?token={TOKEN}\n" in printed
+    assert "127.0.0.1" not in printed
+
+
 def test_url_reports_that_events_are_held_without_a_key(settings: Settings) -> None:
     app = create_app(replace(settings, write_key=None))
     assert "events are kept and held" in run(app, "url").stdout

@@ -30,6 +30,7 @@ from tests.support.drip_account import (
     with_account,
 )
 from tests.support.fake_drip import ACCOUNT, WEBHOOKS, Answer, FakeDrip, Visit
+from tests.support.flask_app import app_over
 
 
 @pytest.fixture
@@ -315,11 +316,36 @@ def test_an_address_that_is_no_base_url_is_refused(
     assert drip.visits == []
 
 
-def test_http_on_loopback_is_allowed_with_a_warning(app: Flask, drip: FakeDrip) -> None:
-    result = run_drip(app, "connect", "http://127.0.0.1:8000")
-    assert result.exit_code == 0
-    assert result.stderr == "Drip cannot reach it: this address is your own machine's.\n"
-    assert drip.webhooks[0]["post_url"].startswith("http://127.0.0.1:8000/webhooks/drip?token=")
+@pytest.mark.parametrize(
+    "base",
+    [
+        *("http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000"),
+        *("https://10.0.0.7", "https://192.168.1.20:8443", "https://[fd00::7]"),
+        *("https://bridge", "https://bridge.local", "https://bridge.internal"),
+    ],
+)
+def test_connect_refuses_an_address_that_drip_cannot_reach(
+    app: Flask, drip: FakeDrip, base: str
+) -> None:
+    result = run_drip(app, "connect", base)
+    assert result.exit_code == 2
+    assert f"Drip cannot reach {base}: it is an address of this machine" in result.stderr
+    assert drip.visits == []
+
+
+def test_connect_without_an_address_takes_the_public_url(
+    settings: Settings, drip: FakeDrip
+) -> None:
+    with app_over(replace(settings, public_url=BASE)) as app:
+        assert run_drip(app, "connect").exit_code == 0
+    assert drip.webhooks[0]["post_url"].startswith(f"{BASE}/webhooks/drip?token=")
+
+
+def test_connect_without_any_address_asks_for_one(app: Flask, drip: FakeDrip) -> None:
+    result = run_drip(app, "connect")
+    assert result.exit_code == 2
+    assert "or set PUBLIC_URL" in result.stderr
+    assert drip.visits == []
 
 
 # check

@@ -23,7 +23,7 @@ PLATFORM = {
     "DYNO": "web.1",
     "PORT": "5000",
     # the add-on's
-    "DATABASE_URL": "postgres://user:password@db.example.com:5432/bridge",
+    "DATABASE_URL": "postgres://bridge:a-password@db.example.com:5432/bridge",
 }
 
 
@@ -59,6 +59,15 @@ def test_nothing_need_be_filled_in_to_start() -> None:
     assert settings.deliver_in_web == ("worker" not in APP["formation"])
     assert settings.write_key is None
     assert any(addon.startswith("heroku-postgresql:") for addon in APP["addons"])
+
+
+def test_what_the_owner_may_want_is_asked_for_and_not_required() -> None:
+    optional = {name for name, entry in APP["env"].items() if not entry.get("required", True)}
+    assert optional >= {"ALERT_WEBHOOK_URL", "DRIP_ACCOUNT_ID", "DRIP_API_TOKEN", "PUBLIC_URL"}
+
+
+def test_the_owner_gets_to_the_bridges_page() -> None:
+    assert APP["success_url"] == "/"
 
 
 def test_the_procfile_has_the_processes_and_those_that_run() -> None:

