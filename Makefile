@@ -7,7 +7,7 @@ BIN = .venv/bin
 
 run: .venv/run
 	@FLASK_SKIP_DOTENV=1 $(BIN)/flask url
-	@WEB_CONCURRENCY=$${WEB_CONCURRENCY:-1} exec $(BIN)/gunicorn
+	@[ -n "$$WEB_CONCURRENCY" ] || unset WEB_CONCURRENCY; exec $(BIN)/gunicorn
 
 # three processes: many tests wait for something, but more processes get in one another's way. Each
 # begins with a third, so that the slow ones come early and one after another, and then takes from others
