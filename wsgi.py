@@ -3,6 +3,7 @@
 import sys
 
 from app import create_app
+from app.cli.refusing import create_refusing_app, is_command_wanted
 from app.errors import ConfigError
 
 if "gunicorn.arbiter" in sys.modules:
@@ -20,4 +21,6 @@ else:
 try:
     app = create_app()
 except ConfigError as error:
-    raise Refusal(str(error)) from None
+    if not is_command_wanted():
+        raise Refusal(str(error)) from None
+    app = create_refusing_app(error)

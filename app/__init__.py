@@ -6,8 +6,8 @@ from flask import Flask
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from app import cli
 from app.bridge import build_bridge
+from app.cli import add_commands
 from app.config.settings import Settings, load_settings
 from app.config.warnings import startup_warnings
 from app.drip_to_segment.webhook import create_webhook
@@ -42,8 +42,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app.register_blueprint(create_inspector(bridge))
     app.register_error_handler(HTTPException, _error_to_json)
-    for command in cli.COMMANDS:
-        app.cli.add_command(command)
+    add_commands(app)
     return app
 
 

@@ -1,18 +1,28 @@
 """The commands of `flask`, one in each file."""
 
 from click import Command
+from flask import Flask
 
 from app.cli.database import database
 from app.cli.deliver import deliver
 from app.cli.drip import drip_commands
 from app.cli.erase import erase
 from app.cli.events import events
+from app.cli.help import hide_flask_commands
 from app.cli.prune import prune
 from app.cli.replay import replay
 from app.cli.requeue import requeue
+from app.cli.setup import setup
 from app.cli.url import url
 
 COMMANDS: tuple[Command, ...] = (
     *(deliver, replay, url, drip_commands, database),
-    *(events, requeue, erase, prune),
+    *(events, requeue, erase, prune, setup),
 )
+
+
+def add_commands(app: Flask) -> None:
+    """Give the app its commands."""
+    for command in COMMANDS:
+        app.cli.add_command(command)
+    hide_flask_commands()
