@@ -86,7 +86,6 @@ def _replace_traceback(_: Any, __: str, line: EventDict) -> EventDict:
 _PROCESSORS: Sequence[Processor] = (
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
     _replace_traceback,
 )
 
@@ -100,7 +99,9 @@ def _renderer(log_format: str) -> Renderer:
         "pretty": structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
     }
     renderer: Renderer = renderers[log_format]
-    return renderer
+    # the time of writing, so that a line that was held back is not older than the one above it
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    return lambda logger, level, line: renderer(logger, level, stamp(logger, level, line))
 
 
 def _emit(_: Any, __: str, line: EventDict) -> NoReturn:

@@ -10,6 +10,10 @@ from flask.cli import with_appcontext
 
 from app.bridge import Bridge
 from app.cli.common import checked_database
+from app.config.summary import summary
+from app.logs import get_logger
+
+log = get_logger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -19,6 +23,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 @click.option(
     "--until-end-of-input",
     is_flag=True,
+    hidden=True,
     help="End when standard input does, which means that the process that started it is gone.",
 )
 @with_appcontext
@@ -59,6 +64,7 @@ def _deliver_until_stopped(bridge: Bridge) -> None:
     for signum in SIGNALS:
         signal.signal(signum, stop)
     # in threads, so that a signal never interrupts a statement of the loop
+    log.info("deliverer starting", **summary(bridge.settings))
     running = bridge.start_delivery()
     bridge.start_watch()
     for thread in running:

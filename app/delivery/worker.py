@@ -51,8 +51,8 @@ LOGGED_AS: dict[type[SendError], tuple[int, str]] = {
     RateLimited: (logging.INFO, "limit reached, waiting"),
     InvalidKey: (logging.ERROR, "key refused, pausing it"),
     Unreachable: (logging.ERROR, "not reached, trying again soon"),
-    Forbidden: (logging.WARNING, "refused, for the key or an event in it"),
-    BatchRejected: (logging.WARNING, "refused for an event in it"),
+    Forbidden: (logging.WARNING, "batch refused because of the key or an event in it"),
+    BatchRejected: (logging.WARNING, "batch refused because of an event in it"),
 }
 """The level and the event with which each failure is logged."""
 
@@ -256,7 +256,7 @@ def _log_answer(answer: SendError | None, lease: Lease, seconds: float) -> None:
         "events": len(lease.messages),
         **({"account": accounts[0] or None} if len(accounts) == 1 else {"accounts": len(accounts)}),
         "attempt": max(message.tries for message in lease.messages) + 1,
-        "duration": round(seconds, 4),
+        "seconds": round(seconds, 4),
     }
     if answer is None:
         log.info("sent", **fields)

@@ -1,6 +1,7 @@
 """Hooks that gunicorn calls when its master and its workers start and end."""
 
 import logging
+import os
 import resource
 import signal
 import sys
@@ -11,9 +12,14 @@ from gunicorn.glogging import Logger
 from prometheus_client.multiprocess import mark_process_dead
 
 from app.bridge import check_database
+from app.config.listening import check_port_is_free, explain, port_of
 from app.config.settings import Settings
+from app.config.summary import summary
 from app.errors import ConfigError
+from app.logs import get_logger
 from app.monitoring import metrics
+
+log = get_logger(__name__)
 
 MOST_CONNECTIONS = 4000
 
@@ -45,7 +51,7 @@ class NoAccessLog(Logger):  # type: ignore[misc]
 
 
 def on_starting(settings: Settings) -> Callable[[Any], None]:
-    """Make the hook that checks the database in the master."""
+    """Make the hook that checks the port and the database in the master, and logs the start."""
 
     def check(server: Any) -> None:
         """End with one message, rather than with a traceback in each worker."""
@@ -53,12 +59,28 @@ def on_starting(settings: Settings) -> Callable[[Any], None]:
         server.log.error_log.setLevel(max(server.log.error_log.level, logging.INFO))
         metrics.remove_folders_of_the_dead()
         try:
+            _check_ports(server)
             # upgrades are left to the workers: one may take a minute, in which they answer 429
             check_database(settings, may_upgrade=False)
         except ConfigError as error:
             raise SystemExit(str(error)) from None
+        log.info("web starting", **summary(settings))
+        if server.cfg.bind == [*settings.bind]:  # not gunicorn's own --bind
+            log.info(explain(settings.bind), port=port_of(settings.bind))
 
     return check
+
+
+def _check_ports(server: Any) -> None:
+    """Raise `ConfigError` at once if a port is taken: gunicorn would try for five seconds.
+
+    A master that takes over the sockets of another one, or of systemd, binds none.
+    """
+    if os.environ.keys() & {"GUNICORN_FD", "LISTEN_FDS"}:
+        return
+    for address in server.cfg.address:
+        if isinstance(address, tuple):  # not a Unix socket
+            check_port_is_free(*address)
 
 
 def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature

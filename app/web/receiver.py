@@ -76,7 +76,7 @@ def _report(answer: Answer, destination: str, seconds: float, *, is_logged: bool
     if not is_logged:
         is_bad = answer.status == "quarantined" or answer.log_fields.get("quarantined")
         level = logging.WARNING if is_bad else logging.INFO
-        log.log(level, answer.status, **answer.log_fields, duration=round(seconds, 4))
+        log.log(level, answer.status, **answer.log_fields, seconds=round(seconds, 4))
 
 
 class BodyMemory:

@@ -1,5 +1,6 @@
 """A warning that repeats is said once, then once a minute with a count; nothing is forgotten."""
 
+import json
 import logging
 import os
 import threading
@@ -15,6 +16,7 @@ from structlog.types import EventDict
 
 from app import log_handlers
 from app.log_handlers import DeduplicatingHandler, LineHandler
+from app.logs import configure_logs, get_logger
 from tests.support.waiting import wait_until
 
 
@@ -185,3 +187,26 @@ def test_a_line_that_cannot_be_written_or_read_costs_nothing(
     handler.emit_line({"event": "into a file that is closed"}, "")
     said.library.error("lost %d", "canary")
     assert (said.lines, capsys.readouterr()) == ([], ("", ""))
+
+
+def test_a_repeat_is_logged_with_the_time_of_writing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So that no line is older than the one above it."""
+    monkeypatch.setattr(log_handlers, "MINUTE", 1.0)
+    configure_logs("info", "json")
+    log = get_logger("app.somewhere")
+    log.warning("lost")
+    log.warning("lost")
+    log.info("found")
+    lines: list[dict[str, object]] = []
+
+    def read() -> int:
+        lines.extend(map(json.loads, capsys.readouterr().err.splitlines()))
+        return len(lines)
+
+    wait_until(lambda: read() == 3)
+    assert [line["event"] for line in lines] == ["lost", "found", "lost"]
+    assert lines[2]["repeated"] == 1
+    times = [str(line["timestamp"]) for line in lines]
+    assert times == sorted(times)

@@ -572,7 +572,7 @@ def test_signers_cannot_take_the_memory_of_token_holders(
 def test_one_line_is_logged_for_a_request(app: Flask, logged: Logged) -> None:
     post(app, batch([call("canary"), PAGE, NOT_A_CALL]))
     post(app, call("canary"))
-    first, second = (line for line in logged.text.splitlines() if "duration" in line)
+    first, second = (line for line in logged.text.splitlines() if "seconds" in line)
     told = {"accepted": 1, "duplicates": 0, "ignored": 1, "quarantined": 1}
     assert all(f"'{name}': {count}" in first for name, count in told.items())
     assert "'event': 'duplicate'" in second
