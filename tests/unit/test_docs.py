@@ -29,7 +29,7 @@ CITED = re.compile(r"(?<![\w/.])docs/[\w./-]*\w")
 
 CODE = re.compile(r"`([^`]+)`|^ {4,}(.+?)(?:  +#.*)?$", re.MULTILINE)
 
-FLASK = re.compile(r"(?:^|[\s/])flask (?:--app wsgi )?(?!--)(\w.*)", re.DOTALL)
+FLASK = re.compile(r"(?:^|[\s/])flask (?!--)(\w.*)", re.DOTALL)
 
 GROUP = click.Group(commands=[*COMMANDS, run_command])
 
