@@ -4,7 +4,6 @@ import os
 import stat
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,16 +71,6 @@ def test_nothing_is_written_twice() -> None:
     assert FILE.read_bytes() == before
     assert [*dotenv_values(FILE)] == [*SECRETS, "SEGMENT_WEBHOOK_SECRET"]
     assert "No secret is missing." in done.stdout
-
-
-def test_of_several_at_once_one_writes() -> None:
-    FILE.write_text(f"{NOBODYS}SEGMENT_REGION=asia")  # so that none is generated beforehand
-
-    with ThreadPoolExecutor(4) as pool:
-        done = [*pool.map(lambda _: flask("setup"), range(4))]
-
-    assert sorted("Written into" in each.stdout for each in done) == [False, False, False, True]
-    assert FILE.read_text().count("INSPECTOR_PASSWORD=") == 1
 
 
 def test_lines_that_are_there_stay_and_what_is_wrong_is_reported() -> None:
