@@ -6,14 +6,16 @@ from flask import Flask
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from app.bridge import build_bridge
+from app.bridge import bridge_of, build_bridge
 from app.cli import add_commands
 from app.config.settings import Settings, load_settings
 from app.config.warnings import startup_warnings
 from app.drip_to_segment.webhook import create_webhook
 from app.inspector import create_inspector
+from app.inspector.responses import unknown_address, wants_page
 from app.logs import configure_logs, get_logger
 from app.monitoring.endpoints import create_endpoints
+from app.outbox.notes import Notes
 from app.segment_to_drip.direction import options_of
 from app.segment_to_drip.webhook import create_webhook as create_segment_webhook
 from app.web.auth import has_token
@@ -41,10 +43,14 @@ def create_app(settings: Settings | None = None) -> Flask:
         create_endpoints(bridge.watched, partial(has_token, token=settings.metrics_token))
     )
     app.register_blueprint(create_inspector(bridge))
-    app.register_error_handler(HTTPException, _error_to_json)
+    app.register_error_handler(HTTPException, _report_error)
     add_commands(app)
     return app
 
 
-def _error_to_json(error: HTTPException) -> ResponseReturnValue:
+def _report_error(error: HTTPException) -> ResponseReturnValue:
+    """A page for a browser at an address that is no route, if the inspector is on; else JSON."""
+    bridge = bridge_of()
+    if bridge.settings.inspector_password and wants_page():
+        return unknown_address(error, Notes(bridge.engine))
     return {"status": "refused", "error": error.name}, error.code or 500, error.get_headers()[1:]

@@ -17,12 +17,14 @@ from app.database.schema import make_ready
 from app.direction import Direction
 from app.drip_to_segment.direction import build_drip_to_segment
 from app.errors import ConfigError
-from app.monitoring.alert_store import AlertStore
 from app.monitoring.alerts import LOOK_EVERY, Watch
+from app.monitoring.deliverers import BEAT_EVERY, Heartbeat
 from app.monitoring.watched import Watched
+from app.outbox.bulk import Bulk
 from app.outbox.clock import Clock, bring_back, make_due
 from app.outbox.pruning import Pruning
 from app.outbox.search import Search
+from app.outbox.skipped import WRITE_EVERY, write_skipped
 from app.periodic import every
 from app.segment_to_drip.direction import build_segment_to_drip
 
@@ -51,6 +53,8 @@ class Bridge:
     watch: Watch
     pruning: Pruning
     clock: Clock
+    heartbeat: Heartbeat
+    """Of this process, if it sends."""
 
     @property
     def drip_to_segment(self) -> Direction:
@@ -74,6 +78,11 @@ class Bridge:
         return Search(self.engine, [direction.searched for direction in self.directions])
 
     @property
+    def bulk(self) -> Bulk:
+        """Changes of what a search finds."""
+        return Bulk(self.search, {each.destination.name: each.requeue for each in self.directions})
+
+    @property
     def watched(self) -> list[Watched]:
         """What checks, alerts and metrics need of the directions."""
         return [direction.watched for direction in self.directions]
@@ -82,6 +91,7 @@ class Bridge:
         """Start checks and alerts. Every process that stays runs them, because the trouble may be
         that another process is gone."""
         every(LOOK_EVERY, self.watch.look, "watch")
+        every(WRITE_EVERY, lambda: write_skipped(self.engine), "skipped")
 
     def close(self) -> None:
         """Close the connections to the database."""
@@ -90,8 +100,10 @@ class Bridge:
         self.engine.dispose()
 
     def start_delivery(self) -> list[threading.Thread]:
-        """Start sending, with a thread for each direction, and pruning beside it."""
+        """Start sending, with a thread for each direction. Beside it run pruning, and the reports
+        that this process sends."""
         every(PRUNE_EVERY, lambda: self.tidy(time.time(), time.monotonic()), "pruning")
+        every(BEAT_EVERY, self.heartbeat.beat, "heartbeat")
         return [direction.delivery.start() for direction in self.directions]
 
     def stop_delivery(self) -> None:
@@ -135,15 +147,19 @@ def build_bridge(settings: Settings) -> Bridge:
         engine=engine,
         directions=directions,
         watch=Watch(
-            AlertStore(engine),
+            engine,
             [direction.watched for direction in directions],
             silence=hours * 3600 if hours else None,
             url=settings.alert_webhook_url,
+            public_url=settings.public_url,
         ),
         pruning=Pruning(
             engine, settings.sent_retention_days, settings.failed_retention_days, LEAST_DAYS
         ),
         clock=Clock(engine),
+        heartbeat=Heartbeat(
+            engine, lambda: all(each.delivery.is_going_on() for each in directions)
+        ),
     )
 
 

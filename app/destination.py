@@ -6,7 +6,7 @@ name, limits, retry policy, labels) is in this protocol.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,12 @@ class Labels:
     """Where the bridge sends them."""
     account: str
     """What an account is called, such as "Drip account"."""
-    no_key: str
-    """Why messages are held, and what to set."""
+    key: str
+    """What a key is called."""
+    set_key: str
+    """What to set if an account has none."""
+    delivered: str
+    """What is known, and what is not, once the destination has taken a message."""
     check_key: str
     """What to check if a key is refused or nothing is reached."""
     sent_again: str
@@ -96,13 +100,21 @@ class Destination(Protocol):
 class SendError(Exception):
     """The destination did not take a batch.
 
-    `args[0]` is safe to log. `words` is the destination's answer. It may quote the messages, so it
-    is kept with them and never logged.
+    `args[0]` is safe to log: what happened, and after a colon what to check. `words` is the
+    destination's answer. It may quote the messages, so it is kept with them and never logged.
     """
+
+    status: int | None = None
+    """The HTTP status of the answer, if there was one."""
 
     def __init__(self, reason: str, words: str = "") -> None:
         super().__init__(reason)
         self.words = words
+
+    def with_status(self, status: int) -> Self:
+        """The same error, with the status of the answer that it is about."""
+        self.status = status
+        return self
 
 
 class RetryableError(SendError):

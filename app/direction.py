@@ -15,7 +15,8 @@ from app.monitoring.stats import Quota, Stats, take_stats
 from app.monitoring.stats_cache import StatsCache
 from app.monitoring.watched import Watched
 from app.outbox.group_commit import GroupCommit
-from app.outbox.requeue import Requeue, Translate
+from app.outbox.requeue import Requeue
+from app.outbox.retranslation import Translate
 from app.outbox.search import Description, Searched
 from app.outbox.store import Store
 
@@ -43,6 +44,8 @@ class Direction:
     """Whether its messages have the states "unidentified" and "expired"."""
     tidy: Callable[[float], object]
     """Called now and then, with the time in seconds since the epoch."""
+    built_at: float
+    """When it was built, in seconds since the epoch."""
 
     @property
     def searched(self) -> Searched:
@@ -52,7 +55,12 @@ class Direction:
     @property
     def watched(self) -> Watched:
         """What checks, alerts and metrics need of it."""
-        return Watched(self.destination, self.stats.latest, self.outbox.is_kept)
+        return Watched(self.destination, self.stats.latest, self.outbox.is_kept, self.built_at)
+
+    @property
+    def watched_recently(self) -> Watched:
+        """The same for pages, which do not wait for the latest figures."""
+        return replace(self.watched, latest=self.stats.recent)
 
 
 def build_direction(
@@ -67,9 +75,11 @@ def build_direction(
     may_expire: bool = False,
     tidy: Callable[[float], object] = lambda _: None,
     quotas: Callable[[], Iterable[Quota]] = tuple,
+    retry_delay: float = 0.0,
 ) -> Direction:
     """Build the parts. `store` is over the engine of everything but webhooks, `delivery` sends from
-    it. All directions of a process share the two engines, so one more opens no more connections."""
+    it. All directions of a process share the two engines, so one more opens no more connections.
+    `retry_delay` is how many seconds the destination may still be at work on what failed."""
     metrics.start_at_zero(destination.name)
     outbox = GroupCommit(Store(of_webhooks, destination.name))
 
@@ -84,12 +94,13 @@ def build_direction(
         outbox=outbox,
         delivery=delivery,
         stats=StatsCache(count),
-        requeue=Requeue(store.engine, destination.name, translate),
+        requeue=Requeue(store.engine, destination.name, translate, retry_delay),
         translate=translate,
         describe=describe,
         collections=tuple(dict.fromkeys(collections)),
         may_expire=may_expire,
         tidy=tidy,
+        built_at=time.time(),
     )
 
 

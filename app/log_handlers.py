@@ -17,7 +17,7 @@ MINUTE = 60.0
 
 DEDUPLICATED_LEVELS = ("warning", "error", "critical")
 
-KEY_FIELDS = ("logger", "reason", "error", "account")
+KEY_FIELDS = ("logger", "reason", "error", "account", "alert")
 """Lines with the same message and the same values of these fields are repeats. Their other fields,
 such as the number of events, may differ."""
 

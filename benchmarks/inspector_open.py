@@ -51,7 +51,7 @@ def open_pages(base: str) -> Iterator[list[float]]:
         stop.wait(first)
         while not stop.is_set():
             began = time.perf_counter()
-            assert session.get(f"{base}/live", timeout=10).ok
+            assert session.get(f"{base}/live/overview", timeout=10).ok
             took.append(time.perf_counter() - began)
             stop.wait(EVERY)
 

@@ -5,19 +5,21 @@ from flask import Flask
 
 from app.cli.database import database
 from app.cli.deliver import deliver
+from app.cli.dismiss import dismiss
 from app.cli.drip import drip_commands
 from app.cli.erase import erase
 from app.cli.events import events
 from app.cli.help import hide_flask_commands
 from app.cli.prune import prune
 from app.cli.replay import replay
-from app.cli.requeue import requeue
+from app.cli.retry import retry
 from app.cli.setup import setup
+from app.cli.status import status
 from app.cli.url import url
 
 COMMANDS: tuple[Command, ...] = (
     *(deliver, replay, url, drip_commands, database),
-    *(events, requeue, erase, prune, setup),
+    *(status, events, retry, dismiss, erase, prune, setup),
 )
 
 

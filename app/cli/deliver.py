@@ -4,9 +4,11 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 
 import click
 from flask.cli import with_appcontext
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.bridge import Bridge
 from app.cli.common import checked_database
@@ -69,6 +71,8 @@ def _deliver_until_stopped(bridge: Bridge) -> None:
     bridge.start_watch()
     for thread in running:
         thread.join()
+    with suppress(SQLAlchemyError):
+        bridge.heartbeat.end()
     # at its end Python restores the default handlers, and a second signal would look like a failure
     _ignore_signals()
 

@@ -11,28 +11,25 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.bridge import Bridge, bridge_of
 from app.cli.drip_access import check_access
-from app.clients.drip import WHERE_THE_ACCOUNT_IS, WHERE_THE_TOKEN_IS, Drip, DripError
+from app.clients.drip import Drip, DripError
 from app.clients.drip_answers import Webhook
 from app.config.fields import Host
 from app.config.settings import Settings
-from app.database.engine import describe
+from app.database.engine import describe, reader
 from app.drip_to_segment.mapping import COLLECTIONS
-from app.drip_to_segment.webhook_setup import (
-    faults,
-    is_public,
-    leads_to,
-    masked,
-    token_in,
-    webhook_url,
+from app.drip_to_segment.webhook_check import (
+    ALL_EVENTS,
+    check_webhook,
+    describe_faults,
+    drip_client,
+    missing_settings,
+    name_of,
+    of_bridge,
 )
-from app.outbox.traffic import last_received
+from app.drip_to_segment.webhook_setup import faults, is_public, webhook_url
+from app.outbox.latest import last_received
 
 CONNECT = "flask drip connect"
-
-SWITCHED_ON_UNKNOWN = (
-    "Whether it is switched on, Drip does not tell. It switches one off after 3 days of errors, "
-    "and notifies the account's owner."
-)
 
 
 class BaseUrl(click.ParamType[str]):
@@ -86,7 +83,7 @@ def connect(base_url: str | None, replace: bool, basic: bool) -> None:
     base = _public_base(base_url or settings.public_url)
     drip = _client(settings)
     tokens = settings.tokens_for(settings.drip_account_id)
-    webhooks = _ours(drip.webhooks(), base, tokens)
+    webhooks = of_bridge(drip.webhooks(), base, tokens)
     kept = next((each for each in webhooks if not faults(each, base, tokens, basic)), None)
     others = [webhook for webhook in webhooks if webhook is not kept]
     if others and not replace:
@@ -95,7 +92,7 @@ def connect(base_url: str | None, replace: bool, basic: bool) -> None:
     if kept is None:
         _create(drip, base, tokens, basic)
     else:
-        click.echo(f"{_name(kept)} is there already, and as it should be. It was left alone.")
+        click.echo(f"{name_of(kept)} is there already, and as it should be. It was left alone.")
     _delete(
         drip,
         others,
@@ -115,17 +112,13 @@ def check(base_url: str | None) -> None:
     """
     bridge = bridge_of()
     settings = bridge.settings
-    tokens = settings.tokens_for(settings.drip_account_id)
     has_access = not settings.segment_webhook_secrets or check_access(settings)
-    webhooks = _ours(_client(settings).webhooks(), base_url, tokens)
-    if not webhooks:
-        _print_absence(settings, base_url)
+    checked = check_webhook(_client(settings), settings, base_url)
+    for line in checked.lines:
+        click.echo(line, err=not checked.is_good)
+    if not checked.is_good:
+        _print_remedy(base_url, checked.has_webhook)
         raise SystemExit(1)
-    if len(webhooks) > 1 or faults(webhooks[0], base_url, tokens):
-        _print_faults(webhooks, base_url, tokens)
-        raise SystemExit(1)
-    click.echo(f"{_name(webhooks[0])} is as it should be: all {len(COLLECTIONS)} email events.")
-    click.echo(SWITCHED_ON_UNKNOWN)
     click.echo(_last_event(bridge))
     if not has_access:
         raise SystemExit(1)
@@ -141,13 +134,13 @@ def disconnect(base_url: str | None, yes: bool) -> None:
     drip = _client(settings)
     # with an address, ignore tokens: the bridge with our token may have moved to another address
     tokens = () if base_url else settings.tokens_for(settings.drip_account_id)
-    webhooks = _ours(drip.webhooks(), base_url, tokens)
+    webhooks = of_bridge(drip.webhooks(), base_url, tokens)
     if not webhooks:
         where = f"leads to {base_url}" if base_url else "has a token of this bridge"
         click.echo(f"Nothing to delete: no webhook of account {settings.drip_account_id} {where}.")
         return
     for webhook in webhooks:
-        click.echo(f"{_name(webhook)}")
+        click.echo(f"{name_of(webhook)}")
     if not yes:
         click.confirm("Delete this? Drip will post nothing more to it.", abort=True)
     _delete(drip, webhooks, "Run the command again.")
@@ -167,25 +160,12 @@ def _public_base(base: str | None) -> str:
 
 def _client(settings: Settings) -> Drip:
     """Return a client. Raises `ClickException` that says where to find each missing setting."""
-    account = settings.drip_account_id
-    token = settings.drip_api_token or settings.drip_api_tokens.get(account or "")
-    if token and account:
-        return Drip(account, token, settings.tokens_for(account), settings.drip_api_url)
-    lines = ["Set this first, in the environment or as a line of a .env file:"]
-    if not token:
-        lines.append(f"  DRIP_API_TOKEN: {WHERE_THE_TOKEN_IS}")
-    if not account:
-        lines.append(f"  DRIP_ACCOUNT_ID: {WHERE_THE_ACCOUNT_IS}")
-    raise click.ClickException("\n".join(lines))
-
-
-def _ours(webhooks: Sequence[Webhook], base: str | None, tokens: Sequence[str]) -> list[Webhook]:
-    """Return the webhooks that lead to the bridge at `base`, or have one of the tokens."""
-    return [
-        webhook
-        for webhook in webhooks
-        if (base and leads_to(base, webhook.post_url)) or token_in(webhook.post_url) in tokens
-    ]
+    if drip := drip_client(settings):
+        return drip
+    missing = "".join(f"\n  {line}" for line in missing_settings(settings))
+    raise click.ClickException(
+        f"Set this first, in the environment or as a line of a .env file:{missing}"
+    )
 
 
 def _replace_command(base: str, is_basic: bool) -> str:
@@ -195,7 +175,7 @@ def _replace_command(base: str, is_basic: bool) -> str:
 def _create(drip: Drip, base: str, tokens: Sequence[str], is_basic: bool) -> None:
     """Create the webhook. Raises `ClickException` if Drip made it otherwise than asked."""
     created = drip.create(webhook_url(base, tokens[0], is_basic), COLLECTIONS)
-    click.echo(f"{_name(created)} is created: all {len(COLLECTIONS)} email events.")
+    click.echo(f"{name_of(created)} is created: {ALL_EVENTS}.")
     if is_basic:
         click.echo(
             "Whether Drip posts with a user name and password in the URL is not documented: open a "
@@ -217,35 +197,34 @@ def _delete(drip: Drip, webhooks: Sequence[Webhook], next_step: str) -> None:
         try:
             drip.delete(webhook.id)
         except DripError as error:
-            failures.append(f"{_name(webhook)} is not deleted: {error}")
+            failures.append(f"{name_of(webhook)} is not deleted: {error}")
         else:
-            click.echo(f"{_name(webhook)} is deleted.")
+            click.echo(f"{name_of(webhook)} is deleted.")
     if failures:
         raise click.ClickException("\n".join([*failures, next_step]))
 
 
 def _print_faults(
-    webhooks: Sequence[Webhook], base: str | None, tokens: Sequence[str], is_basic: bool = False
+    webhooks: Sequence[Webhook], base: str, tokens: Sequence[str], is_basic: bool
 ) -> None:
-    for webhook in webhooks:
-        click.echo(f"{_name(webhook)}:", err=True)
-        for fault in faults(webhook, base, tokens, is_basic) or ["It is as it should be."]:
-            click.echo(f"  {fault}", err=True)
-    if len(webhooks) > 1:
-        click.echo(
-            f"These are {len(webhooks)} webhooks for one bridge: events come more than once, "
-            "and are kept once.",
-            err=True,
-        )
+    for line in describe_faults(webhooks, base, tokens, is_basic):
+        click.echo(line, err=True)
+    _print_replacement(base, is_basic)
+
+
+def _print_replacement(base: str, is_basic: bool = False) -> None:
     click.echo(
         "To leave exactly one, as it should be, and delete the rest of these: "
-        f"{_replace_command(base or 'BASE_URL', is_basic)}",
+        f"{_replace_command(base, is_basic)}",
         err=True,
     )
 
 
-def _print_absence(settings: Settings, base: str | None) -> None:
-    click.echo(f"Account {settings.drip_account_id} has no webhook for this bridge.", err=True)
+def _print_remedy(base: str | None, has_webhook: bool) -> None:
+    """Print what to do about a webhook that is not there or not as it should be."""
+    if has_webhook:
+        _print_replacement(base or "BASE_URL")
+        return
     click.echo(f"To create it: {CONNECT} {base or 'BASE_URL'}", err=True)
     if base is None:
         click.echo(
@@ -257,14 +236,11 @@ def _print_absence(settings: Settings, base: str | None) -> None:
 
 def _last_event(bridge: Bridge) -> str:
     try:
-        received_at = last_received(bridge.engine, bridge.drip_to_segment.destination.name)
+        with reader(bridge.engine) as connection:
+            received_at = last_received(connection, bridge.drip_to_segment.destination.name)
     except SQLAlchemyError as error:
         return f"When the last event came is not known. DATABASE_URL: {describe(error)}"
     if received_at is None:
         return "No event is kept at the moment, so it is not known when the last one came."
     at = datetime.fromtimestamp(received_at, UTC)
     return f"The last event that is kept came at {at:%Y-%m-%d %H:%M} UTC."
-
-
-def _name(webhook: Webhook) -> str:
-    return f"Webhook {webhook.id} ({masked(webhook.post_url)})"

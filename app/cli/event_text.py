@@ -7,47 +7,73 @@ import json
 from typing import Any
 
 from app.bridge import Bridge
-from app.destination import Labels
-from app.formatting import escape_undecodable, iso_time, join_reasons, printable, read_reasons
+from app.formatting import (
+    clock_time,
+    escape_undecodable,
+    iso_time,
+    join_reasons,
+    list_time,
+    printable,
+    read_reasons,
+)
+from app.monitoring.pauses import read_pauses
+from app.monitoring.statement import statement
 from app.outbox.messages import Attempt, read_history
 from app.outbox.search import Event
+from app.outbox.status import status_of
 
-REASON_CHARACTERS = 60
-"""The most of an error that a line of the list shows."""
+COLUMNS = (
+    ("Received (UTC)", 19),
+    ("State", 18),
+    ("Collection", 20),
+    ("Person", 30),
+    ("Reason", 40),
+)
+"""The columns of the list and their widths. The message id comes after them, because it may have
+any length."""
+
+TO = ("To", 7)
+"""A further column if the bridge has two directions."""
 
 
 class EventText:
-    """Format the events of a bridge. If it has two directions, each event shows its own."""
+    """Format the events of a bridge at one moment. If it has two directions, each event shows its
+    own."""
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, bridge: Bridge, now: float) -> None:
         self._search = bridge.search
+        self._now = now
+        self._pauses = read_pauses(bridge.watched)
         self._has_two = len(bridge.directions) > 1
-        self._labels: dict[str, Labels] = {
-            each.destination.name: each.destination.labels for each in bridge.directions
-        }
+        self._destinations = {each.destination.name: each.destination for each in bridge.directions}
+
+    def header(self) -> str:
+        """The names of the columns of a line."""
+        return self._row(*(name for name, _ in COLUMNS), "Message id", TO[0])
 
     def line(self, event: Event) -> str:
         """Format an event as one line in columns, with "-" for what is not known."""
-        columns = (
-            f"{_time(event.received_at):20}",
-            *([f"{event.destination:7}"] if self._has_two else []),
-            f"{event.state:11}",
-            f"{event.collection or '-':20}",
-            f"{self._person(event):30}",
-            f"{event.tries:>2}",
+        return self._row(
+            list_time(event.received_at),
+            self._state(event),
+            event.collection or "-",
+            self._person(event),
+            self._reason(event) or "-",
             event.message_id,
-            _truncate(join_reasons(read_reasons(event.error))),
+            event.destination,
         )
-        return printable("  ".join(columns).rstrip())
 
     def page(self, event: Event) -> str:
         """Format all of an event: its state, what came, and what the destination gets."""
-        labels = self._labels[event.destination]
-        due = event.due_at if event.state in ("pending", "held") else None
+        destination = self._destinations[event.destination]
+        labels = destination.labels
+        pause = self._pauses.get((event.destination, event.account))
+        due = event.due_at if event.settled_at is None else None
         lines = (
             f"message id  {event.message_id}",
             *([f"to          {labels.destination}"] if self._has_two else []),
-            f"state       {event.state}",
+            f"state       {self._state(event)}",
+            f"now         {statement(event, self._now, pause, destination)}",
             f"collection  {event.collection or '-'}",
             f"account     {event.account or '-'}",
             f"person      {self._person(event)}",
@@ -55,6 +81,8 @@ class EventText:
             f"tries       {event.tries}",
             f"due         {_time(due)}",
             f"settled     {_time(event.settled_at)}",
+            f"dismissed   {_time(event.dismissed_at)}",
+            f"reason      {event.reason or '-'}",
             f"error       {join_reasons(read_reasons(event.error)) or '-'}",
             *(f"history     {_format_attempt(attempt)}" for attempt in read_history(event.history)),
         )
@@ -67,6 +95,27 @@ class EventText:
                 "-" if event.payload is None else _format_json(json.loads(event.payload)),
             ]
         )
+
+    def _row(self, received: str, *rest: str) -> str:
+        *cells, message_id, to = rest
+        columns = [COLUMNS[0], *([TO] if self._has_two else []), *COLUMNS[1:]]
+        texts = [received, *([to] if self._has_two else []), *cells]
+        row = [_cell(text, width) for text, (_, width) in zip(texts, columns, strict=True)]
+        return "  ".join([*row, printable(message_id)])
+
+    def _state(self, event: Event) -> str:
+        """Return the state, and of a pending event also what it waits for."""
+        if event.state != "pending":
+            return event.state
+        pause = self._pauses.get((event.destination, event.account))
+        return f"pending, {status_of(event, self._now, pause is not None).word.lower()}"
+
+    def _reason(self, event: Event) -> str:
+        """Return why it failed or waits, and when it is tried again."""
+        reason = event.reason or join_reasons(read_reasons(event.error))
+        if event.state == "pending" and reason and event.due_at > self._now:
+            return f"next {clock_time(event.due_at, self._now)}: {reason}"
+        return reason
 
     def _person(self, event: Event) -> str:
         """Return the address, or else the user id."""
@@ -90,8 +139,9 @@ def _format_json(value: Any) -> str:
     return printable(json.dumps(value, indent=2, ensure_ascii=False), keep="\n")
 
 
-def _truncate(text: str) -> str:
-    return text if len(text) <= REASON_CHARACTERS else f"{text[: REASON_CHARACTERS - 1]}…"
+def _cell(text: str, width: int) -> str:
+    shown = printable(text)
+    return f"{shown[: width - 1]}…" if len(shown) > width else f"{shown:{width}}"
 
 
 def _time(at: float | None) -> str:

@@ -1,49 +1,25 @@
 """`events`: list kept events, or show one of them in full."""
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any
 
 import click
 from flask.cli import with_appcontext
 
-from app.cli.common import checked_database, destination_option, directions_to
+from app.cli.common import checked_database
 from app.cli.event_text import EventText
-from app.direction import Direction
-from app.drip_to_segment.mapping import COLLECTIONS
+from app.cli.selecting import selecting_options, to_wanted
 from app.formatting import event_to_values
-from app.outbox.search import Event, Search, State, Wanted
+from app.outbox.search import Event, Search
 
 
 @click.command()
 @click.argument("message_id", required=False)
-@click.option(
-    "--state",
-    type=click.Choice(get_args(State)),
-    help="held: waits for a key; unidentified: for an address.",
-)
-@click.option(
-    "--collection",
-    metavar="NAME",
-    help="Segment's name (\"Email Opened\"), Drip's (subscriber.opened_email), or a call's type "
-    "(identify).",
-)
-@click.option(
-    "--email",
-    prompt="Address",
-    prompt_required=False,
-    help="The person's address, in any case; asked for if only the option is given.",
-)
-@click.option("--account", help="The Drip account's id.")
-@destination_option
-@click.option(
-    "--since",
-    type=click.DateTime(),
-    metavar="TIME",
-    help="Received then or later, in UTC: 2026-11-02 or 2026-11-02T09:30:00.",
-)
+@selecting_options
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with every field.")
 @with_appcontext
@@ -54,16 +30,26 @@ def events(
     if message_id and any(value is not None for value in filters.values()):
         raise click.UsageError("MESSAGE_ID names one event: leave the other options out.")
     with checked_database() as bridge:
-        directions = directions_to(bridge, destination)
-        text = EventText(bridge)
+        text = EventText(bridge, time.time())
         if message_id:
             event = _find(bridge.search, message_id, destination)
             click.echo(_to_json(event) if as_json else text.page(event))
             return
-        show = _to_json if as_json else text.line
-        wanted = _to_wanted(directions, destination=destination, **filters)
-        for event in bridge.search.find(wanted, limit):
-            click.echo(show(event))
+        wanted = to_wanted(bridge, destination=destination, **filters)
+        found = bridge.search.find(wanted, limit)
+        for line in map(_to_json, found) if as_json else _to_lines(text, found):
+            click.echo(line)
+
+
+def _to_lines(text: EventText, found: Iterator[Event]) -> Iterator[str]:
+    """Yield a line for each event, and a header before the first."""
+    first = next(found, None)
+    if first is None:
+        click.echo("No event matches.", err=True)
+        return
+    yield text.header()
+    yield text.line(first)
+    yield from map(text.line, found)
 
 
 def _find(search: Search, message_id: str, destination: str | None) -> Event:
@@ -71,26 +57,6 @@ def _find(search: Search, message_id: str, destination: str | None) -> Event:
     if event is None:
         raise click.ClickException("No event has this message id. List them with: flask events")
     return event
-
-
-def _to_wanted(
-    directions: Sequence[Direction], collection: str | None, since: datetime | None, **filters: Any
-) -> Wanted:
-    return Wanted(
-        collection=collection and _to_collection(directions, collection),
-        since=since.replace(tzinfo=UTC).timestamp() if since else None,
-        **filters,
-    )
-
-
-def _to_collection(directions: Sequence[Direction], name: str) -> str:
-    """The collection with this name, or with this name of Drip's, in any case. Raises
-    `UsageError` if there is none."""
-    names = {one.lower(): one for each in directions for one in each.collections}
-    names |= {theirs: ours for theirs, ours in COLLECTIONS.items() if ours in names.values()}
-    if name.lower() not in names:
-        raise click.UsageError(f"There is no such collection. There are: {', '.join(names)}.")
-    return names[name.lower()]
 
 
 def _to_json(event: Event) -> str:

@@ -39,7 +39,7 @@ WHERE_THE_TOKEN_IS = "in Drip's User Settings: https://www.getdrip.com/user/edit
 WHERE_THE_ACCOUNT_IS = "the number in the address of Drip's pages: https://www.getdrip.com/9999999"
 
 NEXT_STEP = {
-    "GET": "Run the command again later.",
+    "GET": "Try again later.",
     "POST": "Whether the webhook was created is not known. Run the command again: it looks first.",
     "DELETE": "Whether the webhook was deleted is not known.",
 }
@@ -142,7 +142,7 @@ class Drip:
             401: f"Drip does not know this API token. Set {self._variable} to the one "
             f"{WHERE_THE_TOKEN_IS}",
             429: f"Drip takes no more requests for now: {_hourly_limit(response)} an hour are "
-            f"allowed. Run the command again {_retry_time(response)}.",
+            f"allowed. Try again {_retry_time(response)}.",
         }
         if (response.request.url or "").startswith(self._webhooks_url):
             messages |= self._explain_webhooks(reasons)

@@ -15,6 +15,7 @@ from app.config.environment import Environment, read_environment
 from app.config.fields import REGION_HOSTS
 from app.config.listening import DEFAULT_PORT, all_interfaces, is_on_platform, loopback, port_of
 from app.config.schema import DRIP_API, KNOWN, EnvironSchema, errors_to_text
+from app.config.shown import ShownSetting, shown_settings
 from app.errors import ConfigError
 
 TOKEN_FILE = "bridge.token"  # noqa: S105 - a file's name
@@ -89,6 +90,8 @@ class Settings:
     """Variables that look like settings of the bridge, but are not."""
     trusted_proxies: int | None = None
     """How many proxies in front append to X-Forwarded-For. None if it is not set."""
+    shown: tuple[ShownSetting, ...] = ()
+    """Every setting as a page may show it."""
 
     @property
     def all_tokens(self) -> dict[str, str]:
@@ -117,7 +120,8 @@ def load_settings() -> Settings:
     _check_folder_is_kept(settings.database_url)
     if on_platform:
         settings = replace(settings, bind=all_interfaces(port_of(settings.bind)))
-    return replace(settings, inspector_link=is_generated)
+    shown = shown_settings(environment, variables)
+    return replace(settings, inspector_link=is_generated, shown=shown)
 
 
 def read_variables() -> Environment:

@@ -45,7 +45,7 @@ def make_ready(engine: Engine, may_upgrade: bool = True) -> None:
     upgrade. With `may_upgrade` False an older SQLite file is left to a process that may: an upgrade
     takes a minute for a million messages. Raises `ConfigError` with what to do.
     """
-    revision = _revision(engine)
+    revision = current_revision(engine)
     check_encoding(engine)
     if engine.dialect.name == "sqlite" and _is_older(revision):
         if revision is None or may_upgrade:
@@ -69,7 +69,7 @@ def check_encoding(engine: Engine) -> None:
 
 def check_schema(engine: Engine) -> None:
     """Raises `ConfigError`, with what to do, if the schema is not this version's. Only reads."""
-    _require_current(_revision(engine))
+    _require_current(current_revision(engine))
 
 
 def _require_current(revision: str | None) -> None:
@@ -170,7 +170,8 @@ def _enable_shrinking(engine: Engine) -> None:
                 connection.execute(text("VACUUM"))
 
 
-def _revision(engine: Engine) -> str | None:
+def current_revision(engine: Engine) -> str | None:
+    """The name of the database's schema; None if it has none. Raises `SQLAlchemyError`."""
     with reader(engine) as connection:
         return MigrationContext.configure(connection).get_current_revision()
 

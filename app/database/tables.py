@@ -20,6 +20,9 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+IS_ISSUE = "state IN ('dead', 'quarantined', 'expired') AND dismissed_at IS NULL"
+"""Which messages an operator has to retry or dismiss."""
+
 events = Table(
     "events",
     metadata,
@@ -52,6 +55,10 @@ events = Table(
     # address; of an unidentified message what it waits for, "u:" and a user id or "a:" and an
     # anonymous id; "" before anybody has looked. NULL for destinations without such an order
     Column("person", Text),
+    # the error in a form that those with the same trouble share (app/outbox/reasons.py)
+    Column("reason", Text),
+    # when an operator put aside a dead, expired or quarantined message, which nobody need look at
+    Column("dismissed_at", Double),
     CheckConstraint(
         "state IN ('pending', 'sent', 'dead', 'quarantined', 'erased', 'unidentified', 'expired')",
         name="events_state",
@@ -71,10 +78,11 @@ Index(
     postgresql_where=text("state = 'pending'"),
 )
 
-# for the oldest message that waits
+# for how many wait of each account, and since when
 Index(
     "events_unsent",
     events.c.destination,
+    events.c.account,
     events.c.received_at,
     sqlite_where=text("state = 'pending'"),
     postgresql_where=text("state = 'pending'"),
@@ -90,6 +98,27 @@ Index(
     postgresql_where=text("state <> 'pending'"),
 )
 
+# for the issues: what has failed, by reason, and was not dismissed
+Index(
+    "events_issues",
+    events.c.destination,
+    events.c.state,
+    events.c.reason,
+    events.c.settled_at,
+    events.c.id,
+    sqlite_where=text(IS_ISSUE),
+    postgresql_where=text(IS_ISSUE),
+)
+
+# for how many were dismissed
+Index(
+    "events_dismissed",
+    events.c.destination,
+    events.c.state,
+    sqlite_where=text("dismissed_at IS NOT NULL"),
+    postgresql_where=text("dismissed_at IS NOT NULL"),
+)
+
 # for the order of one person's messages, and for what waits for a user id
 Index(
     "events_person",
@@ -102,6 +131,16 @@ Index(
 
 # PostgreSQL's other indexes take 2,700 bytes a row at most, and an address may have any number
 Index("events_email", events.c.email, postgresql_using="hash")
+
+# finds an address by its beginning; SQLite has the index above for that. PostgreSQL's order of text
+# may be any language's, and a longer row might not fit into the index
+SHORT_EMAIL = "length(email) <= 200"
+Index(
+    "events_email_prefix",
+    events.c.email,
+    postgresql_ops={"email": "text_pattern_ops"},
+    postgresql_where=text(SHORT_EMAIL),
+).ddl_if(dialect="postgresql")
 
 # apart from `events`: claiming or settling a message rewrites its row, and bodies are large
 bodies = Table(
@@ -122,15 +161,38 @@ bodies = Table(
 
 whole = events.join(bodies)
 
-pauses = Table(
-    "pauses",
+answers = Table(
+    "answers",
     metadata,
-    # the account whose messages wait, because its key was refused or the destination's address is
-    # wrong
+    # how the destination last answered to each key
     Column("destination", Text, primary_key=True),
-    Column("account", Text, primary_key=True),
-    Column("until", Double, nullable=False),
+    # a hash of the key (app/outbox/answers.py)
+    Column("key", Text, primary_key=True),
+    # taken | rejected | failing | refused | unreachable | limited
+    Column("kind", Text, nullable=False),
+    # what happened, such as "HTTP 500", and what an operator has to check
     Column("reason", Text, nullable=False),
+    Column("answered_at", Double, nullable=False),
+    # when the destination last took something with the key
+    Column("taken_at", Double),
+    # since when it takes nothing; NULL if it does
+    Column("failing_since", Double),
+    # requests that failed since then
+    Column("failures", Integer, nullable=False),
+    # when the last such time ended
+    Column("recovered_at", Double),
+    # when the key is tried again
+    Column("next_at", Double, nullable=False),
+)
+
+deliverers = Table(
+    "deliverers",
+    metadata,
+    # the processes that send; each reports every few seconds that it runs
+    Column("id", Text, primary_key=True),
+    Column("version", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
 )
 
 identities = Table(
@@ -199,12 +261,19 @@ alerts = Table(
     # the name of the check; the row stays until the end of the trouble has been reported
     Column("name", Text, primary_key=True),
     Column("text", Text, nullable=False),
+    # what the end of the trouble is called
+    Column("over", Text, nullable=False),
     Column("since", Double, nullable=False),
-    # raised → told (reported) → cleared → (row deleted)
+    # how large the trouble was when it was last reported
+    Column("size", Integer, nullable=False),
+    # raised → told (reported) → grown or lasting → told → cleared → (row deleted)
     Column("stage", Text, nullable=False),
-    # when a raised or cleared alert may next be sent; a claim moves it, as with messages
+    # when an alert that is to be reported may next be sent; a claim moves it, as with messages. Of
+    # a reported one, when it was
     Column("due_at", Double, nullable=False),
-    CheckConstraint("stage IN ('raised', 'told', 'cleared')", name="alerts_stage"),
+    CheckConstraint(
+        "stage IN ('raised', 'grown', 'lasting', 'told', 'cleared')", name="alerts_stage"
+    ),
 )
 
 notes = Table(
@@ -227,6 +296,22 @@ traffic = Table(
     Column("collection", Text, primary_key=True),
     Column("received", Integer, nullable=False),
     Column("sent", Integer, nullable=False),
+    # of the sent ones, those that were not taken at the first try
+    Column("retried", Integer, nullable=False, server_default="0"),
+    # given up
+    Column("failed", Integer, nullable=False, server_default="0"),
+)
+
+skipped = Table(
+    "skipped",
+    metadata,
+    # webhooks, or events in them, of which nothing was kept
+    Column("destination", Text, primary_key=True),
+    # when the minute began
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    # such as "duplicate", "ignored" or "refused"
+    Column("reason", Text, primary_key=True),
+    Column("count", Integer, nullable=False),
 )
 
 clock = Table(

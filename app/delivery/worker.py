@@ -1,6 +1,5 @@
 """Claim, send, decide and settle messages for one destination, until stopped."""
 
-import logging
 import random
 import threading
 import time
@@ -8,26 +7,20 @@ from bisect import bisect_right
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database.engine import describe
+from app.delivery import report
 from app.delivery.circuit import Circuit
 from app.delivery.decision import Split, decide
-from app.destination import (
-    BatchRejected,
-    Destination,
-    Forbidden,
-    InvalidKey,
-    RateLimited,
-    RetryableError,
-    SendError,
-    Unreachable,
-)
+from app.delivery.key_answers import KeyAnswers
+from app.delivery.report import Fault
+from app.destination import Destination, SendError
 from app.logs import error_location, get_logger
 from app.monitoring import metrics
-from app.outbox.messages import Claimed, Failed, Lease, Released, Sent, Settlement, outcome_of
+from app.outbox.answers import Answers
+from app.outbox.messages import Lease, Released, Sent, Settlement
 from app.outbox.store import Store
 
 log = get_logger(__name__)
@@ -46,15 +39,11 @@ LEASE = 30.0
 FAULT_PAUSE = 5.0
 """Seconds to wait after an error of the database or of the bridge."""
 
-LOGGED_AS: dict[type[SendError], tuple[int, str]] = {
-    RetryableError: (logging.WARNING, "not taken, trying again later"),
-    RateLimited: (logging.INFO, "limit reached, waiting"),
-    InvalidKey: (logging.ERROR, "key refused, pausing it"),
-    Unreachable: (logging.ERROR, "not reached, trying again soon"),
-    Forbidden: (logging.WARNING, "batch refused because of the key or an event in it"),
-    BatchRejected: (logging.WARNING, "batch refused because of an event in it"),
-}
-"""The level and the event with which each failure is logged."""
+STUCK_AFTER = 120.0
+"""Seconds without a look at the outbox or an answer after which delivery counts as hung."""
+
+FORWARD = 1_000
+"""Messages that are brought forward with one commit, after an outage."""
 
 
 class DeliveryWorker:
@@ -78,8 +67,10 @@ class DeliveryWorker:
         """For each key, the account of the last message of its latest batch."""
         self._held: set[str] = set()
         """Accounts without a key that have been logged."""
-        self._working: set[str] = set()
-        """Accounts whose key worked in their latest batch."""
+        self._answers = KeyAnswers(Answers(store.engine, destination.name), clock)
+        self._recovering: set[str] = set()
+        """Keys that work again, but whose messages are not yet all due again."""
+        self._moved_at = time.monotonic()
         self.outcomes: Counter[str] = Counter()
         """How many messages were sent, later, dead or released since the start."""
 
@@ -94,9 +85,14 @@ class DeliveryWorker:
         interrupts."""
         self._stopping.set()
 
+    def is_going_on(self) -> bool:
+        """Whether the loop looked at the outbox, or had an answer, lately."""
+        return time.monotonic() - self._moved_at < STUCK_AFTER
+
     def run(self) -> None:
         """Deliver until stopped, also after errors."""
         while not self._stopping.is_set():
+            self._moved_at = time.monotonic()
             try:
                 more = self.deliver_due()
                 pause = 0.0 if more else POLL
@@ -166,7 +162,10 @@ class DeliveryWorker:
             return
         began = time.perf_counter()
         answer, note = self._post(key, lease)
-        _log_answer(answer, lease, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        self._moved_at = time.monotonic()
+        report.log_answer(answer, lease, seconds)
+        report.count_answer(self._destination.name, answer, seconds)
         outcome, circuit = decide(
             answer,
             lease,
@@ -176,6 +175,8 @@ class DeliveryWorker:
             self._chance,
         )
         self._circuits[key] = circuit
+        if self._answers.note(key, answer, circuit):
+            self._recovering.add(key)
         if isinstance(outcome, Split):
             self._send_parts(key, outcome.parts)
             return
@@ -183,23 +184,18 @@ class DeliveryWorker:
             outcome = replace(outcome, note=note)
         if isinstance(outcome, Sent):
             self.settle_taken(lease, outcome)
-            self._resume(lease.accounts)
+            self._bring_forward(key, lease)
             return
         self._settle(lease, outcome)
-        if circuit.reason and circuit.is_open(self._clock()):
-            self._note_pause(lease.accounts, circuit)
 
     def _post(self, key: str, lease: Lease) -> tuple[SendError | None, str]:
         """Send the messages. Returns the destination's refusal, or None and its note."""
         try:
             note = self._destination.send(key, [message.payload for message in lease.messages])
         except SendError as error:
-            metrics.count_batch(self._destination.name, type(error).__name__)
             return error, ""
         except Exception as error:  # noqa: BLE001 - must not stop other messages
-            metrics.count_batch(self._destination.name, "Fault")
-            return RetryableError(f"fault of the bridge: {error_location(error)}"), ""
-        metrics.count_batch(self._destination.name, "Sent")
+            return Fault(f"fault of the bridge: {error_location(error)}"), ""
         return None, note
 
     def _send_parts(self, key: str, parts: Iterable[Lease]) -> None:
@@ -210,7 +206,7 @@ class DeliveryWorker:
             elif self._store.renew(part, self._clock() + self.lease_time(len(part.messages))):
                 self.send(key, part)
             else:
-                _log_overrun(len(part.messages))
+                report.log_overrun(len(part.messages))
 
     def lease_time(self, messages: int) -> float:  # noqa: ARG002 - for subclasses
         """Seconds that the lease of a part with so many messages lasts."""
@@ -221,24 +217,32 @@ class DeliveryWorker:
         self._settle(lease, sent)
 
     def _settle(self, lease: Lease, settlement: Settlement) -> None:
-        _log_outcomes(lease, settlement)
+        report.log_outcomes(lease, settlement)
         settled = self._store.settle(lease, settlement)
         self.outcomes += settled
         for outcome, count in settled.items():
             metrics.count_settled(self._destination.name, outcome, count)
+        if isinstance(settlement, Sent):
+            delivered = ((settlement.at - each.received_at, each.tries) for each in lease.messages)
+            metrics.count_delivered(self._destination.name, delivered)
         if settled.total() < len(lease.messages):
-            _log_overrun(len(lease.messages) - settled.total())
+            report.log_overrun(len(lease.messages) - settled.total())
 
-    def _resume(self, accounts: Iterable[str]) -> None:
-        """Delete pauses of these accounts, which may be from before this process started."""
-        if new := {*accounts} - self._working:
-            self._store.resume_accounts(*new)
-            self._working |= new
+    def _bring_forward(self, key: str, lease: Lease) -> None:
+        """After an outage, make due what failed in it, so that nothing waits on without need."""
+        if key in self._recovering and not self._store.bring_forward(
+            self._accounts_of(key, lease), self.forward_to(), FORWARD
+        ):
+            self._recovering.discard(key)
 
-    def _note_pause(self, accounts: Iterable[str], circuit: Circuit) -> None:
-        for account in accounts:
-            self._store.pause_account(account, circuit.open_until, circuit.reason)
-            self._working.discard(account)
+    def _accounts_of(self, key: str, lease: Lease) -> list[str]:
+        """The accounts of a key that have messages waiting."""
+        waiting = {*self._store.waiting_accounts(), *lease.accounts}
+        return [account for account in waiting if self._destination.key_for(account) == key]
+
+    def forward_to(self) -> float:
+        """When what is brought forward is due, in seconds since the epoch."""
+        return self._clock()
 
     def is_open(self, key: str) -> bool:
         """Whether nothing may be sent with the key now."""
@@ -248,42 +252,3 @@ class DeliveryWorker:
         if account not in self._held:
             self._held.add(account)
             log.warning("events are held: no key is set for their account", account=account or None)
-
-
-def _log_answer(answer: SendError | None, lease: Lease, seconds: float) -> None:
-    accounts = lease.accounts
-    fields: dict[str, Any] = {
-        "events": len(lease.messages),
-        **({"account": accounts[0] or None} if len(accounts) == 1 else {"accounts": len(accounts)}),
-        "attempt": max(message.tries for message in lease.messages) + 1,
-        "seconds": round(seconds, 4),
-    }
-    if answer is None:
-        log.info("sent", **fields)
-    else:
-        level, text = LOGGED_AS.get(type(answer), LOGGED_AS[BatchRejected])
-        log.log(level, text, reason=str(answer), **fields)
-
-
-def _log_outcomes(lease: Lease, settlement: Settlement) -> None:
-    if not isinstance(settlement, Failed) and not log.isEnabledFor(logging.DEBUG):
-        return
-    for message in lease.messages:
-        outcome, fields = outcome_of(settlement, message.id), _to_fields(message)
-        if isinstance(settlement, Failed) and outcome == "dead":
-            account = message.account or None
-            log.error("dead", reason=settlement.attempt.reason, account=account, **fields)
-        else:
-            log.debug(outcome, **fields)
-
-
-def _to_fields(message: Claimed) -> dict[str, Any]:
-    return {
-        "message_id": message.message_id,
-        "collection": message.collection,
-        "attempt": message.tries + 1,
-    }
-
-
-def _log_overrun(messages: int) -> None:
-    log.warning("events were no longer ours: lease overrun", events=messages)

@@ -92,9 +92,11 @@ LABELS = Labels(
     source="Drip",
     destination="Segment",
     account="Drip account",
-    no_key=(
-        "no write key is set for them: set SEGMENT_WRITE_KEY, or their account's in "
-        "SEGMENT_WRITE_KEYS"
+    key="write key",
+    set_key="SEGMENT_WRITE_KEY, or the account's own in SEGMENT_WRITE_KEYS",
+    delivered=(
+        "Segment answered 200. Not in Segment? A 200 does not mean accepted: look up the "
+        "messageId in the source's Debugger."
     ),
     check_key=(
         "SEGMENT_WRITE_KEY, SEGMENT_WRITE_KEYS, SEGMENT_REGION, SEGMENT_HOST, and any proxy or "
@@ -142,8 +144,11 @@ class SegmentDestination:
             with _session.deadline(WHOLE_EXCHANGE):
                 sdk.post(key, self._host, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), batch=[])
         except sdk.APIError as error:
-            words = _without(key, f"{error.code}: {error.message}")[:WORDS_KEPT]
-            raise answer_to_error(error.status, words, error.response.headers) from None
+            # "unknown" is the SDK's own word for an answer that has no code
+            code = "" if error.code == "unknown" else f"{error.code}: "
+            words = _without(key, f"{code}{error.message}")[:WORDS_KEPT]
+            refusal = answer_to_error(error.status, words, error.response.headers)
+            raise refusal.with_status(error.status) from None
         except (requests.RequestException, OSError, ValueError, RecursionError) as error:
             # Segment may have taken the batch all the same; it drops the repeat by its message ids
             reason = f"no answer ({type(error).__name__})"

@@ -26,6 +26,7 @@ REFUSED = Answer(
     {"error": "Token missing or wrong."},
     HTTPStatus.UNAUTHORIZED,
     {"WWW-Authenticate": 'Basic realm="bridge"'},
+    skipped={"wrong token": 1},
 )
 UNAVAILABLE = Answer(
     "not kept",
@@ -34,6 +35,9 @@ UNAVAILABLE = Answer(
     # Drip documents only that it re-sends for up to 3 days, but other senders may read this
     {"Retry-After": "30"},
 )
+
+
+OTHER_KIND = "not an email event"
 
 
 def create_webhook(tokens: Mapping[str, str], outbox: GroupCommit) -> Blueprint:
@@ -58,7 +62,7 @@ def _receive(tokens: Mapping[str, str], outbox: GroupCommit, memory: BodyMemory)
     with memory.body_of(request) as body:
         message = translate(body, time.time(), account)
         if isinstance(message, Ignored):
-            return Answer("ignored", {"event": message.event})
+            return Answer("ignored", {"event": message.event}, skipped={OTHER_KIND: 1})
         return _keep(message, outbox)
 
 
@@ -80,6 +84,8 @@ def _to_answer(message: Message, is_new: bool) -> Answer:
     collection = message.collection or ""
     fields = {**body, "collection": collection}
     if not is_new:
-        return Answer("duplicate", body, collection=collection, log_fields=fields)
+        return Answer(
+            "duplicate", body, collection=collection, log_fields=fields, skipped={"duplicate": 1}
+        )
     body["event"] = collection
     return Answer("accepted", body, collection=collection, log_fields=fields)

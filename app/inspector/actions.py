@@ -1,12 +1,12 @@
-"""Requeue one event or all that are dead or in quarantine.
+"""Retry or dismiss events: one, or all that a list shows.
 
-Each action redirects to a page that reports what was done. What cannot be undone is confirmed
-first, on a page of its own.
+Each action redirects to the page that it was asked on, which reports what was done. If events may
+count twice at the destination, a page of its own asks first.
 """
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -14,114 +14,129 @@ from flask.typing import ResponseReturnValue
 from app.bridge import Bridge
 from app.direction import Direction
 from app.formatting import pluralize
+from app.inspector.filters import read_filters
+from app.inspector.find import to_wanted
 from app.inspector.limits import HEAVY
+from app.inspector.session import own_path, path_of
 from app.inspector.urls import event_url
-from app.outbox.batches import Wait, in_batches
-from app.outbox.repeats import drops_repeats, may_count_twice, received_before_window
-from app.outbox.requeue import WORDS, Outcome
+from app.outbox.batches import Wait
+from app.outbox.outcomes import WORDS, Outcome
+from app.outbox.repeats import drops_repeats, may_count_twice
+from app.outbox.search import Wanted
 
 LONGEST = 10.0
-"""Seconds that one request may take. The page then reports what is left, to be done again."""
-
-STATE_WORDS = {"dead": "dead", "quarantined": "in quarantine"}
+"""Seconds that one request may take. What is left then is to be done again."""
 
 
 def register(blueprint: Blueprint, bridge: Bridge) -> None:
-    """Register `/requeue`, and `/events/<message_id>/requeue` and `/to/<destination>/requeue` for
-    one event."""
+    """Register `/retry` and `/dismiss`, which take the parameters of the list of events, and
+    `/events/<message_id>/retry` and `/to/<destination>/retry` for one event, and so for dismiss."""
+    blueprint.add_app_template_global(_here, "here")
 
-    @blueprint.post("/events/<message_id>/requeue")
-    def requeue_event(message_id: str) -> ResponseReturnValue:
-        return _requeue_event(bridge.drip_to_segment, message_id, time.time())
-
-    @blueprint.post("/to/<to>/requeue")
-    def requeue_event_to(to: str) -> ResponseReturnValue:
-        (direction,) = _directions(bridge, to)
-        return _requeue_event(direction, request.args.get("id", ""), time.time())
-
-    @blueprint.get("/requeue")
-    def ask_to_requeue() -> ResponseReturnValue:
-        directions = _directions(bridge, request.args.get("to", ""))
-        return _confirm_all(directions, _which(request.args), time.time())
-
-    @blueprint.post("/requeue")
-    def requeue() -> ResponseReturnValue:
-        directions, which = _directions(bridge, request.args.get("to", "")), _which(request.form)
+    @blueprint.post("/retry")
+    def retry() -> ResponseReturnValue:
+        wanted, now = _wanted(bridge), time.time()
+        if request.form.get("sure") != "1" and (warnings := list(_warnings(bridge, wanted, now))):
+            count, _ = bridge.bulk.count_retriable(wanted, now)
+            return confirm_page(f"Retry {pluralize(count, 'event')}?", warnings, "Retry")
         with HEAVY.slot():
-            outcomes = _requeue_all(directions, which, time.time())
-        _flash_outcomes(outcomes, which, _count(directions, which))
-        return redirect(url_for("inspector.stream"), 303)
+            outcomes = bridge.bulk.retry(wanted, now, _wait_until(time.monotonic() + LONGEST))
+        _count_anew(bridge)
+        _flash_outcomes(outcomes)
+        return redirect(_back(), 303)
+
+    @blueprint.post("/dismiss")
+    def dismiss() -> ResponseReturnValue:
+        with HEAVY.slot():
+            wait = _wait_until(time.monotonic() + LONGEST)
+            dismissed = bridge.bulk.dismiss(_wanted(bridge), time.time(), wait)
+        _count_anew(bridge)
+        flash(f"{pluralize(dismissed, 'event')} dismissed.", "good")
+        return redirect(_back(), 303)
+
+    @blueprint.post("/events/<message_id>/retry")
+    def retry_event(message_id: str) -> ResponseReturnValue:
+        return _retry_event(bridge.drip_to_segment, message_id, time.time())
+
+    @blueprint.post("/to/<to>/retry")
+    def retry_event_to(to: str) -> ResponseReturnValue:
+        return _retry_event(_direction(bridge, to), request.args.get("id", ""), time.time())
+
+    @blueprint.post("/events/<message_id>/dismiss")
+    def dismiss_event(message_id: str) -> ResponseReturnValue:
+        return _dismiss_event(bridge.drip_to_segment, message_id, time.time())
+
+    @blueprint.post("/to/<to>/dismiss")
+    def dismiss_event_to(to: str) -> ResponseReturnValue:
+        return _dismiss_event(_direction(bridge, to), request.args.get("id", ""), time.time())
 
 
-def _directions(bridge: Bridge, to: str) -> Sequence[Direction]:
-    """The direction to this destination, or all if it is ""."""
-    if not to:
-        return bridge.directions
+def _here() -> str:
+    """The path of the page that is shown, also while only a part of it is fetched anew."""
+    path = path_of(request)
+    for part, page in (("/live/overview", "/"), ("/live/events", "/events")):
+        path = path.replace(part, page, 1) if path.startswith(part) else path
+    return path
+
+
+def _count_anew(bridge: Bridge) -> None:
+    for direction in bridge.directions:
+        direction.stats.forget()
+
+
+def _direction(bridge: Bridge, to: str) -> Direction:
     direction = bridge.direction_to(to)
     if direction is None:
         abort(400, "This bridge sends nothing there.")
-    return (direction,)
+    return direction
 
 
-def _requeue_event(direction: Direction, message_id: str, now: float) -> ResponseReturnValue:
+def _wanted(bridge: Bridge) -> Wanted:
+    """What the parameters ask for. A wrong one must not turn into all events."""
+    filters = read_filters(request.args, bridge)
+    if filters.errors:
+        abort(400, " ".join(filters.errors.values()))
+    found = to_wanted(bridge, filters, time.time())
+    if len(found) != 1 or not (filters.state or filters.issue or filters.q):
+        abort(400, "Choose a status or an issue, or search for an address, before you act on all.")
+    return found[0]
+
+
+def _warnings(bridge: Bridge, wanted: Wanted, now: float) -> Iterator[str]:
+    """A sentence for each destination at which events may count twice."""
+    for direction in bridge.directions:
+        destination = direction.destination
+        if count := bridge.bulk.count_repeatable(wanted, destination, now):
+            yield f"{pluralize(count, 'event')}: {drops_repeats(destination)}"
+
+
+def _retry_event(direction: Direction, message_id: str, now: float) -> ResponseReturnValue:
     requeue, destination = direction.requeue, direction.destination
-    page = event_url(destination.name, message_id)
     kept = requeue.find(message_id)
     is_old = kept and kept.state == "dead" and may_count_twice(destination, kept.received_at, now)
     if is_old and request.form.get("sure") != "1":
-        when = received_before_window(destination)
-        age = f"It was received {when}. " if when else ""
-        warning = f"{age}{drops_repeats(destination)}"
-        return confirm_page("Send this event again?", [warning], "Send it again", back=page)
-    outcome = requeue.requeue_one(message_id, now)
-    flash(f"The event: {WORDS[outcome]}.", "good" if outcome == "requeued" else "bad")
+        return confirm_page("Retry this event?", [drops_repeats(destination)], "Retry")
+    outcome = requeue.one(message_id, now)
+    direction.stats.forget()
+    flash(f"{WORDS[outcome].capitalize()}.", "good" if outcome == "requeued" else "bad")
+    page = event_url(destination.name, message_id)
     if requeue.find(message_id) is None:  # an event that can now be read has another id
         page = url_for("inspector.stream")
     return redirect(page, 303)
 
 
-def _confirm_all(directions: Sequence[Direction], which: str, now: float) -> ResponseReturnValue:
-    count = _count(directions, which)
-    if not count:
-        flash(f"No event is {STATE_WORDS[which]}.", "good")
-        return redirect(url_for("inspector.stream"), 303)
-    events = pluralize(count, "event")
-    if which == "quarantined":
-        sentence = (
-            f"{events} will be read again by today's rules. What can be read is sent; the rest "
-            "stays, with today's reasons."
-        )
-        return confirm_page(
-            "Read again all that is in quarantine?", [sentence], "Read them again", which
-        )
-    sentences = [f"{events} will be due at once, with the ids and times they had."]
-    for direction in directions:
-        destination = direction.destination
-        if old := direction.requeue.count("dead", now - destination.dedupe_window):
-            when = received_before_window(destination)
-            which_ones = f"Received {when}" if when else f"To {destination.labels.destination}"
-            repeats = drops_repeats(destination)
-            sentences.append(f"{which_ones}: {pluralize(old, 'event')}. {repeats}")
-    return confirm_page("Send again all that were given up?", sentences, "Send them again", which)
+def _dismiss_event(direction: Direction, message_id: str, now: float) -> ResponseReturnValue:
+    kept = direction.requeue.find(message_id)
+    direction.stats.forget()
+    if kept and direction.requeue.dismiss([kept.id], now):
+        flash("Dismissed: it no longer counts as an issue.", "good")
+    else:
+        flash("Nothing to dismiss: it has not failed, or was dismissed already.")
+    return redirect(event_url(direction.destination.name, message_id), 303)
 
 
-def _count(directions: Sequence[Direction], which: str) -> int:
-    return sum(direction.requeue.count(which) for direction in directions)
-
-
-def _requeue_all(directions: Sequence[Direction], which: str, now: float) -> Counter[Outcome]:
-    wait = _wait_until(time.monotonic() + LONGEST)
-    outcomes: Counter[Outcome] = Counter()
-    for direction in directions:
-        if which == "quarantined":
-            outcomes += direction.requeue.requeue_quarantined(now, wait)
-        else:
-            outcomes["requeued"] += _requeue_dead(direction, now, wait)
-    return outcomes
-
-
-def _requeue_dead(direction: Direction, now: float, wait: Wait) -> int:
-    return sum(in_batches(lambda: direction.requeue.requeue_some_dead(now), wait))
+def _back() -> str:
+    return own_path(request.form.get("next"))
 
 
 def _wait_until(deadline: float) -> Wait:
@@ -134,33 +149,24 @@ def _wait_until(deadline: float) -> Wait:
     return wait
 
 
-def _which(values: Mapping[str, str]) -> str:
-    which = values.get("which", "")
-    if which not in STATE_WORDS:
-        abort(400, "Which events? Go back, and choose dead or quarantined ones.")
-    return which
-
-
-def _flash_outcomes(outcomes: Counter[Outcome], which: str, left: int) -> None:
+def _flash_outcomes(outcomes: Counter[Outcome]) -> None:
     for outcome, count in outcomes.items():
-        if count:
-            kind = "good" if outcome == "requeued" else "message"
-            flash(f"{pluralize(count, 'event')}: {WORDS[outcome]}.", kind)
-    if not outcomes.total():
-        flash(f"No event was {STATE_WORDS[which]}.")
-    elif left:
-        flash(f"{pluralize(left, 'event')} still {STATE_WORDS[which]}.")
+        flash(
+            f"{pluralize(count, 'event')}: {WORDS[outcome]}.",
+            "good" if outcome == "requeued" else "message",
+        )
+    if not outcomes:
+        flash("No event matches any more.")
 
 
-def confirm_page(
-    question: str, sentences: Sequence[str], button: str, which: str = "", back: str = ""
-) -> str:
-    """Render a page whose form posts to its own URL, with `sure` and `which`."""
+def confirm_page(question: str, sentences: Sequence[str], button: str, back: str = "") -> str:
+    """Render a page whose form posts to its own URL, with `sure`."""
+    back = back or own_path(request.form.get("next"))
     return render_template(
         "confirm.html",
         question=question,
         sentences=sentences,
         button=button,
-        fields={"sure": "1", "which": which} if which else {"sure": "1"},
-        back=back or url_for("inspector.stream"),
+        fields={"sure": "1", "next": back},
+        back=back,
     )

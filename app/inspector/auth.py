@@ -56,7 +56,7 @@ def register(blueprint: Blueprint, settings: Settings, notes: Notes) -> None:
         csrf.protect()
         return None
 
-    @blueprint.context_processor
+    @blueprint.app_context_processor
     def add_login_state() -> dict[str, object]:
         return {"logged_in": g.get("is_logged_in", False)}
 
@@ -84,7 +84,7 @@ def register(blueprint: Blueprint, settings: Settings, notes: Notes) -> None:
 
 
 def _redirect_to_login() -> ResponseReturnValue:
-    if request.path == "/live" or request.path.endswith(".jsonl"):
+    if request.path.startswith("/live/") or request.path.endswith(".jsonl"):
         return "Log in first.\n", 401, {"Content-Type": "text/plain; charset=utf-8"}
     path = path_of(request) if request.method == "GET" else "/"
     return redirect(url_for("inspector.login", next=None if path == "/" else path), 303)

@@ -1,38 +1,37 @@
-"""Compute the chart of received and sent events. `_chart.html` draws it."""
+"""Compute the chart of what became of events. `_chart.html` draws it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 from app.outbox.traffic import Minute
 
-Per = Literal["minute", "hour"]
+Last = Literal["15m", "1h", "24h", "7d"]
 
-Kinds = Mapping[str, str]
-"""Collection → the class of its colour and pattern, from the bottom of a bar upwards. "" stands for
-webhooks that could not be read."""
-
-PATTERNS: Mapping[str, str] = {
-    "delivered": "",
-    "opened": "M0 0H6",
-    "clicked": "M0 0V6",
-    "unsubscribed": "M0 6L6 0",
-    "bounced": "M0 0L6 6",
-    "spam": "M0 0H6M0 0V6",
-    "identify": "M1 3H5",
-    "track": "M3 1V5",
-    "campaign": "M1 1L5 5",
-    "alias": "M1 5L5 1",
-    "unread": "M0 0L6 6M0 6L6 0",
+SPANS: dict[Last, tuple[int, int]] = {
+    "15m": (60, 15),
+    "1h": (60, 60),
+    "24h": (1800, 48),
+    "7d": (7200, 84),
 }
-"""Class → the lines of its pattern, so that colours need not be told apart."""
-
-UNREAD = "Could not be read"
-
-SPANS: dict[Per, tuple[int, int]] = {"minute": (60, 60), "hour": (3600, 48)}
 """Seconds in a column, and the number of columns."""
+
+WORDS: dict[Last, str] = {
+    "15m": "15 minutes",
+    "1h": "hour",
+    "24h": "24 hours",
+    "7d": "7 days",
+}
+"""What follows "the last"."""
+
+PRESETS: dict[Last, str] = {"15m": "15 min", "1h": "1 h", "24h": "24 h", "7d": "7 days"}
+"""The names of the links to each span."""
+
+OUTCOMES = ("delivered", "retried", "failed")
+"""Those of a bar, from the bottom upwards: delivered at the first try or after others, and given
+up. Their classes decide colour and pattern."""
 
 WIDTH, HEIGHT = 720, 110
 GAP = 2
@@ -42,9 +41,9 @@ LABELS = 4
 
 @dataclass(frozen=True)
 class Bar:
-    """One collection's part of a column, in the chart's units, measured from the top left."""
+    """One outcome's part of a column, in the chart's units, measured from the top left."""
 
-    kind: str
+    outcome: str
     x: float
     y: float
     width: float
@@ -52,96 +51,93 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """An entry of the legend, with the totals of one collection."""
+class Row:
+    """The numbers of one column, or of one collection, for a table."""
 
     name: str
-    kind: str
-    pattern: str
-    """The lines of its pattern, as a path in a square of 6 by 6."""
-    received: int
-    sent: int
-
-
-@dataclass(frozen=True)
-class Row:
-    """The numbers of one column, for the table. `received` is in the legend's order."""
-
+    """The collection; "" for webhooks that could not be read."""
     at: float
-    received: tuple[int, ...]
-    sent: int
+    """When the column began."""
+    received: int
+    delivered: int
+    retried: int
+    """Of the delivered ones, those that were not taken at the first try."""
+    failed: int
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Columns for received events, and a line for sent ones."""
+    """Columns of what became of events, and the numbers behind them."""
 
-    per: Per
+    last: Last
     bars: tuple[Bar, ...]
-    sent: str
-    """The line's points."""
     top: int
     """The number of events that the chart's full height stands for."""
     times: tuple[str, ...]
-    legend: tuple[Kind, ...]
+    total: Row
+    kinds: tuple[Row, ...]
+    """By collection, those with the most events first."""
     rows: tuple[Row, ...]
-    """Newest first, without those where nothing happened."""
-    received_in_all: int
-    sent_in_all: int
+    """By column, newest first, without those in which nothing happened."""
 
 
-def starts_at(per: Per, now: float) -> int:
+def starts_at(last: Last, now: float) -> int:
     """Return the start of the first column, in seconds since the epoch."""
-    seconds, columns = SPANS[per]
+    seconds, columns = SPANS[last]
     return int(now) // seconds * seconds - (columns - 1) * seconds
 
 
-def traffic_to_chart(minutes: Iterable[Minute], collections: Kinds, per: Per, now: float) -> Chart:
-    """Compute the chart of the last 60 minutes or 48 hours before `now`. `collections` has the
-    class of each; bodies that could not be read come last."""
-    kinds = {**collections, "": "unread"}
-    seconds, columns = SPANS[per]
-    start = starts_at(per, now)
-    received = [Counter[str]() for _ in range(columns)]
-    sent = [Counter[str]() for _ in range(columns)]
+def traffic_to_chart(minutes: Iterable[Minute], last: Last, now: float) -> Chart:
+    """Compute the chart of a span that ends now."""
+    seconds, columns = SPANS[last]
+    start = starts_at(last, now)
+    by_column = [Counter[str]() for _ in range(columns)]
+    by_kind: dict[str, Counter[str]] = {}
     for minute in minutes:
         column = (minute.minute - start) // seconds
         if 0 <= column < columns:
-            received[column][minute.collection] += minute.received
-            sent[column][minute.collection] += minute.sent
-    top = _round_up(max(counter.total() for counter in (*received, *sent)))
+            counts = _counts(minute)
+            by_column[column] += counts
+            by_kind.setdefault(minute.collection, Counter()).update(counts)
+    top = _round_up(max(each["delivered"] + each["failed"] for each in by_column))
+    kinds = [_row(name, 0, counts) for name, counts in by_kind.items()]
+    rows = [_row("", start + at * seconds, by_column[at]) for at in reversed(range(columns))]
     return Chart(
-        per=per,
-        bars=tuple(_bars(received, kinds, top)),
-        sent=_line([counter.total() for counter in sent], top),
+        last=last,
+        bars=tuple(_bars(by_column, top)),
         top=top,
         times=tuple(_times(start, seconds, columns)),
-        legend=_legend(received, sent, kinds),
-        rows=tuple(_rows(received, sent, kinds, start, seconds)),
-        received_in_all=sum(counter.total() for counter in received),
-        sent_in_all=sum(counter.total() for counter in sent),
+        total=_row("", start, sum(by_column, Counter[str]())),
+        kinds=tuple(sorted(kinds, key=lambda row: -max(row.received, row.delivered))),
+        rows=tuple(row for row in rows if row.received or row.delivered or row.failed),
     )
 
 
-def _bars(received: Sequence[Counter[str]], kinds: Kinds, top: int) -> Iterable[Bar]:
-    step = WIDTH / len(received)
-    for column, counts in enumerate(received):
+def _counts(minute: Minute) -> Counter[str]:
+    return Counter(
+        received=minute.received,
+        delivered=minute.sent,
+        retried=minute.retried,
+        failed=minute.failed,
+    )
+
+
+def _row(name: str, at: float, counts: Counter[str]) -> Row:
+    return Row(name, at, *(counts[each] for each in ("received", "delivered", "retried", "failed")))
+
+
+def _bars(by_column: Sequence[Counter[str]], top: int) -> Iterable[Bar]:
+    step = WIDTH / len(by_column)
+    for column, counts in enumerate(by_column):
         y = float(HEIGHT)
-        for name, kind in kinds.items():
-            if counts[name]:
-                height = counts[name] * HEIGHT / top
+        at_once = counts["delivered"] - counts["retried"]
+        parts = (at_once, counts["retried"], counts["failed"])
+        for outcome, count in zip(OUTCOMES, parts, strict=True):
+            if count > 0:
+                height = count * HEIGHT / top
                 y -= height
                 x = column * step + GAP / 2
-                yield Bar(kind, round(x, 2), round(y, 2), round(step - GAP, 2), round(height, 2))
-
-
-def _line(sent: Sequence[int], top: int) -> str:
-    step = WIDTH / len(sent)
-    points = (
-        f"{round((column + 0.5) * step, 2):g},{round(HEIGHT - count * HEIGHT / top, 2):g}"
-        for column, count in enumerate(sent)
-    )
-    return " ".join(points)
+                yield Bar(outcome, round(x, 2), round(y, 2), round(step - GAP, 2), round(height, 2))
 
 
 def _round_up(most: int) -> int:
@@ -155,28 +151,7 @@ def _round_up(most: int) -> int:
 
 
 def _times(start: int, seconds: int, columns: int) -> Iterable[str]:
+    is_long = seconds * columns > 20 * 3600
     for label in range(LABELS):
-        yield f"{datetime.fromtimestamp(start + label * columns // LABELS * seconds, UTC):%H:%M}"
-
-
-def _legend(
-    received: Sequence[Counter[str]], sent: Sequence[Counter[str]], kinds: Kinds
-) -> tuple[Kind, ...]:
-    received_sum, sent_sum = sum(received, Counter[str]()), sum(sent, Counter[str]())
-    return tuple(
-        Kind(name or UNREAD, kind, PATTERNS[kind], received_sum[name], sent_sum[name])
-        for name, kind in kinds.items()
-    )
-
-
-def _rows(
-    received: Sequence[Counter[str]],
-    sent: Sequence[Counter[str]],
-    kinds: Kinds,
-    start: int,
-    seconds: int,
-) -> Iterable[Row]:
-    for column in reversed(range(len(received))):
-        if received[column] or sent[column]:
-            counts = tuple(received[column][name] for name in kinds)
-            yield Row(start + column * seconds, counts, sent[column].total())
+        moment = datetime.fromtimestamp(start + label * columns // LABELS * seconds, UTC)
+        yield f"{moment:%-d %b %H:%M}" if is_long else f"{moment:%H:%M}"

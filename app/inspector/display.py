@@ -15,7 +15,20 @@ MOST = 64 * 1024
 LOOKAHEAD = 4 * 1024
 """Characters after that which are masked too: an address may begin before the cut."""
 
-NOT_TEXT = "(Not text that addresses could be hidden in: reveal the addresses to see it.)"
+NOT_TEXT = "(Not text that addresses could be hidden in: show email addresses to see it.)"
+
+
+FIRST = ("type", "event", "userId", "anonymousId", "timestamp", "properties", "context")
+LAST = ("integrations",)
+"""Fields of a call, in the order in which people look for them. The others are in between."""
+
+
+def ordered(call: Any) -> Any:
+    """A call with its fields in the order for people. Any other value as it is."""
+    if not isinstance(call, dict):
+        return call
+    between = [name for name in call if name not in FIRST + LAST]
+    return {name: call[name] for name in (*FIRST, *between, *LAST) if name in call}
 
 
 def text_formatter(reveal: bool) -> Show:
@@ -30,15 +43,7 @@ def text_formatter(reveal: bool) -> Show:
 
 def raw_to_text(raw: bytes, reveal: bool) -> str:
     """Format a body exactly as it came, with undecodable bytes and invisible characters escaped."""
-    try:
-        text = raw.decode(json.detect_encoding(raw))
-    except UnicodeDecodeError:
-        if b"\0" in raw and not reveal:  # an address may be in it, with NUL bytes in between
-            return NOT_TEXT
-        text = escape_undecodable(raw)
-    if "\0" in text and not reveal:
-        return NOT_TEXT
-    return _shorten(text, reveal)
+    return _shorten(_decode(raw, reveal), reveal)
 
 
 def raw_to_pretty(raw: bytes, reveal: bool) -> str:
@@ -49,6 +54,21 @@ def raw_to_pretty(raw: bytes, reveal: bool) -> str:
         return value_to_pretty(json.loads(raw), reveal)
     except (ValueError, RecursionError):
         return raw_to_text(raw, reveal)
+
+
+def raw_to_file(raw: bytes, reveal: bool) -> bytes:
+    """A whole body for a file: byte for byte if `reveal`, else as text with addresses masked."""
+    return raw if reveal else mask(_decode(raw, reveal)).encode(errors="replace")
+
+
+def _decode(raw: bytes, reveal: bool) -> str:
+    try:
+        text = raw.decode(json.detect_encoding(raw))
+    except UnicodeDecodeError:
+        if b"\0" in raw and not reveal:  # an address may be in it, with NUL bytes in between
+            return NOT_TEXT
+        text = escape_undecodable(raw)
+    return NOT_TEXT if "\0" in text and not reveal else text
 
 
 def value_to_pretty(value: Any, reveal: bool) -> str:

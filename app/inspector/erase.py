@@ -66,11 +66,11 @@ def _erase(erasure: Erasure, counts: Counter[str]) -> None:
         erased = erasure.erase().total()
     except _OutOfTime:
         erased = max(counts.total() - erasure.left, 0)
-    flash(f"Erased: {pluralize(erased, 'event')}.", "good")
+    flash(f"Deleted: {pluralize(erased, 'event')}.", "good")
     if erasure.left:
         flash(
-            f"{pluralize(erasure.left, 'event')} not erased yet, because they are being sent: "
-            "erase again in a minute.",
+            f"{pluralize(erasure.left, 'event')} not deleted yet, because they are being sent: "
+            "delete again in a minute.",
             "bad",
         )
     if remains := _overwrite(erasure):

@@ -1,24 +1,35 @@
-"""Filters of the list of events: read from a URL's query, described in words, and searched for."""
+"""Filters of the list of events: read from a URL's query, and described in words."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from app.bridge import Bridge
 from app.direction import Direction
-from app.formatting import printable
+from app.formatting import printable, read_time
 from app.inspector.searches import HASH_PREFIX, Searches, searches_of
-from app.outbox.search import MOST_WORDS, Page, Search, State, Wanted
+from app.monitoring.stats import Issue
+from app.outbox.search import MOST_WORDS
+from app.outbox.search_query import CHOICES
 
-STATES: tuple[State, ...] = get_args(State)
+STATES = CHOICES
 
-PARAMETERS = ("to", "state", "collection", "account", "since", "until", "q")
+PARAMETERS = ("to", "state", "issue", "collection", "account", "last", "since", "until", "q")
 """The parameters of a URL, which are also the fields of the form."""
 
-ROWS = 50
-"""Events on a page."""
+LAST: Mapping[str, tuple[str, float]] = {
+    "15m": ("Last 15 min", 15 * 60.0),
+    "1h": ("Last hour", 3600.0),
+    "24h": ("Last 24 h", 24 * 3600.0),
+    "7d": ("Last 7 days", 7 * 24 * 3600.0),
+}
+"""The periods to choose from: name in a URL → words, and seconds."""
+
+SHORTEST_PREFIX = 3
+"""Letters by which an address is found. Fewer are the beginning of very many."""
+
+Kind = Literal["id", "address", "domain", "any"]
 
 
 @dataclass(frozen=True)
@@ -30,15 +41,21 @@ class Filters:
     to_name: str = ""
     """Its name for people."""
     state: str = ""
+    issue: str = ""
+    """The key of an issue."""
     collection: str = ""
     account: str = ""
+    last: str = ""
+    """A period until now, of `LAST`."""
     since: str = ""
-    """In UTC: 2026-11-02 or 2026-11-02T09:30."""
+    """In UTC: 2026-11-02 or 2026-11-02 09:30."""
     until: str = ""
     q: str = ""
-    """The search term: an address, a message id, a user id, or words of a subject."""
+    """The search term."""
     q_hash: str = ""
     """The hash that stands for `q` in a URL, if it is not there itself."""
+    errors: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong, by parameter. Nothing is searched for until it is corrected."""
 
     @property
     def query(self) -> dict[str, str]:
@@ -48,40 +65,62 @@ class Filters:
         return {name: value for name, value in values.items() if value}
 
     @property
-    def is_message_id(self) -> bool:
-        """Whether `q` is a message id."""
-        return re.fullmatch(r"(drip|raw)-[0-9a-f]*", self.q) is not None
+    def folded(self) -> int:
+        """How many filters are set beside the search term and the state, which are always shown."""
+        return len(self.query.keys() - {"q", "state", "issue"})
+
+    @property
+    def term(self) -> str:
+        """The search term, for sentences."""
+        return printable(self.q)
+
+    @property
+    def kind(self) -> Kind:
+        """What the search term is taken for."""
+        if re.fullmatch(r"(drip|raw)-[0-9a-f]{4,}", self.q):
+            return "id"
+        if "@" not in self.q:
+            return "any"
+        return "domain" if self.q.startswith("@") else "address"
 
     @property
     def is_heavy(self) -> bool:
         """Whether the search has to look through each call."""
-        return bool(self.q) and "@" not in self.q and not self.is_message_id
+        return bool(self.q) and self.kind == "any"
+
+    @property
+    def rule(self) -> str:
+        """How the search term is looked for, in words."""
+        return {
+            "id": "message ids that begin with it",
+            "address": "addresses that begin with it",
+            "domain": "addresses that contain it",
+            "any": "addresses that begin with it, and user ids and values that contain it",
+        }[self.kind]
 
     @property
     def words(self) -> str:
-        """The filters in words: `dead events, of Drip account 4417, received since …`."""
-        parts = [f"{self.state or 'all'} events"]
-        templates = {
-            "to_name": "to {}",
-            "collection": "in {}",
-            "account": "of Drip account {}",
-            "since": "received since {} UTC",
-            "until": "received before {} UTC",
-            "q": "with “{}”",
-        }
-        parts += [
-            template.format(getattr(self, name))
-            for name, template in templates.items()
-            if getattr(self, name)
+        """The filters in words: `to Drip, of account 4417, from … until …`."""
+        last = LAST.get(self.last)
+        parts = [
+            f"to {self.to_name}" if self.to_name else "",
+            self.collection,
+            f"account {self.account}" if self.account else "",
+            last[0].lower() if last else "",
+            f"from {self.since} UTC" if self.since else "",
+            f"until {self.until} UTC" if self.until else "",
+            f"with “{self.q}”" if self.q else "",
         ]
-        return printable(", ".join(parts), keep="\n")
+        return printable(", ".join(part for part in parts if part))
 
 
 def read_form(form: Mapping[str, str], searches: Searches) -> dict[str, str]:
     """Turn a filled-in form into the parameters of a URL. Raises `SQLAlchemyError`."""
-    query = {name: form.get(name, "").strip() for name in PARAMETERS}
+    query: dict[str, Any] = {name: form.get(name, "").strip() for name in PARAMETERS}
+    if query["since"] or query["until"]:
+        query["last"] = ""
     filters = Filters(**query)
-    if filters.q and not filters.is_message_id:
+    if filters.q and filters.kind != "id":
         query["q"] = searches.save(filters.q[: MOST_WORDS + 1])
     return {name: value for name, value in query.items() if value}
 
@@ -98,80 +137,44 @@ def name_of(directions: Sequence[Direction], destination: str) -> str:
     )
 
 
-def read_filters(query: Mapping[str, str], bridge: Bridge) -> tuple[Filters, list[str]]:
-    """Return the filters, and an error message for each one that is wrong and left out.
-
-    Raises `SQLAlchemyError`.
-    """
+def read_filters(query: Mapping[str, str], bridge: Bridge) -> Filters:
+    """The filters, with an error for each one that is wrong. Raises `SQLAlchemyError`."""
     searches = searches_of(bridge)
-    filters = Filters(**{name: query.get(name, "").strip() for name in PARAMETERS})
-    filters = replace(filters, to_name=name_of(bridge.directions, filters.to))
+    values: dict[str, Any] = {name: query.get(name, "").strip() for name in PARAMETERS}
+    filters = Filters(**values, to_name=name_of(bridge.directions, values["to"]))
     if filters.q.startswith(HASH_PREFIX):
         filters = replace(filters, q=searches.find(filters.q) or "", q_hash=filters.q)
-    errors = dict(_errors(filters, bridge.directions))
-    if "q" in errors:
-        filters = replace(filters, q_hash="")
-    return replace(filters, **dict.fromkeys(errors, "")), list(errors.values())
+    return replace(filters, errors=dict(_errors(filters, bridge)))
 
 
-def _errors(filters: Filters, directions: Sequence[Direction]) -> Iterator[tuple[str, str]]:
-    if filters.to and not filters.to_name:
-        yield "to", "This bridge sends nothing there."
-    if filters.state and filters.state not in STATES:
-        yield "state", f"There is no such state. The states are: {', '.join(STATES)}."
-    collections = {name for direction in directions for name in direction.collections}
-    if filters.collection and filters.collection not in collections:
-        yield "collection", "There is no such collection."
+def find_issue(bridge: Bridge, key: str) -> Issue | None:
+    """The issue with this key, if there is one. Raises `StatsUnavailable`."""
+    issues = (issue for each in bridge.directions for issue in each.stats.recent().issues)
+    return next((issue for issue in issues if issue.key == key), None)
+
+
+def _errors(filters: Filters, bridge: Bridge) -> Iterator[tuple[str, str]]:
+    collections = {name for direction in bridge.directions for name in direction.collections}
+    known = {
+        "to": bool(filters.to_name),
+        "state": filters.state in STATES,
+        "collection": filters.collection in collections,
+        "last": filters.last in LAST,
+    }
+    for name, is_known in known.items():
+        if getattr(filters, name) and not is_known:
+            yield name, f"There is no “{printable(getattr(filters, name))}” to choose."
+    if filters.issue and find_issue(bridge, filters.issue) is None:
+        yield "issue", "There is no such issue any more: its events were retried or dismissed."
+    yield from _errors_of_text(filters)
+
+
+def _errors_of_text(filters: Filters) -> Iterator[tuple[str, str]]:
     if filters.q_hash and not filters.q:
         yield "q", "What this link searched for is not known any more: search for it again."
     if len(filters.q) > MOST_WORDS:
         yield "q", f"Too long: {MOST_WORDS} letters can be looked for at most."
-    for name in ("since", "until"):
-        try:
-            _to_time(getattr(filters, name))
-        except ValueError:
-            yield name, f"“{name}” is no time: write 2026-11-02 or 2026-11-02T09:30, in UTC."
-
-
-def find_page(search: Search, filters: Filters, before: int | None, limit: int = ROWS) -> Page:
-    """Return the newest events that match, or those older than the one with the id `before`."""
-    if filters.q and "@" not in filters.q:
-        named = search.named(filters.q, filters.to or None)
-        if named or filters.is_message_id:
-            return Page(named, None, None)
-    pages = [search.page(wanted, limit, before) for wanted in _to_wanted(filters)]
-    return pages[0] if len(pages) == 1 else _merge(pages)
-
-
-def _merge(pages: list[Page]) -> Page:
-    """Merge the pages of several searches, back to where all of them have searched."""
-    older = max((page.older for page in pages if page.older is not None), default=None)
-    by_id = {event.id: event for page in pages for event in page.events}
-    events = tuple(by_id[id_] for id_ in sorted(by_id, reverse=True) if id_ >= (older or 0))
-    back_to = [page.searched_back_to for page in pages if page.searched_back_to is not None]
-    return Page(events, older, max(back_to, default=None))
-
-
-def _to_wanted(filters: Filters) -> list[Wanted]:
-    """Return what to search for: of a term with no known form, both user ids and subjects."""
-    common: dict[str, Any] = {
-        "destination": filters.to or None,
-        "state": filters.state or None,
-        "collection": filters.collection or None,
-        "account": filters.account or None,
-        "since": _to_time(filters.since),
-        "until": _to_time(filters.until),
-    }
-    if not filters.q:
-        return [Wanted(**common)]
-    if "@" in filters.q:
-        return [Wanted(**common, email=filters.q)]
-    return [Wanted(**common, user_id=filters.q), Wanted(**common, title=filters.q)]
-
-
-def _to_time(text: str) -> float | None:
-    """Parse a time, in UTC unless it has an offset. Raises `ValueError`."""
-    if not text:
-        return None
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    for name, label in (("since", "From"), ("until", "Until")):
+        text = getattr(filters, name)
+        if text and read_time(text) is None:
+            yield name, f"“{label}” is not a date. Example: 2026-11-02 09:30"

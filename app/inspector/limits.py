@@ -43,9 +43,8 @@ class ConcurrencyLimit:
 HEAVY = ConcurrencyLimit(
     1,
     wait=1.0,
-    refusal="Another search, or another erasing or reading again, is under way, in another tab or "
-    "by somebody else. One is done at a time, so that webhooks are not held up: try again in some "
-    "seconds.",
+    refusal="Another search, retry or deletion is under way, perhaps in another tab. One runs at a "
+    "time, so that webhooks are not held up: try again in some seconds.",
 )
 """For requests that go through many events."""
 
@@ -54,6 +53,13 @@ DOWNLOADS = ConcurrencyLimit(
     wait=0.0,
     refusal="Two downloads are under way. More would hold up webhooks: try again once one is done.",
 )
+
+CALLS_OUT = ConcurrencyLimit(
+    1,
+    wait=0.0,
+    refusal="Another check or test is under way: try again once it is done.",
+)
+"""For requests that wait for another service, so that they do not take all threads of pages."""
 
 
 class LoginRateLimit:

@@ -1,4 +1,4 @@
-"""What the pages need to know of each direction: its words, its chart, and how fields are traced.
+"""What the pages need to know of each direction: its words, and how fields are traced.
 
 A direction without a look of its own cannot be shown, so each destination has one here.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from app.inspector.trace import FieldTrace, trace_fields
 from app.inspector.trace_call import trace_call
-from app.outbox.requeue import Translate
+from app.outbox.retranslation import Translate
 from app.outbox.search import Event
 
 Trace = Callable[[Event, Translate], list[FieldTrace]]
@@ -21,36 +21,16 @@ class Look:
 
     title: str
     """What an event's title is."""
-    key: str
-    """What a key is called."""
-    set_key: str
-    """What to set if an account has none."""
-    kinds: Mapping[str, str]
-    """Collection → the class of its colour and pattern in the chart, from the bottom of a bar
-    upwards."""
     trace: Trace
 
 
 LOOKS: Mapping[str, Look] = {
     "segment": Look(
         title="Subject",
-        key="write key",
-        set_key="SEGMENT_WRITE_KEY, or the account's own in SEGMENT_WRITE_KEYS",
-        kinds={
-            "Email Delivered": "delivered",
-            "Email Opened": "opened",
-            "Email Link Clicked": "clicked",
-            "Email Unsubscribed": "unsubscribed",
-            "Email Bounced": "bounced",
-            "Email Marked as Spam": "spam",
-        },
         trace=lambda event, _: trace_fields(event.raw, event.received_at),
     ),
     "drip": Look(
         title="Event",
-        key="token",
-        set_key="the account's token in DRIP_API_TOKENS",
-        kinds={"identify": "identify", "track": "track", "campaign": "campaign", "alias": "alias"},
         trace=lambda event, translate: trace_call(
             event.raw, lambda body: translate(body, event.received_at, event.account)
         ),

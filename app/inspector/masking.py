@@ -33,8 +33,8 @@ class _Address(NamedTuple):
 def mask(text: str) -> str:
     """Replace each address with `a•••@e•••.com`, in any encoding that `spellings.py` decodes."""
     shown, last = "", _Address(0, 0, 0, 0)
-    addresses = _merge(sorted(place for one in readings(text) for place in _addresses(one)))
-    for address in addresses:
+    found = _merge(sorted(place for one in readings(text) for place in _addresses(one)))
+    for address in (_without_parameters(text, each) for each in found):
         shown += _mask_between(text[last.sign_end : address.sign], last, address)
         shown += text[address.sign : address.sign_end]
         last = address
@@ -72,6 +72,19 @@ def _merge(addresses: Sequence[_Address]) -> Iterator[_Address]:
     for _, same in groupby(addresses, key=lambda address: address.sign):
         ends = tuple(zip(*same, strict=True))
         yield _Address(ends[0][0], max(ends[1]), min(ends[2]), max(ends[3]))
+
+
+def _without_parameters(text: str, address: _Address) -> _Address:
+    """Leave a link's parameters before that of the address out of it, and the parameter's name.
+
+    Only those written as such: an escaped "&" or "=" may belong to the address.
+    """
+    sign, start = address.sign, address.start
+    if text[start - 1 : start] != "?":
+        return address
+    value = text.rfind("&", start, sign) + 1 or start
+    value = text.find("=", value, sign) + 1 or value
+    return address._replace(start=value) if value < sign else address
 
 
 def _match_length(pattern: re.Pattern[str], text: str) -> int:

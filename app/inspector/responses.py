@@ -4,14 +4,18 @@ The pages show text that strangers wrote. Should any of it ever get past the esc
 still runs no script but our own files, and requests nothing from other hosts.
 """
 
-from flask import Blueprint, Response, render_template, request
+from http import HTTPStatus
+
+from flask import Blueprint, Response, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from app.database.engine import describe
+from app.inspector.session import has_session
 from app.logs import get_logger
+from app.outbox.notes import Notes
 
 log = get_logger(__name__)
 
@@ -39,17 +43,13 @@ DATABASE_UNAVAILABLE = (
     "The log has its words."
 )
 
+UNKNOWN_ADDRESS = "There is no page at this address. A link may be of an older version."
+
 
 def register(blueprint: Blueprint) -> None:
     """Register the headers and the error handlers for all pages."""
 
-    @blueprint.after_request
-    def add_headers(response: Response) -> Response:
-        response.headers.update(HEADERS)
-        # Flask makes browsers revalidate static files, so that an upgrade is seen
-        if request.endpoint != "inspector.static":
-            response.headers["Cache-Control"] = "no-store"
-        return response
+    blueprint.after_request(_add_headers)
 
     @blueprint.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> ResponseReturnValue:
@@ -63,6 +63,33 @@ def register(blueprint: Blueprint) -> None:
     def database_error(error: SQLAlchemyError) -> ResponseReturnValue:
         log.warning("outbox out of reach, page not shown", reason=describe(error))
         return _error_page("No database", DATABASE_UNAVAILABLE), 503
+
+
+def wants_page() -> bool:
+    """Whether a browser asks for an address that no route serves. Webhooks are for machines."""
+    accepted = request.accept_mimetypes.best_match(["application/json", "text/html"])
+    is_for_people = accepted == "text/html" and not request.path.startswith("/webhooks/")
+    return request.endpoint is None and is_for_people
+
+
+def unknown_address(error: HTTPException, notes: Notes) -> ResponseReturnValue:
+    """The page for an address that no route serves. Only with a session it has the navigation."""
+    try:
+        g.is_logged_in = has_session(notes)
+    except SQLAlchemyError as failure:
+        log.warning("outbox out of reach, page without navigation", reason=describe(failure))
+    is_missing = error.code == HTTPStatus.NOT_FOUND
+    message = UNKNOWN_ADDRESS if is_missing else error.description
+    response = make_response(_error_page(error.name, message), error.code)
+    return _add_headers(response)
+
+
+def _add_headers(response: Response) -> Response:
+    response.headers.update(HEADERS)
+    # Flask makes browsers revalidate static files, so that an upgrade is seen
+    if request.endpoint != "inspector.static":
+        response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _error_page(title: str, message: str | None) -> str:

@@ -30,7 +30,8 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
             f"One “Email Opened” of a made-up person, {PERSON}, goes the whole way from webhook to "
             f"Segment, as Drip account {account}. {outcome}"
         )
-        return confirm_page("Send a sample event?", [sentence], "Send it")
+        back = url_for("inspector.setup")
+        return confirm_page("Send a sample event?", [sentence], "Send it", back)
 
     @blueprint.post("/sample")
     def send_sample() -> ResponseReturnValue:
@@ -41,7 +42,7 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
             bridge.drip_to_segment.outbox.put(message)
         except OutboxUnavailable as error:
             flash(f"The sample could not be kept: {error}", "bad")
-            return redirect(url_for("inspector.stream"), 303)
+            return redirect(url_for("inspector.setup"), 303)
         flash("The sample is kept. This page shows what becomes of it.", "good")
         return redirect(url_for("inspector.event", message_id=message.message_id), 303)
 

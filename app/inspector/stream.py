@@ -1,7 +1,7 @@
-"""The main page: the list of events, and the state of the bridge.
+"""The list of events.
 
-`/` shows both, and `/live` the parts that refresh by themselves. `/search` finds events, and
-`/events.jsonl` downloads them. While no event is kept, `/` is the set-up guide.
+`/events` shows it, `/live/events` its part that refreshes by itself, `/search` finds events, and
+`/events.jsonl` downloads them.
 """
 
 import json
@@ -11,18 +11,18 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
 from app.formatting import event_to_values, iso_time
-from app.inspector.filters import ROWS, Filters, find_page, read_filters, read_form
+from app.inspector.filters import Filters, read_filters, read_form
+from app.inspector.find import ROWS, find_page
 from app.inspector.limits import DOWNLOADS
 from app.inspector.masking import mask_all
-from app.inspector.overview import read_overview
 from app.inspector.searches import searches_of
-from app.inspector.view import is_first_run, read_view
-from app.outbox.search import Event, Search
+from app.inspector.view import read_view
+from app.outbox.search import Event
 
 MOST = 10_000
 """The most events in a download."""
@@ -32,44 +32,40 @@ LONGEST = 20.0
 
 
 def register(blueprint: Blueprint, bridge: Bridge) -> None:
-    """Register `/`, `/live`, `/search` and `/events.jsonl`."""
+    """Register `/events`, `/live/events`, `/search` and `/events.jsonl`."""
 
-    @blueprint.get("/")
+    @blueprint.get("/events")
     def stream() -> ResponseReturnValue:
-        if is_first_run(bridge):
-            return _first_run_page(bridge)
-        now = time.time()
-        view = read_view(bridge, request.args, now)
-        overview = read_overview(bridge, view.shown, view.per, now)
-        return render_template("stream.html", overview=overview, view=view, most=MOST)
+        view = read_view(bridge, request.args, time.time())
+        return render_template("stream.html", view=view, most=MOST)
 
-    @blueprint.get("/live")
-    def live() -> ResponseReturnValue:
-        if is_first_run(bridge):
-            return "", 204
-        now = time.time()
-        view = read_view(bridge, request.args, now)
-        overview = read_overview(bridge, view.shown, view.per, now)
-        return render_template("live.html", overview=overview, view=view)
+    @blueprint.get("/live/events")
+    def live_events() -> ResponseReturnValue:
+        view = read_view(bridge, request.args, time.time())
+        return render_template("live_events.html", view=view)
 
     @blueprint.post("/search")
     def search() -> ResponseReturnValue:
         query: dict[str, Any] = read_form(request.form, searches_of(bridge))
-        if request.form.get("per") == "hour":
-            query["per"] = "hour"
         return redirect(url_for("inspector.stream", **query), 303)
 
     @blueprint.get("/events.jsonl")
     def download() -> ResponseReturnValue:
-        filters, _ = read_filters(request.args, bridge)
-        reveal = request.args.get("reveal") == "1"
-        slot = ExitStack()
-        slot.enter_context(DOWNLOADS.slot())
-        response = Response(_lines(bridge.search, filters, reveal))
-        response.call_on_close(slot.close)
-        response.mimetype = "application/x-ndjson"
-        response.headers["Content-Disposition"] = 'attachment; filename="events.jsonl"'
-        return response
+        return _download(bridge)
+
+
+def _download(bridge: Bridge) -> Response:
+    filters = read_filters(request.args, bridge)
+    if filters.errors:
+        abort(400, " ".join(filters.errors.values()))
+    reveal = request.args.get("reveal") == "1"
+    slot = ExitStack()
+    slot.enter_context(DOWNLOADS.slot())
+    response = Response(_lines(bridge, filters, reveal))
+    response.call_on_close(slot.close)
+    response.mimetype = "application/x-ndjson"
+    response.headers["Content-Disposition"] = 'attachment; filename="events.jsonl"'
+    return response
 
 
 def event_to_json(event: Event, reveal: bool) -> str:
@@ -86,15 +82,16 @@ def event_to_json(event: Event, reveal: bool) -> str:
     return json.dumps(mask_all(values))
 
 
-def _lines(search: Search, filters: Filters, reveal: bool) -> Iterator[str]:
+def _lines(bridge: Bridge, filters: Filters, reveal: bool) -> Iterator[str]:
     """Yield a line for each event, with one event in memory at a time.
 
     If it takes too long, the last line says how to download the rest.
     """
     before, left, deadline = None, MOST, time.monotonic() + LONGEST
+    now = time.time()
     while left > 0:
-        page = find_page(search, filters, before, min(left, ROWS))
-        for event in search.whole([summary.id for summary in page.events]):
+        page = find_page(bridge, filters, now, before, min(left, ROWS))
+        for event in bridge.search.whole([summary.id for summary in page.events]):
             yield event_to_json(event, reveal) + "\n"
         left -= len(page.events)
         before = page.older
@@ -104,18 +101,3 @@ def _lines(search: Search, filters: Filters, reveal: bool) -> Iterator[str]:
             until = iso_time(page.searched_back_to)
             yield json.dumps({"incomplete": f"For older ones set “until” to {until}"}) + "\n"
             return
-
-
-def _first_run_page(bridge: Bridge) -> str:
-    """Render the set-up guide: the webhook's URL, what to do in Drip, and the write key."""
-    settings = bridge.settings
-    reveal = request.args.get("reveal") == "1"
-    url = url_for("webhook.receive", _external=True)
-    url_with_token = url_for("webhook.receive", token=settings.webhook_tokens[0], _external=True)
-    return render_template(
-        "first_run.html",
-        webhook=url_with_token if reveal else f"{url}?token=•••",
-        base=request.host_url.rstrip("/"),
-        settings=settings,
-        reveal=reveal,
-    )

@@ -25,6 +25,9 @@ A_NUMBER = 10**15
 
 PROPERTIES: Path = ("data", "properties")
 
+PROFILE = "not sent: profile"
+"""The change of a field of the person that has no place in the call."""
+
 
 class NotTraceable(Exception):
     """The fields cannot be traced. The message says why."""
@@ -146,7 +149,7 @@ def _describe_omission(source: Path, value: Any) -> str:
     if value in ({}, []) and source == PROPERTIES:
         return "nothing in it"
     if source[:2] == ("data", "subscriber"):
-        return "not sent: profile"
+        return PROFILE
     return "not sent: unknown to the bridge"
 
 
@@ -164,8 +167,8 @@ def _describe_change(source: Path, target: Path, value: Any, sent: Any) -> str:
     elif type(sent) is not type(value):
         changes.append("as text")
     elif sent != value:
-        changes.append("as Segment writes it")
-    return ", ".join(changes) or "as it is"
+        changes.append("reformatted")
+    return ", ".join(changes) or "unchanged"
 
 
 def _name(path: Path) -> str:

@@ -64,8 +64,8 @@ def _change(path: Path, value: Any, targets: list[Path], sent: dict[Path, Any]) 
         return "left out: null" if value is None else "not sent: Drip has no place for it"
     target = targets[0]
     if sent[target] == value and type(sent[target]) is type(value):
-        return "as it is" if target[-1] == path[-1] else "renamed"
-    return "as Drip takes it"
+        return "unchanged" if target[-1] == path[-1] else "renamed"
+    return "reformatted"
 
 
 def _sent(translated: Any) -> tuple[dict[Path, Any], dict[str, str]] | None:

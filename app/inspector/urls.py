@@ -14,13 +14,21 @@ PLAIN = "segment"
 
 def event_url(destination: str, message_id: str, **query: Any) -> str:
     """The URL of an event's page."""
-    if destination == PLAIN:
-        return url_for("inspector.event", message_id=message_id, **query)
-    return url_for("inspector.event_to", to=destination, id=message_id, **query)
+    return _url("event", destination, message_id, **query)
 
 
-def requeue_url(destination: str, message_id: str) -> str:
-    """The URL to post to so that an event is requeued."""
+def person_url(destination: str, message_id: str) -> str:
+    """The URL of the list of all events of an event's person."""
+    return _url("person", destination, message_id)
+
+
+def action_url(verb: str, destination: str, message_id: str) -> str:
+    """The URL to post to so that an event is retried or dismissed. `verb` is "retry" or
+    "dismiss"."""
+    return _url(f"{verb}_event", destination, message_id)
+
+
+def _url(endpoint: str, destination: str, message_id: str, **query: Any) -> str:
     if destination == PLAIN:
-        return url_for("inspector.requeue_event", message_id=message_id)
-    return url_for("inspector.requeue_event_to", to=destination, id=message_id)
+        return url_for(f"inspector.{endpoint}", message_id=message_id, **query)
+    return url_for(f"inspector.{endpoint}_to", to=destination, id=message_id, **query)

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.bridge import Bridge
+from app.database.engine import reader
 from app.direction import Direction
-from app.inspector.chart import Per
+from app.formatting import join_reasons, read_reasons
 from app.inspector.display import Show, text_formatter
-from app.inspector.filters import STATES, Filters, find_page, name_of, read_filters
+from app.inspector.filters import LAST, STATES, Filters, name_of, read_filters
+from app.inspector.find import count, find_page
 from app.inspector.limits import HEAVY
-from app.inspector.looks import LOOKS
-from app.outbox.search import Page
-from app.outbox.traffic import last_received
+from app.inspector.tabs import Tab, counts_of_all, tabs, to_text
+from app.monitoring.pauses import Pauses, read_pauses
+from app.outbox.latest import is_empty, last_received
+from app.outbox.search import Counts, Page, Summary
+from app.outbox.status import Status, status_of
 
 MAY_EXPIRE = ("unidentified", "expired")
 """States of messages that wait for an address, and of those that waited for too long."""
@@ -24,24 +28,23 @@ class View:
     """The values that the templates of the list need."""
 
     filters: Filters
-    errors: list[str]
-    per: Per
     before: int | None
     reveal: bool
     page: Page
+    counts: Counts | None
+    """How many events match in each state; None if that is not known."""
+    pauses: Pauses
     now: float
     directions: Sequence[Direction]
     """Those of the bridge."""
+    retention: tuple[float, float]
+    """For how many days delivered events are kept, and for how many failed and rejected ones."""
+    last_webhook: float | None
 
     @property
     def shown(self) -> list[Direction]:
         """The directions that the filters let through."""
         return [each for each in self.directions if self.filters.to in ("", each.destination.name)]
-
-    @property
-    def has_chart(self) -> bool:
-        """Whether the chart is shown, which counts all events of the directions shown."""
-        return self.before is None and not self.filters.query.keys() - {"to"}
 
     @property
     def has_two(self) -> bool:
@@ -60,11 +63,54 @@ class View:
         return [name for each in self.directions for name in each.collections]
 
     @property
-    def title(self) -> str:
-        """What the titles of the events are that are shown."""
-        return " or ".join(
-            dict.fromkeys(LOOKS[each.destination.name].title for each in self.shown)
-        ).capitalize()
+    def tabs(self) -> list[Tab]:
+        """The tabs above the list."""
+        return list(tabs(self.counts, self.filters.state, "expired" in self.states))
+
+    @property
+    def total(self) -> str:
+        """How many events match, in the tab that is chosen."""
+        chosen = next((tab for tab in self.tabs if tab.is_chosen), None)
+        return chosen.number if chosen else to_text(self.counts)
+
+    @property
+    def periods(self) -> Mapping[str, str]:
+        """The periods to choose from: name in a URL → words."""
+        return {name: words for name, (words, _) in LAST.items()}
+
+    @property
+    def actions(self) -> list[tuple[str, str]]:
+        """What can be done with all events that the filters show: verbs, and words for buttons.
+
+        Not with what bare words find: that takes too long for one request.
+        """
+        filters = self.filters
+        if not self.page.events or filters.errors or filters.is_heavy:
+            return []
+        if filters.issue or filters.state in ("dead", "expired", "quarantined"):
+            return [("retry", f"Retry {self.total}"), ("dismiss", f"Dismiss {self.total}")]
+        return [("retry", f"Retry {self.total} now")] if filters.state == "waiting" else []
+
+    def status(self, event: Summary) -> Status:
+        """The status of an event, in a word."""
+        is_paused = (event.destination, event.account) in self.pauses
+        return status_of(event, self.now, is_paused)
+
+    def reason(self, event: Summary) -> str:
+        """Why it has its status, or else what it is about."""
+        reasons = join_reasons(read_reasons(event.error))
+        return self.show(reasons or event.title)
+
+    @property
+    def named_collections(self) -> list[tuple[str, str]]:
+        """The collections to choose from, as (value, words)."""
+        return [(name, name) for name in self.collections]
+
+    @property
+    def destinations(self) -> list[tuple[str, str]]:
+        """The destinations to choose from, as (value, words)."""
+        both = [each.destination for each in self.directions]
+        return [(each.name, each.labels.destination) for each in both]
 
     def name_of(self, destination: str) -> str:
         """A destination, as pages name it."""
@@ -81,7 +127,6 @@ class View:
         return self.filters.query | {
             name: value
             for name, value in (
-                ("per", "hour" if self.per == "hour" else ""),
                 ("before", "" if self.before is None else str(self.before)),
                 ("reveal", "1" if self.reveal else ""),
             )
@@ -98,27 +143,46 @@ def read_view(bridge: Bridge, query: Mapping[str, str], now: float) -> View:
 
     Raises `SQLAlchemyError`, and `ServiceUnavailable` while others search.
     """
-    filters, errors = read_filters(query, bridge)
+    filters = read_filters(query, bridge)
     before = query.get("before", "")
     # ids have 64 bits, and databases refuse longer numbers
     before_id = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
+    settings, directions = bridge.settings, bridge.directions
+    shown = [each for each in directions if filters.to in ("", each.destination.name)]
     with HEAVY.slot() if filters.is_heavy else nullcontext():
-        page = find_page(bridge.search, filters, before_id)
+        page = find_page(bridge, filters, now, before_id)
+        counts = _count(bridge, filters, shown, now)
     return View(
         filters=filters,
-        errors=errors,
-        per="hour" if query.get("per") == "hour" else "minute",
         before=before_id,
         reveal=query.get("reveal") == "1",
         page=page,
+        counts=counts,
+        pauses=read_pauses(direction.watched for direction in shown),
         now=now,
-        directions=bridge.directions,
+        directions=directions,
+        retention=(settings.sent_retention_days, settings.failed_retention_days),
+        last_webhook=_last_webhook(bridge, shown),
     )
+
+
+def _count(
+    bridge: Bridge, filters: Filters, shown: Sequence[Direction], now: float
+) -> Counts | None:
+    if filters.errors:
+        return None
+    if filters.query.keys() <= {"to", "state"}:
+        return counts_of_all(shown)
+    return count(bridge, filters, now)
+
+
+def _last_webhook(bridge: Bridge, shown: Sequence[Direction]) -> float | None:
+    with reader(bridge.engine) as connection:
+        times = [last_received(connection, direction.destination.name) for direction in shown]
+    return max((at for at in times if at is not None), default=None)
 
 
 def is_first_run(bridge: Bridge) -> bool:
     """Return whether no event is kept, so the set-up guide is shown. Raises `SQLAlchemyError`."""
-    return all(
-        last_received(bridge.engine, direction.destination.name) is None
-        for direction in bridge.directions
-    )
+    with reader(bridge.engine) as connection:
+        return is_empty(connection)

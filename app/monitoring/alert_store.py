@@ -1,24 +1,50 @@
 """Record which alerts have been sent, so that several processes send each of them once."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, delete, select, update
 
 from app.database.engine import dialect_of, reader
 from app.database.tables import alerts
 
+GROWTH = 10
+"""An alert is sent again if the trouble is so many times larger than when it was last reported."""
+
+REMINDER = 24 * 3600.0
+"""Seconds after which it is sent again while the trouble lasts."""
+
+Stage = Literal["raised", "grown", "lasting", "told", "cleared"]
+"""What an alert reports: that trouble began, grew, or lasts; "told" if that has been sent; or that
+the trouble is over."""
+
 
 @dataclass(frozen=True)
-class Alert:
-    """A report that a check has failed, or that it passes again."""
+class Trouble:
+    """What is wrong now, to be recorded."""
 
     name: str
     text: str
+    """In one line, for people."""
+    over: str
+    """What its end is called."""
+    size: int
+    """How many messages it concerns."""
     since: float
-    """When it failed, in seconds since the epoch."""
-    is_cleared: bool
+    """When it began, in seconds since the epoch."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """A report."""
+
+    name: str
+    text: str
+    over: str
+    since: float
+    stage: Stage
+    size: int = 1
 
 
 class AlertStore:
@@ -34,37 +60,73 @@ class AlertStore:
             dialect_of(engine).insert(alerts).on_conflict_do_nothing().returning(alerts.c.name)
         )
 
-    def _raise(self, connection: Connection, name: str, text: str, now: float) -> bool:
-        row = {"name": name, "text": text, "since": now, "stage": "raised", "due_at": now}
-        return connection.scalar(self._insert, row) is not None
-
     def is_empty(self) -> bool:
         """Whether no alert is out. Takes no lock."""
         with reader(self._engine) as connection:
             return connection.scalar(select(alerts.c.name).limit(1)) is None
 
-    def note(self, current: Mapping[str, str], unknown: Set[str], now: float) -> list[Alert]:
-        """Record which checks fail now (name → text), and return what changed: each change is
-        returned to one process only. Checks in `unknown` stay as they were recorded.
+    def note(self, current: Sequence[Trouble], unknown: Set[str], now: float) -> list[Alert]:
+        """Record what is wrong now, and return what is to be reported: each change is returned to
+        one process only. Troubles whose names are in `unknown` stay as they were recorded.
         """
+        now_wrong = {trouble.name: trouble for trouble in current}
         with self._engine.begin() as connection:
-            known = connection.execute(select(alerts)).all()
-            arose = [
-                Alert(name, current[name], now, is_cleared=False)
-                for name in sorted(current.keys() - {row.name for row in known})
-                if self._raise(connection, name, current[name], now)
+            known = {row.name: row for row in connection.execute(select(alerts))}
+            changed = [
+                self._to_alert(trouble, trouble.since, "raised")
+                for name, trouble in now_wrong.items()
+                if name not in known and self._raise(connection, trouble, now)
             ]
-            passed = [
-                Alert(row.name, row.text, row.since, is_cleared=True)
-                for row in known
-                if row.name not in current.keys() | unknown and _clear(connection, row, now)
-            ]
-            for row in known:
-                # failed again before its end was sent
-                if row.name in current and row.stage == "cleared":
-                    _move(connection, row.name, "cleared", "told", now)
-                    arose.append(Alert(row.name, current[row.name], row.since, is_cleared=False))
-        return arose + passed
+            for name, row in known.items():
+                if name in now_wrong:
+                    changed += self._lasts(connection, row, now_wrong[name], now)
+                elif name not in unknown:
+                    changed += self._ended(connection, row, now)
+        return changed
+
+    def _raise(self, connection: Connection, trouble: Trouble, now: float) -> bool:
+        row = {
+            "name": trouble.name,
+            "text": trouble.text,
+            "over": trouble.over,
+            "size": trouble.size,
+            "since": trouble.since,
+            "stage": "raised",
+            "due_at": now,
+        }
+        return connection.scalar(self._insert, row) is not None
+
+    def _lasts(self, connection: Connection, row: Any, trouble: Trouble, now: float) -> list[Alert]:
+        """Report trouble again if it came back before its end was sent, has grown, or lasts."""
+        if row.stage == "cleared":  # its end was not sent: then it never ended
+            if not _move(connection, row, "told", now):
+                return []
+            return [self._to_alert(trouble, row.since, "raised")]
+        if row.stage != "told":
+            return []
+        stage: Stage
+        if trouble.size >= GROWTH * max(row.size, 1):
+            stage = "grown"
+        elif now - row.due_at >= REMINDER:
+            stage = "lasting"
+        else:
+            return []
+        if not _move(connection, row, stage, now, text=trouble.text, size=trouble.size):
+            return []
+        return [self._to_alert(trouble, row.since, stage)]
+
+    def _ended(self, connection: Connection, row: Any, now: float) -> list[Alert]:
+        alert = Alert(row.name, row.text, row.over, row.since, "cleared", row.size)
+        if row.stage == "raised":  # its beginning was not sent, so its end need not be either
+            ours = (alerts.c.name == row.name, alerts.c.stage == "raised")
+            return [alert] if connection.execute(delete(alerts).where(*ours)).rowcount else []
+        if row.stage == "cleared" or not _move(connection, row, "cleared", now):
+            return []
+        return [alert]
+
+    @staticmethod
+    def _to_alert(trouble: Trouble, since: float, stage: Stage) -> Alert:
+        return Alert(trouble.name, trouble.text, trouble.over, since, stage, trouble.size)
 
     def claim(self, now: float, until: float) -> Alert | None:
         """Claim the alert that has been due for longest, until `until`; None if none is due."""
@@ -78,28 +140,23 @@ class AlertStore:
         )
         with self._engine.begin() as connection:
             row = connection.execute(claimed).first()
-        return Alert(row.name, row.text, row.since, row.stage == "cleared") if row else None
+        if row is None:
+            return None
+        return Alert(row.name, row.text, row.over, row.since, row.stage, row.size)
 
-    def mark_sent(self, alert: Alert) -> None:
+    def mark_sent(self, alert: Alert, now: float) -> None:
         """Record that a claimed alert was sent. Otherwise it is due again when its claim ends."""
+        ours = (alerts.c.name == alert.name, alerts.c.stage == alert.stage)
         with self._engine.begin() as connection:
-            if alert.is_cleared:
-                ended = (alerts.c.name == alert.name, alerts.c.stage == "cleared")
-                connection.execute(delete(alerts).where(*ended))
+            if alert.stage == "cleared":
+                connection.execute(delete(alerts).where(*ours))
             else:
-                _move(connection, alert.name, "raised", "told", alert.since)
+                told = update(alerts).where(*ours).values(stage="told", due_at=now)
+                connection.execute(told)
 
 
-def _clear(connection: Connection, row: Any, now: float) -> bool:
-    """Record that a check passes again. Returns whether this call changed that."""
-    if row.stage == "told":
-        return _move(connection, row.name, "told", "cleared", now)
-    # its beginning was not sent, so its end need not be either
-    raised = (alerts.c.name == row.name, alerts.c.stage == "raised")
-    return connection.execute(delete(alerts).where(*raised)).rowcount == 1
-
-
-def _move(connection: Connection, name: str, old: str, new: str, due_at: float) -> bool:
-    ours = (alerts.c.name == name, alerts.c.stage == old)
-    moved = connection.execute(update(alerts).where(*ours).values(stage=new, due_at=due_at))
-    return moved.rowcount == 1
+def _move(connection: Connection, row: Any, stage: Stage, due_at: float, **values: Any) -> bool:
+    """Change the stage of an alert, unless another process has."""
+    ours = (alerts.c.name == row.name, alerts.c.stage == row.stage)
+    moved = update(alerts).where(*ours).values(stage=stage, due_at=due_at, **values)
+    return connection.execute(moved).rowcount == 1

@@ -7,6 +7,7 @@ so any web process can report on deliverers, which have no port of their own.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import get_args
 
 from flask import Blueprint, Request, Response, request
 from flask.typing import ResponseReturnValue
@@ -18,9 +19,9 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from app.monitoring.metrics import counted
-from app.monitoring.stats import Stats
+from app.monitoring.stats import Cause, Stats
 from app.monitoring.stats_cache import StatsUnavailable
-from app.monitoring.watched import Watched, check_all, unkept_in_all
+from app.monitoring.watched import Watched, find_all, unkept_in_all
 from app.version import VERSION
 
 
@@ -37,7 +38,7 @@ def create_endpoints(
 
     @blueprint.get("/readyz")
     def ready() -> ResponseReturnValue:
-        own = unkept_in_all(directions).values()
+        own = [problem.sentence for problem in unkept_in_all(directions)]
         if reasons := [*own, *_reasons(directions)]:
             return {"status": "not ready", "reasons": reasons}, 503
         return {"status": "ready"}
@@ -57,9 +58,10 @@ def create_endpoints(
 def _reasons(directions: Sequence[Watched]) -> list[str]:
     """Why messages do not flow as they should, each with what to do."""
     try:
-        return check_all(directions, time.time()).not_ready
+        found = find_all(directions, time.time()).problems
     except StatsUnavailable as error:
         return [str(error)]
+    return [problem.sentence for problem in found if problem.level == "critical"]
 
 
 class _OfTheOutbox(Collector):
@@ -103,6 +105,8 @@ def stats_to_metrics(stats: Mapping[str, Stats] | None, now: float) -> Iterator[
         for state, count in each.states.items():
             by_state.add_metric([name, state], count)
     yield by_state
+    yield from _waiting(stats, now)
+    yield _deliverers(stats, now)
     yield _requests_left(stats)
     lately = GaugeMetricFamily(
         "bridge_events_last_hour",
@@ -120,6 +124,37 @@ def stats_to_metrics(stats: Mapping[str, Stats] | None, now: float) -> Iterator[
         yield gauge
 
 
+def _waiting(stats: Mapping[str, Stats], now: float) -> Iterator[Metric]:
+    """Why events wait, and for how long the oldest of each cause has."""
+    labels = ["destination", "cause"]
+    counts = GaugeMetricFamily(
+        "bridge_waiting_events",
+        "Events that wait: queued for their turn, retrying while the destination fails, paused "
+        "because it refuses the key or is not reached, limited by the hour, or held without a key.",
+        labels=labels,
+    )
+    ages = GaugeMetricFamily(
+        "bridge_oldest_waiting_age_seconds",
+        "Since the oldest event came that waits for this cause; 0 if none does.",
+        labels=labels,
+    )
+    for name, each in stats.items():
+        for cause in get_args(Cause):
+            oldest = each.oldest(cause)
+            counts.add_metric([name, cause], each.count(cause))
+            ages.add_metric([name, cause], 0.0 if oldest is None else max(0.0, now - oldest))
+    yield counts
+    yield ages
+
+
+def _deliverers(stats: Mapping[str, Stats], now: float) -> Metric:
+    deliverers = next(iter(stats.values())).deliverers
+    running = sum(each.is_running(now) for each in deliverers)
+    return GaugeMetricFamily(
+        "bridge_deliverers", "Processes that send, and reported it lately.", value=running
+    )
+
+
 def _requests_left(stats: Mapping[str, Stats]) -> Metric:
     """The least of any account, which is not named."""
     family = GaugeMetricFamily(
@@ -134,16 +169,7 @@ def _requests_left(stats: Mapping[str, Stats]) -> Metric:
     return family
 
 
-def _age_of_oldest(stats: Stats, now: float) -> float:
-    return 0.0 if stats.oldest_pending is None else max(0.0, now - stats.oldest_pending)
-
-
 _AGES_AND_PAUSES: tuple[tuple[str, str, Callable[[Stats, float], float]], ...] = (
-    (
-        "oldest_pending_age_seconds",
-        "Since the oldest event came that waits, held or not; 0 if none waits.",
-        _age_of_oldest,
-    ),
     (
         "last_webhook_timestamp_seconds",
         "When the latest event came that is still kept; 0 if none is.",
@@ -157,7 +183,7 @@ _AGES_AND_PAUSES: tuple[tuple[str, str, Callable[[Stats, float], float]], ...] =
     (
         "paused_accounts",
         "Accounts whose events wait because their key was refused, or the address is wrong.",
-        lambda stats, _: len(stats.pauses),
+        lambda stats, _: sum(each.cause == "paused" for each in stats.waiting),
     ),
 )
 """The name, help text and value of each figure that is one number."""

@@ -8,7 +8,7 @@ such as how many messages wait, are read from it instead (`endpoints.py`).
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
@@ -86,6 +86,26 @@ _accept_seconds = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
     registry=_own,
 )
+_delivery_seconds = Histogram(
+    "bridge_delivery_duration_seconds",
+    "From the receipt of an event to the answer by which its destination took it.",
+    ["destination"],
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 6 * 3600, 24 * 3600),
+    registry=_own,
+)
+_delivered = Counter(
+    "bridge_events_delivered",
+    "Events that a destination took, at the first attempt or in a retry.",
+    ["destination", "attempt"],
+    registry=_own,
+)
+_request_seconds = Histogram(
+    "bridge_request_duration_seconds",
+    "Requests to a destination, by the status that it answered with; none if it did not answer.",
+    ["destination", "code"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15),
+    registry=_own,
+)
 _batches = Counter(
     "bridge_batches",
     "Batches posted to a destination, by what its answer meant: sent, later, refused for an event "
@@ -127,6 +147,10 @@ def start_at_zero(destination: str) -> None:
         _batches.labels(destination, result)
     for outcome in ("sent", "later", "dead", "released"):
         _events.labels(destination, outcome)
+    for attempt in ("first", "retry"):
+        _delivered.labels(destination, attempt)
+    _delivery_seconds.labels(destination)
+    _request_seconds.labels(destination, "200")
     for own in _files(f"*_{os.getpid()}.db"):
         with suppress(OSError), own.open("r+b") as file:
             _reserve(file.fileno(), own.stat().st_size)
@@ -157,9 +181,21 @@ def count_webhook(destination: str, outcome: str, collection: str, seconds: floa
 
 
 @_ignoring_errors
-def count_batch(destination: str, result: str) -> None:
-    """Count one batch. `result` is "Sent", "Fault", or the name of a `SendError`."""
+def count_batch(destination: str, result: str, code: int | None, seconds: float) -> None:
+    """Count one batch. `result` is "Sent", "Fault", or the name of a `SendError`, `code` the HTTP
+    status of the answer."""
     _batches.labels(destination, RESULTS.get(result, "fault")).inc()
+    _request_seconds.labels(destination, "none" if code is None else str(code)).observe(seconds)
+
+
+@_ignoring_errors
+def count_delivered(destination: str, delivered: Iterable[tuple[float, int]]) -> None:
+    """Count messages that were taken. Of each there are the seconds since its receipt, and how many
+    tries failed."""
+    histogram = _delivery_seconds.labels(destination)
+    for age, failed in delivered:
+        histogram.observe(age)
+        _delivered.labels(destination, "retry" if failed else "first").inc()
 
 
 @_ignoring_errors

@@ -26,8 +26,9 @@ SHARE = 20
 """Stats are kept for this many times as long as counting took, so counting takes 5 % of a
 processor."""
 
-LONGEST_KEPT = 30.0
-"""Seconds that stats are kept at most."""
+LONGEST_KEPT = 15.0
+"""Seconds that stats are kept at most. A deliverer reports every 5 seconds and counts as gone after
+30 (`deliverers.py`), so in older stats it would seem gone while it runs."""
 
 
 class StatsUnavailable(Exception):
@@ -50,6 +51,25 @@ class StatsCache:
         self._taking: Future[Stats] | None = None
         self._requests: SimpleQueue[Future[Stats]] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._last: tuple[Stats | None, float] = (None, 0.0)
+        """The stats that were counted last, and when, by the monotonic clock."""
+
+    def recent(self) -> Stats:
+        """The stats that were counted last, for pages: they need not wait while those are less than
+        `LONGEST_KEPT` old. They are counted anew for the next caller. Raises `StatsUnavailable`."""
+        last = self.peek()
+        return self.latest() if last is None else last
+
+    def peek(self) -> Stats | None:
+        """The same without ever waiting; None if there are none."""
+        self._join()
+        last, counted_at = self._last
+        return last if time.monotonic() - counted_at < LONGEST_KEPT else None
+
+    def forget(self) -> None:
+        """Count anew for the next caller: an operator has changed something."""
+        self._kept_until = 0.0
+        self._last = (None, 0.0)
 
     def latest(self) -> Stats:
         """The stats, counted anew if they are no longer current. Raises `StatsUnavailable` after
@@ -100,6 +120,7 @@ class StatsCache:
         else:
             took = time.monotonic() - began
             self._kept_until = began + took + min(SHARE * took, LONGEST_KEPT)
+            self._last = (stats, time.monotonic())
             taking.set_result(stats)
 
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, select, text, update
+from sqlalchemy import ColumnElement, Engine, delete, select, text, update
 
 from app.database.engine import dialect_of, reader
 from app.database.sql import IS_PENDING, IS_SETTLED, WAITING_ACCOUNTS
-from app.database.tables import alerts, clock, events, pauses
+from app.database.tables import alerts, answers, clock, deliverers, events
 from app.logs import get_logger
 from app.outbox.batches import Wait, in_batches
 from app.outbox.traffic import NEWEST
@@ -88,9 +88,10 @@ def make_due(
     """Make due what was received or put off by a clock far ahead of this one. Returns how many
     messages that were."""
     with engine.begin() as connection:
-        for table, until in ((alerts, alerts.c.due_at), (pauses, pauses.c.until)):
-            far = until > now + FURTHEST
-            connection.execute(update(table).where(far).values({until: now}))
+        for column in (alerts.c.due_at, answers.c.failing_since, answers.c.recovered_at):
+            far = column > now + FURTHEST
+            connection.execute(update(column.table).where(far).values({column: now}))
+        connection.execute(delete(deliverers).where(deliverers.c.started_at > now + FURTHEST))
     made_due = 0
     for name in destinations:
         made_due += sum(in_batches(partial(_make_some_due, engine, name, now), wait))

@@ -59,6 +59,8 @@ ERASED = {
     "email": None,
     "lease": None,
     "error": None,
+    "reason": None,
+    "dismissed_at": None,
     "history": None,
     "person": None,
 }

@@ -1,7 +1,8 @@
 """The values that a search finds: pages of summaries, and whole messages."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.outbox.search_query import State
 
@@ -35,6 +36,9 @@ class Event:
     tries: int
     lease: str | None
     error: str | None
+    reason: str | None
+    """The error in a form that those with the same trouble share."""
+    dismissed_at: float | None
     payload: str | None
     raw: bytes
     history: str | None
@@ -53,14 +57,39 @@ class Summary:
     collection: str | None
     email: str | None
     received_at: float
+    due_at: float
+    settled_at: float | None
     tries: int
+    lease: str | None
+    error: str | None
+    reason: str | None
+    dismissed_at: float | None
     user_id: str | None
     title: str
+    words: str
+    """What a search for words looks at."""
 
 
 class Description(NamedTuple):
-    """What a payload says of itself, for lists."""
+    """What a payload says of itself."""
 
     user_id: str | None = None
     title: str = ""
     """What it is about, such as an email's subject."""
+    happened_at: float | None = None
+    """When it happened, in seconds since the epoch, if the payload says so."""
+    words: str = ""
+    """What a search for words looks at: ids and the values of the call, a line each."""
+
+
+def values_in(value: Any) -> Iterator[str]:
+    """Each text and number within a JSON value, as text. It may be nested to any depth."""
+    left = [value]
+    while left:
+        match left.pop():
+            case dict() as fields:
+                left += fields.values()
+            case list() as items:
+                left += items
+            case str() | int() | float() as text:
+                yield str(text)

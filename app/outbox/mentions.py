@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, Engine, delete, or_, select, update
 
 from app.database.sql import storable
-from app.database.tables import alerts, events, notes, pauses
+from app.database.tables import alerts, events, notes
+from app.outbox import reasons
 from app.outbox.address_matcher import AddressMatcher
 from app.outbox.messages import Attempt, attempt_to_line, read_history
 
@@ -21,13 +22,12 @@ CLEARED = "(cleared: it named a person who was erased)"
 
 
 def clear_mentions(engine: Engine, matcher: AddressMatcher) -> None:
-    """Clear errors and histories of messages, pauses, notes and alerts that mention the address."""
+    """Clear errors and histories of messages, notes and alerts that mention the address."""
     for ids in _ids_to_clear(engine, matcher):
         with engine.begin() as connection:
             for id_ in ids:
                 _clear_message(connection, matcher, id_)
     with engine.begin() as connection:
-        _clear_pauses(connection, matcher)
         _clear_notes(connection, matcher)
         _clear_alerts(connection, matcher)
 
@@ -66,6 +66,7 @@ def _clear_message(connection: Connection, matcher: AddressMatcher, id_: int) ->
     if _mentions(matcher, row.error):
         reason = attempts[-1].reason if attempts else ""
         values["error"] = storable(f"{reason} {CLEARED}".strip())
+        values["reason"] = reasons.of_failure(reason, CLEARED)
     connection.execute(update(events).where(is_this).values(values))
 
 
@@ -74,15 +75,6 @@ def _clear_attempt(matcher: AddressMatcher, attempt: Attempt) -> Attempt:
         return attempt
     reason = "" if _mentions(matcher, attempt.reason) else attempt.reason
     return Attempt(attempt.at, reason, CLEARED)
-
-
-def _clear_pauses(connection: Connection, matcher: AddressMatcher) -> None:
-    for row in connection.execute(select(pauses)).all():
-        is_this = (pauses.c.destination == row.destination) & (pauses.c.account == row.account)
-        if _mentions(matcher, row.account):
-            connection.execute(delete(pauses).where(is_this))
-        elif _mentions(matcher, row.reason):
-            connection.execute(update(pauses).where(is_this).values(reason=CLEARED))
 
 
 def _clear_notes(connection: Connection, matcher: AddressMatcher) -> None:

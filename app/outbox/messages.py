@@ -79,7 +79,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A line of a message's history: a try that failed, or an operator's requeue."""
+    """A line of a message's history: a try that failed, or an operator's retry."""
 
     at: float
     """Seconds since the epoch."""

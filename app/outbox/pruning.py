@@ -9,7 +9,9 @@ from app.database.engine import reader
 from app.database.sql import IS_SETTLED
 from app.database.sqlite_file import release_free_pages
 from app.database.tables import bodies, events, whole
+from app.outbox.answers import prune_answers
 from app.outbox.batches import Wait, in_batches, within
+from app.outbox.skipped import prune_skipped
 from app.outbox.traffic import prune_traffic
 
 STEP = 300
@@ -56,6 +58,8 @@ class Pruning:
                 most = STEP - pruned.total()
                 pruned[state] = _prune(connection, state, now - days * DAY, most)
             prune_traffic(connection, now - self._days["sent"] * DAY)
+            prune_skipped(connection, now - self._days["sent"] * DAY)
+            prune_answers(connection, now - self._days["dead"] * DAY)
         self._release_pages()
         return +pruned
 

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Engine, func, literal_column, select, text
 
@@ -16,11 +16,14 @@ from app.database.engine import reader
 from app.database.sql import WAITING_ACCOUNTS, storable
 from app.database.tables import bodies, columns_of, events, whole
 from app.outbox.batches import within
+from app.outbox.counts import Counts, count_states
 from app.outbox.found import Description, Event, Page, Summary
 from app.outbox.search_query import MOST_WORDS, State, Wanted, is_to, to_conditions
+from app.outbox.search_range import has_index, ids_to_search, is_indexed
 
 __all__ = [
     "MOST_WORDS",
+    "Counts",
     "Description",
     "Event",
     "Page",
@@ -49,6 +52,9 @@ WORDS_WINDOW = 50
 LONGEST = 2.0
 """Seconds that one page may take."""
 
+MOST_IDS = 100_000
+"""Ids that one query for nothing else returns."""
+
 
 @dataclass(frozen=True)
 class Searched:
@@ -59,6 +65,16 @@ class Searched:
     """Returns an account's key, or None."""
     describe: Callable[[Any], Description]
     """Called with a payload's JSON."""
+
+
+class _Step(NamedTuple):
+    """One query of a search."""
+
+    matches: list[Summary]
+    back_to: int
+    """The lowest id that was searched so far."""
+    by_index: bool
+    """Whether an index led to the matches."""
 
 
 _WHOLE = select(*columns_of(field.name for field in fields(Event))).select_from(whole)
@@ -109,8 +125,8 @@ class Search:
 
     def find(self, wanted: Wanted, limit: int, before: int | None = None) -> Iterator[Event]:
         """The newest `limit` matches, or those older than the message with the id `before`."""
-        for matches, _ in self._steps(wanted, limit, before):
-            yield from self.whole([summary.id for summary in matches])
+        for step in self._steps(wanted, limit, before):
+            yield from self.whole([summary.id for summary in step.matches])
 
     def whole(self, ids: Sequence[int]) -> Iterator[Event]:
         """These messages, newest first, with only a few of them in memory at once."""
@@ -129,39 +145,88 @@ class Search:
     def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
         """Summaries of the same matches. Gives up after `PATIENCE` ids or `LONGEST` seconds, so
         that a search for something rare is not slow."""
-        events: list[Summary] = []
-        lowest, newest = self._ids()
+        found: list[Summary] = []
+        lowest, newest = ids_to_search(self._engine, wanted)
         start = high = newest + 1 if before is None else before
         deadline = time.monotonic() + LONGEST
-        for matches, high in self._steps(wanted, limit, before):
-            events += matches
+        for step in self._steps(wanted, limit, before):
+            found += step.matches
+            high = step.back_to
             if time.monotonic() > deadline:
                 break
-            if start - high >= PATIENCE and not wanted.has_index:
+            if start - high >= PATIENCE and not step.by_index:
                 break
         older = high if high > lowest else None
-        gave_up = older is not None and len(events) < limit
-        return Page(tuple(events), older, self._received_at(high) if gave_up else None)
+        gave_up = older is not None and len(found) < limit
+        return Page(tuple(found), older, self._received_at(high) if gave_up else None)
 
-    def _steps(
-        self, wanted: Wanted, limit: int, before: int | None
-    ) -> Iterator[tuple[list[Summary], int]]:
-        """Yields matches, and the lowest id that was searched so far."""
-        lowest, highest = self._ids()
+    def _steps(self, wanted: Wanted, limit: int, before: int | None) -> Iterator["_Step"]:
+        lowest, highest = ids_to_search(self._engine, wanted)
+        by_index = has_index(self._engine, wanted, self._conditions)
         high = highest + 1 if before is None else before
-        conditions = list(to_conditions(wanted, [*self._directions], self._accounts_without_key))
-        window = WORDS_WINDOW if wanted.has_words else WINDOW
+        conditions = self._conditions(wanted)
+        window = WINDOW if wanted.words is None else WORDS_WINDOW
         while limit > 0 and high > lowest:
-            low = lowest if wanted.has_index else max(lowest, high - window)
+            low = lowest if by_index else max(lowest, high - window)
             most = min(limit, PAGE)
-            page = self._page(conditions, low, high, most, sort=wanted.has_index)
+            page = self._page(conditions, low, high, most, sort=by_index)
             high = page[-1].id if len(page) == most else low
-            matches = [each for each in page if wanted.matches(each.user_id, each.title)]
+            matches = [each for each in page if wanted.matches(each.words)]
             limit -= len(matches)
-            yield matches, high
+            yield _Step(matches, high, by_index)
+
+    def counts(self, wanted: Wanted) -> Counts:
+        """How many messages match in each state, whatever state is wanted. Only the newest are
+        counted if there are many."""
+        return count_states(self._engine, wanted, self._conditions, self._words_of)
+
+    def has_email(self, email: str) -> bool:
+        """Whether any message is of a person with exactly this address."""
+        conditions = self._conditions(Wanted(email=email))
+        with reader(self._engine) as connection:
+            return connection.scalar(select(events.c.id).where(*conditions).limit(1)) is not None
+
+    def _conditions(self, wanted: Wanted) -> list[ColumnElement[bool]]:
+        names, dialect = [*self._directions], self._engine.dialect.name
+        return list(to_conditions(wanted, dialect, names, self._accounts_without_key))
+
+    def _words_of(self, destination: str, payload: str | None) -> str:
+        return self._describe(destination, payload).words
+
+    def ids(
+        self, wanted: Wanted, *conditions: ColumnElement[bool]
+    ) -> Iterator[Sequence[tuple[int, str]]]:
+        """The ids of all matches that also meet the conditions, oldest first, some at a time, each
+        with its destination."""
+        low, highest = ids_to_search(self._engine, wanted)
+        by_index = is_indexed(wanted)
+        conditions = (*self._conditions(wanted), *conditions)
+        while low <= highest:
+            if wanted.words is not None:
+                high = low + WORDS_WINDOW
+                page = self._page(conditions, low, high, WORDS_WINDOW, sort=False)
+                matches = [each for each in reversed(page) if wanted.matches(each.words)]
+                yield [(each.id, each.destination) for each in matches]
+            else:
+                high = highest + 1 if by_index else low + WINDOW
+                found = self._some_ids(conditions, low, high, sort=by_index)
+                high = found[-1][0] + 1 if len(found) == MOST_IDS else high
+                yield found
+            low = high
+
+    def _some_ids(
+        self, conditions: Sequence[ColumnElement[bool]], low: int, high: int, sort: bool
+    ) -> list[tuple[int, str]]:
+        id_ = _ID_TO_SORT if sort else events.c.id
+        matches = select(events.c.id, events.c.destination).where(
+            id_ >= low, id_ < high, *conditions
+        )
+        with reader(self._engine) as connection:
+            rows = connection.execute(matches.order_by(id_).limit(MOST_IDS)).all()
+        return [(row.id, row.destination) for row in rows]
 
     def _page(
-        self, conditions: list[ColumnElement[bool]], low: int, high: int, most: int, sort: bool
+        self, conditions: Sequence[ColumnElement[bool]], low: int, high: int, most: int, sort: bool
     ) -> list[Summary]:
         id_ = _ID_TO_SORT if sort else events.c.id
         matches = select(events.c.id).where(id_ >= low, id_ < high, *conditions)
@@ -174,21 +239,16 @@ class Search:
         return list(map(self._with_held, rows))
 
     def _to_summary(self, payload: str | None, **columns: Any) -> Summary:
-        user_id, title = self._describe(columns["destination"], payload)
-        return Summary(**columns, user_id=user_id, title=title)
+        described = self._describe(columns["destination"], payload)
+        return Summary(
+            **columns, user_id=described.user_id, title=described.title, words=described.words
+        )
 
     def _with_held(self, event: Kept) -> Kept:
         key_for = self._directions[event.destination].key_for
         if event.state == "pending" and key_for(event.account) is None:
             return replace(event, state="held")
         return event
-
-    def _ids(self) -> tuple[int, int]:
-        """The lowest and the highest id; 1 and 0 if the table is empty."""
-        with reader(self._engine) as connection:
-            lowest = connection.scalar(select(func.min(events.c.id)))
-            highest = connection.scalar(select(func.max(events.c.id)))
-        return lowest or 1, highest or 0
 
     def _received_at(self, before: int) -> float | None:
         """When the oldest message was received that was searched."""

@@ -17,17 +17,17 @@ from sqlalchemy import (
     Engine,
     Update,
     bindparam,
-    delete,
     func,
     select,
     text,
     update,
 )
 
-from app.database.engine import dialect_of, reader, synced_later
+from app.database.engine import reader, synced_later
 from app.database.sql import IS_PENDING, WAITING_ACCOUNTS, storable
 from app.database.statements import InsertMany, Prepared, among, ids_to_value
-from app.database.tables import columns_of, events, pauses, whole
+from app.database.tables import columns_of, events, whole
+from app.outbox import reasons
 from app.outbox.messages import (
     Attempt,
     Claimed,
@@ -59,7 +59,6 @@ class Store:
         # claims and settlements need not wait for the disk: after a power failure they are made
         # again, to the same end
         self._settling = synced_later(engine)
-        self._dialect = dialect_of(engine)
         self._put = InsertMany(
             engine,
             "events",
@@ -79,7 +78,7 @@ class Store:
         )
         sent = self._ours.values(_ended("sent", bindparam("now")))
         self._sent_all = Prepared(engine, sent)
-        self._sent_each = Prepared(engine, sent.returning(events.c.collection))
+        self._sent_each = Prepared(engine, sent.returning(events.c.collection, events.c.tries))
         self._traffic = Traffic(engine, destination)
 
     def put(self, messages: Sequence[Message]) -> set[str]:
@@ -94,7 +93,7 @@ class Store:
             new = {message_id: {**rows[message_id], "event": id_} for id_, message_id in ids}
             self._put_bodies.run(connection, list(new.values()))
             came = Counter((row["received_at"], row["collection"]) for row in new.values())
-            self._traffic.count(connection, "received", came)
+            self._traffic.count(connection, received=came)
             connection.commit()
         return set(new)
 
@@ -113,6 +112,7 @@ class Store:
             "due_at": message.received_at,
             "tries": 0,
             "error": errors_to_text(message.errors) if message.errors else None,
+            "reason": reasons.of_errors(message.errors) if message.errors else None,
             "person": message.person,
             "settled_at": None if is_readable else message.received_at,
         }
@@ -124,6 +124,13 @@ class Store:
                 connection.scalars(
                     text(WAITING_ACCOUNTS + _IS_DUE), {"now": now, "destination": self.destination}
                 )
+            )
+
+    def waiting_accounts(self) -> list[str]:
+        """The accounts that have messages to be sent, now or later."""
+        with reader(self.engine) as connection:
+            return list(
+                connection.scalars(text(WAITING_ACCOUNTS), {"destination": self.destination})
             )
 
     def claim(
@@ -165,30 +172,57 @@ class Store:
                     self._update(lease, {"history": func.coalesce(events.c.history, "") + line})
                 return +Counter(sent=self._mark_sent(lease, settlement.at))
             case Released():
-                why = {"error": storable(settlement.why)} if settlement.why else {}
-                values = {"due_at": settlement.due, "lease": None, **why}
+                values = {"due_at": settlement.due, "lease": None, **_released(settlement.why)}
                 return +Counter(released=self._update(lease, values))
             case Failed():
                 dead = lease.only(each for each in lease.messages if each.id not in settlement.due)
                 later = self._reschedule(lease, settlement)
                 return +Counter(later=later, dead=self._mark_dead(dead, settlement.attempt))
 
+    def bring_forward(self, accounts: Iterable[str], due: float, most: int) -> int:
+        """Make due at `due` what failed before and would be tried later: at most `most` messages of
+        these accounts, the longest waiting first. Returns how many."""
+        later = (
+            select(events.c.id)
+            .where(IS_PENDING, events.c.destination == self.destination)
+            .where(events.c.account.in_([*accounts]), events.c.due_at > due)
+            .where(events.c.lease.is_(None), events.c.reason.is_not(None))
+            .order_by(events.c.due_at)
+            .limit(most)
+            .with_for_update(skip_locked=True)
+        )
+        with self._settling.begin() as connection:
+            ids = connection.scalars(later).all()
+            connection.execute(update(events).where(events.c.id.in_(ids)).values(due_at=due))
+        return len(ids)
+
     def _mark_sent(self, lease: Lease, now: float) -> int:
         values = self._names(lease) | {"now": now}
         with self._settling.connect() as connection:
             if self._sent_all.run(connection, values).rowcount == len(lease.messages):
-                sent = Counter(message.collection for message in lease.messages)
+                sent = [(message.collection, message.tries + 1) for message in lease.messages]
             else:  # some are under another lease: only the slower statement returns which
                 connection.rollback()
-                sent = Counter(name for (name,) in self._sent_each.run(connection, values))
-            went = {(now, collection): count for collection, count in sent.items()}
-            self._traffic.count(connection, "sent", went)
+                sent = [
+                    (row.collection, row.tries) for row in self._sent_each.run(connection, values)
+                ]
+            self._traffic.count(
+                connection,
+                sent=Counter((now, collection) for collection, _ in sent),
+                retried=Counter((now, collection) for collection, tries in sent if tries > 1),
+            )
             connection.commit()
-        return sent.total()
+        return len(sent)
 
     def _mark_dead(self, lease: Lease, attempt: Attempt) -> int:
-        values = {**_ended("dead", attempt.at), **_failed(attempt)}
-        return self._update(lease, values) if lease.messages else 0
+        if not lease.messages:
+            return 0
+        dead = self._ours.values({**_ended("dead", attempt.at), **_failed(attempt)})
+        with self._settling.begin() as connection:
+            ended = connection.execute(dead.returning(events.c.collection), self._names(lease))
+            failed = Counter((attempt.at, collection) for (collection,) in ended)
+            self._traffic.count(connection, failed=failed)
+        return failed.total()
 
     def _reschedule(self, lease: Lease, settlement: Failed) -> int:
         """Make each message that is in `settlement.due` due at its time."""
@@ -200,25 +234,6 @@ class Store:
         )
         rows = [{"event": id_, "due": at} for id_, at in settlement.due.items()]
         return self._run(statement, rows) if rows else 0
-
-    def pause_account(self, account: str, until: float, reason: str) -> None:
-        """Record that nothing of the account is sent until then, because its key was refused."""
-        values = {"until": until, "reason": reason}
-        key = {"destination": self.destination, "account": account}
-        statement = self._dialect.insert(pauses).values(**key, **values)
-        with self._settling.begin() as connection:
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=[*pauses.primary_key], set_=values)
-            )
-
-    def resume_accounts(self, *accounts: str) -> None:
-        """Delete the pauses of these accounts, because their key worked."""
-        with self._settling.begin() as connection:
-            connection.execute(
-                delete(pauses).where(
-                    pauses.c.destination == self.destination, pauses.c.account.in_(accounts)
-                )
-            )
 
     def _names(self, lease: Lease) -> dict[str, Any]:
         ids = ids_to_value(self.engine, [event.id for event in lease.messages])
@@ -259,18 +274,25 @@ def _ended(state: str, now: Any) -> dict[str, Any]:
         "lease": None,
         "tries": events.c.tries + 1,
         "error": None,
+        "reason": None,
     }
+
+
+def _released(why: str) -> dict[str, Any]:
+    return {"error": storable(why), "reason": reasons.of_release(why)} if why else {}
 
 
 def _failed(failed: Attempt) -> dict[str, Any]:
     line = attempt_to_line(failed)
     return {
         "error": storable(f"{failed.reason} {failed.words}".strip()),
+        "reason": reasons.of_failure(failed.reason, failed.words),
         "history": func.coalesce(events.c.history, "") + line,
     }
 
 
 _COLUMNS = (
     *("destination", "message_id", "account", "collection", "email", "state"),
-    *("received_at", "due_at", "tries", "error", "settled_at", "person"),
+    *("received_at", "due_at", "tries", "error", "reason", "settled_at"),
+    "person",
 )

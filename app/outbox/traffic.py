@@ -4,12 +4,12 @@ The counts are written in the transaction that keeps or settles the messages, so
 disagree.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, delete, select
+from sqlalchemy import Connection, Engine, delete, func, select
 
 from app.database.engine import reader
 from app.database.statements import InsertMany
@@ -22,13 +22,24 @@ MINUTE = 60
 
 @dataclass(frozen=True)
 class Minute:
-    """The counts of one collection in one minute; its name is "" for bodies that cannot be read."""
+    """The counts of one collection in one minute, or in a longer span; its name is "" for bodies
+    that cannot be read."""
 
     minute: int
     """Its start, in seconds since the epoch."""
     collection: str
     received: int
     sent: int
+    retried: int
+    """Of the sent ones, those that were not taken at the first try."""
+    failed: int
+    """Given up."""
+
+
+WAYS = ("received", "sent", "retried", "failed")
+
+Counts = Mapping[tuple[float, str | None], int]
+"""Messages by time in seconds and collection."""
 
 
 class Traffic:
@@ -39,40 +50,46 @@ class Traffic:
         self._upsert = InsertMany(
             engine,
             "traffic",
-            ("destination", "minute", "collection", "received", "sent"),
+            ("destination", "minute", "collection", *WAYS),
             "ON CONFLICT (destination, minute, collection) DO UPDATE SET "
-            "received = traffic.received + excluded.received, sent = traffic.sent + excluded.sent",
+            + ", ".join(f"{way} = traffic.{way} + excluded.{way}" for way in WAYS),
         )
 
-    def count(
-        self,
-        connection: Connection,
-        way: Literal["received", "sent"],
-        events: Mapping[tuple[float, str | None], int],
-    ) -> None:
-        """Add counts, keyed by time in seconds and collection, to their minutes."""
-        counts: Counter[tuple[int, str]] = Counter()
-        for (at, name), count in events.items():
-            counts[int(at) // MINUTE * MINUTE, name or ""] += count
-        nothing = {"destination": self._destination, "received": 0, "sent": 0}
+    def count(self, connection: Connection, **ways: Counts) -> None:
+        """Add counts to their minutes. The arguments are some of `WAYS`."""
+        minutes: defaultdict[tuple[int, str], Counter[str]] = defaultdict(Counter)
+        for way, counts in ways.items():
+            for (at, name), count in counts.items():
+                minutes[int(at) // MINUTE * MINUTE, name or ""][way] += count
         rows: list[dict[str, Any]] = [
-            {"minute": minute, "collection": collection, **nothing, way: count}
+            {
+                "destination": self._destination,
+                "minute": minute,
+                "collection": collection,
+                **{way: counts[way] for way in WAYS},
+            }
             # always in the same order, or two transactions could wait for one another
-            for (minute, collection), count in sorted(counts.items())
+            for (minute, collection), counts in sorted(minutes.items())
         ]
         if rows:
             self._upsert.run(connection, rows)
 
 
-def read_traffic(engine: Engine, destination: str, since: float) -> list[Minute]:
-    """The minutes since then in which anything was received or sent, oldest first."""
+def read_traffic(
+    engine: Engine, destination: str, since: float, step: int = MINUTE
+) -> list[Minute]:
+    """The spans of `step` seconds since then in which anything happened, oldest first. Each begins
+    at a multiple of `step`. Raises `SQLAlchemyError`."""
+    span = (traffic.c.minute - traffic.c.minute % step).label("minute")
     statement = (
-        select(traffic.c.minute, traffic.c.collection, traffic.c.received, traffic.c.sent)
+        select(span, traffic.c.collection, *(func.sum(traffic.c[way]).label(way) for way in WAYS))
         .where(traffic.c.destination == destination, traffic.c.minute > since - MINUTE)
-        .order_by(traffic.c.minute, traffic.c.collection)
+        .group_by(span, traffic.c.collection)
+        .order_by(span, traffic.c.collection)
     )
     with reader(engine) as connection:
-        return [Minute(**row) for row in connection.execute(statement).mappings()]
+        rows = connection.execute(statement).all()
+    return [Minute(minute, name, *map(int, counts)) for minute, name, *counts in rows]
 
 
 def prune_traffic(connection: Connection, before: float) -> None:
@@ -82,15 +99,3 @@ def prune_traffic(connection: Connection, before: float) -> None:
 
 # ids grow with time, and there is no index over all times of receipt
 NEWEST = select(kept_events.c.received_at).order_by(kept_events.c.id.desc()).limit(1)
-
-
-def newest_of(destination: str) -> Select[float]:
-    """The query for when the newest message for this destination was received."""
-    return NEWEST.where(kept_events.c.destination == destination)
-
-
-def last_received(engine: Engine, destination: str) -> float | None:
-    """When the newest message was received, in seconds since the epoch; None if nothing is kept.
-    Raises `SQLAlchemyError`."""
-    with reader(engine) as connection:
-        return connection.scalar(newest_of(destination))

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
+from app.delivery.key_answers import LONG
 from app.delivery.worker import LEASE, TURN, DeliveryWorker
+from app.destination import RateLimited
 from app.outbox.messages import Claimed, Failed, Lease, Released, Sent, Settlement
 from app.outbox.ordered import OrderedStore
 from app.outbox.turns import Turns
@@ -161,7 +163,7 @@ class DripDelivery(DeliveryWorker):
     def lease_time(self, messages: int) -> float:
         """Seconds that a lease lasts. If this process dies after Drip took a batch, it is not sent
         again before Drip is done with it."""
-        return LEASE if messages == 1 else max(LEASE, self._settle_time)
+        return LEASE if messages == 1 else LEASE + self._settle_time
 
     def settle_taken(self, lease: Lease, sent: Sent) -> None:
         """Remember what Drip took, before the messages are settled: what is sent twice because of a
@@ -201,8 +203,16 @@ class DripDelivery(DeliveryWorker):
             elif isinstance(settlement, Failed) and message.id in settlement.due:
                 self._held_back[message.person] = settlement.due[message.id]
 
+    def forward_to(self) -> float:
+        """When what is brought forward is due: a batch that failed may have been taken all the
+        same, so not before Drip is done with it."""
+        return self._clock() + self._settle_time
+
     def _rest(self, key: str, seconds: float) -> None:
+        """Send nothing for a while, because all requests of the hour are used up."""
         self._circuits[key] = self._circuits[key].open(self._clock(), seconds)
+        limited = RateLimited("all requests of the hour are used up", LONG)
+        self._answers.note(key, limited, self._circuits[key])
 
 
 def _address(message: Claimed) -> str:

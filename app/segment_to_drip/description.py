@@ -1,14 +1,21 @@
-"""Say what a call is about, for lists of events. Pure."""
+"""Say what a call is about, for pages of events. Pure."""
 
 from typing import Any
 
-from app.outbox.search import Description
+from app.formatting import read_time
+from app.outbox.found import Description, values_in
 
 
 def describe(call: Any) -> Description:
-    """The user id of a call, and what happened."""
+    """The user id of a call, what happened, and when."""
     if not isinstance(call, dict):
         return Description()
     event = call.get("event")
-    action = event.get("action", "") if isinstance(event, dict) else ""
-    return Description(call.get("user_id"), str(action or call.get("campaign_id", "")))
+    event = event if isinstance(event, dict) else {}
+    about = [call.get(name) for name in ("user_id", "who", "campaign_id", "subscriber")]
+    return Description(
+        user_id=call.get("user_id"),
+        title=str(event.get("action") or call.get("campaign_id", "")),
+        happened_at=read_time(event.get("occurred_at")),
+        words="\n".join(values_in([*about, event])),
+    )

@@ -42,9 +42,11 @@ LABELS = Labels(
     source="Segment",
     destination="Drip",
     account="Drip account",
-    no_key=(
-        "no API token is set for them: set DRIP_ACCOUNT_ID and DRIP_API_TOKEN, or their account's "
-        "in DRIP_API_TOKENS, and restart"
+    key="API token",
+    set_key="DRIP_ACCOUNT_ID and DRIP_API_TOKEN, or the account's token in DRIP_API_TOKENS",
+    delivered=(
+        "Drip took it. Not in Drip? A batch that Drip answered with 201 is worked on later, and "
+        "Drip reports neither when nor what it refused of it."
     ),
     check_key=(
         "DRIP_API_TOKEN, DRIP_API_TOKENS, DRIP_ACCOUNT_ID, DRIP_API_URL, and any proxy or "
@@ -158,8 +160,10 @@ class _Sending:
                     notes.append(note)
                     request = _with_item(request, item)
                 case _:
-                    raise self._to_error(meaning, answer, request.bucket)
-        raise BatchRejected(f"HTTP {answer.status}, for one field after another", answer.words)
+                    error = self._to_error(meaning, answer, request.bucket)
+                    raise error.with_status(answer.status)
+        rejected = BatchRejected(f"HTTP {answer.status}, for one field after another", answer.words)
+        raise rejected.with_status(answer.status)
 
     def _post(self, kind: str, request: Request) -> Answer:
         try:

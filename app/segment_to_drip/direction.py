@@ -70,6 +70,7 @@ def build_segment_to_drip(
         describe=describe,
         collections=COLLECTIONS,
         may_expire=True,
+        retry_delay=settle_time,
         tidy=Expiry(engine, drip.name).run,
         quotas=lambda: _quotas(budget, drip.accounts),
     )

@@ -74,6 +74,6 @@ class Expiry:
             connection.execute(
                 update(events)
                 .where(events.c.id.in_(ids), events.c.state == "unidentified")
-                .values(state="expired", settled_at=now, error=NO_ADDRESS)
+                .values(state="expired", settled_at=now, error=NO_ADDRESS, reason=NO_ADDRESS)
             )
         return len(ids)

@@ -42,6 +42,12 @@ def counts_in(body: Mapping[str, Any]) -> dict[str, int]:
     return {name: body[name] for name in COUNTS.values()}
 
 
+def skipped_in(body: Mapping[str, Any]) -> dict[str, int]:
+    """How many events are not kept, by reason."""
+    skipped = dict(body["reasons"]["ignored"])
+    return skipped | ({"duplicate": body["duplicates"]} if body["duplicates"] else {})
+
+
 def _kinds(found: Sequence[Message | Ignored], new: set[str]) -> list[str]:
     """Each event's kind. Of copies in one request the first one is new."""
     kinds = []

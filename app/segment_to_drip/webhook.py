@@ -21,7 +21,7 @@ from app.outbox.group_commit import GroupCommit
 from app.outbox.messages import Ignored, Message
 from app.segment_to_drip.elements import NotCut, events_of
 from app.segment_to_drip.options import DripOptions
-from app.segment_to_drip.outcome import counts_in, outcome_of
+from app.segment_to_drip.outcome import counts_in, outcome_of, skipped_in
 from app.segment_to_drip.translate import quarantine, translate
 from app.web.auth import is_valid_token, signature_from, signed_by, token_from
 from app.web.receiver import Answer, BodyMemory, respond
@@ -44,6 +44,7 @@ REFUSED = Answer(
     {"error": "Neither a valid signature nor a valid token."},
     HTTPStatus.UNAUTHORIZED,
     {"WWW-Authenticate": 'Basic realm="bridge"'},
+    skipped={"wrong signature or token": 1},
 )
 UNAVAILABLE = Answer(
     "not kept",
@@ -148,7 +149,13 @@ def _keep(found: list[Message | Ignored], outbox: GroupCommit) -> Answer:
     found = [each if isinstance(each, Ignored) else next(in_order) for each in found]
     status, body = outcome_of(found, new)
     collection = (len(found) == 1 and len(kept) == 1 and kept[0].collection) or ""
-    return Answer(status, body, collection=collection, log_fields=counts_in(body))
+    return Answer(
+        status,
+        body,
+        collection=collection,
+        log_fields=counts_in(body),
+        skipped=skipped_in(body),
+    )
 
 
 def _put(messages: list[Message], outbox: GroupCommit) -> tuple[list[Message], set[str]]:

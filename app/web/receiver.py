@@ -16,6 +16,7 @@ from werkzeug.wrappers import Request
 from app.errors import OutboxUnavailable
 from app.logs import error_location, get_logger
 from app.monitoring import metrics
+from app.outbox.skipped import count_skipped
 
 log = get_logger(__name__)
 
@@ -41,6 +42,8 @@ class Answer(NamedTuple):
     headers: Mapping[str, str] = {}
     collection: str = ""
     log_fields: Mapping[str, Any] = {}
+    skipped: Mapping[str, int] = {}
+    """How many events in it were not kept, by reason."""
 
     def to_response(self) -> Response:
         """In JSON."""
@@ -60,7 +63,8 @@ def respond(receive: Callable[[], Answer], destination: str, unavailable: Answer
     try:
         answer = receive()
     except HTTPException as error:
-        answer = Answer("refused", {"error": error.name}, error.code or HTTPStatus.BAD_REQUEST)
+        code = error.code or HTTPStatus.BAD_REQUEST
+        answer = Answer("refused", {"error": error.name}, code, skipped={error.name: 1})
     except Exception as error:  # noqa: BLE001 - an error of ours must not cost the sender's event
         is_outage = isinstance(error, OutboxUnavailable)
         reason = str(error) if is_outage else f"fault: {error_location(error)}"
@@ -73,6 +77,7 @@ def respond(receive: Callable[[], Answer], destination: str, unavailable: Answer
 def _report(answer: Answer, destination: str, seconds: float, *, is_logged: bool) -> None:
     """One count for each answer, and one line unless it has one."""
     metrics.count_webhook(destination, answer.status, answer.collection, seconds)
+    count_skipped(destination, answer.skipped)
     if not is_logged:
         is_bad = answer.status == "quarantined" or answer.log_fields.get("quarantined")
         level = logging.WARNING if is_bad else logging.INFO

@@ -3,7 +3,7 @@
 import json
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import PASSWORD, log_in
 from tests.support.bridge_process import BridgeProcess
@@ -20,16 +20,9 @@ def keep(site: BridgeProcess, body: bytes) -> str:
     return str(answer.get("message_id", ""))
 
 
-def reload_until(page: Page, state: str) -> None:
-    """An event's page does not change by itself, and an event is settled a moment after Segment
-    took it."""
-    badge = page.locator(".badge").first
-    for _ in range(50):
-        if badge.inner_text() == state:
-            return
-        page.wait_for_timeout(100)
-        page.reload()
-    expect(badge).to_have_text(state)
+def expect_status(page: Page, word: str) -> None:
+    """The page of an event changes by itself."""
+    expect(page.locator("h1 .badge")).to_have_text(word)
 
 
 def test_nobody_sees_anything_without_the_password(guest: Page, site: BridgeProcess) -> None:
@@ -45,19 +38,9 @@ def test_nobody_sees_anything_without_the_password(guest: Page, site: BridgeProc
     expect(guest.get_by_label("Password")).to_be_visible()
 
 
-def test_the_first_event_appears_by_itself_on_the_set_up_guide(
-    page: Page, site: BridgeProcess
-) -> None:
-    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for the first event")
-    expect(page.get_by_text("flask drip connect")).to_be_visible()
-    assert page.locator("#webhook").inner_text().endswith("?token=•••")
-    keep(site, OPENED)
-    expect(page.get_by_role("row").filter(has_text="Email Opened")).to_be_visible(timeout=LIVE)
-
-
 def test_events_appear_by_themselves_unless_it_is_paused(page: Page, site: BridgeProcess) -> None:
     keep(site, OPENED)
-    page.goto("/")
+    page.goto("/events")
     rows = page.locator("tr[data-id]")
     expect(rows).to_have_count(1)
     page.get_by_role("button", name="Pause").click()
@@ -75,51 +58,113 @@ def test_an_event_is_found_and_shown_whole(
     keep(site, OPENED)
     message_id = keep(site, CLICKED)
     segment.wait_for(2)
-    page.goto("/")
-    page.get_by_label("Collection", exact=True).select_option("Email Link Clicked")
-    page.get_by_role("button", name="Show").click()
+    page.goto("/events")
+    page.get_by_label("Event", exact=True).select_option("Email Link Clicked")
+    page.get_by_role("button", name="Search").click()
     expect(page.locator("tr[data-id]")).to_have_count(1)
-    page.locator("tr[data-id] a").click()
+    page.get_by_text("a•••@e•••.com").click(force=True)  # the link covers the whole row
     expect(page).to_have_url(f"{site.base}/events/{message_id}")
-    sent = page.locator("pre").nth(1)
+    sent = page.locator("#call")
     expect(sent).to_contain_text('"link_url": "https://shop.example/x?y=1"')
-    way = page.get_by_role("row").filter(has_text="data.properties.url")
-    expect(way).to_contain_text("properties.link_url")
+    mapped = page.get_by_role("row").filter(has_text="data.properties.url")
+    expect(mapped).to_be_hidden()
+    page.get_by_role("heading", name="Field mapping").click()
+    expect(mapped).to_contain_text("properties.link_url")
     assert "ana@example.com" not in page.content()
-    page.get_by_role("link", name="Reveal addresses").click()
+    page.get_by_role("link", name="Show email addresses").click()
     expect(sent).to_contain_text("ana@example.com")
     page.get_by_role("link", name="Raw", exact=True).click()
-    assert json.loads(page.locator("pre").nth(0).inner_text()) == json.loads(CLICKED)
+    assert json.loads(page.locator("#body").inner_text()) == json.loads(CLICKED)
+    with page.expect_download() as started:
+        page.get_by_role("link", name="Download").last.click()
+    assert started.value.path().read_bytes() == CLICKED
+
+
+def test_what_is_sent_can_be_copied(
+    page: Page, context: BrowserContext, site: BridgeProcess
+) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"/events/{keep(site, OPENED)}")
+    page.get_by_role("button", name="Copy").nth(1).click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert json.loads(copied)["event"] == "Email Opened"
+
+
+def test_the_page_of_an_event_is_live_until_it_is_settled(
+    page: Page, site: BridgeProcess, segment: FakeSegment
+) -> None:
+    segment.behave = lambda _: Reply(500, body=b'{"error": "internal"}')
+    message_id = keep(site, OPENED)
+    page.goto(f"/events/{message_id}")
+    expect_status(page, "Retrying")
+    expect(page.get_by_role("link", name="Refresh")).to_be_hidden()
+    page.get_by_text("Response").first.click()
+    expect(page.get_by_text('{"error": "internal"}', exact=True)).to_be_visible()
+    segment.behave = lambda _: OK
+    expect(page.get_by_role("heading", name="Sent to Segment")).to_be_visible(timeout=30_000)
+    expect_status(page, "Delivered")
+    expect(page.get_by_text("delivered", exact=False).last).to_be_visible()
+    # what was unfolded stays so
+    expect(page.get_by_text('{"error": "internal"}', exact=True).first).to_be_visible()
+    polls: list[str] = []
+    page.on("request", lambda request: polls.append(request.url))
+    page.wait_for_timeout(2_500)
+    assert polls == []
+
+
+def test_the_page_of_an_event_says_that_the_bridge_is_down(
+    guest: Page, context: BrowserContext, site: BridgeProcess, segment: FakeSegment
+) -> None:
+    segment.behave = lambda _: Reply(500)
+    log_in(guest)
+    page = context.new_page()  # a console without faults is not expected of it
+    page.goto(f"/events/{keep(site, OPENED)}")
+    expect_status(page, "Retrying")
+    context.set_offline(True)
+    expect(page.get_by_text("The bridge does not answer")).to_be_visible()
+    context.set_offline(False)
+    expect(page.get_by_text("The bridge does not answer")).to_be_hidden()
 
 
 def test_a_search_finds_by_whatever_one_knows(page: Page, site: BridgeProcess) -> None:
     event = json.loads(OPENED)
     event["data"]["properties"]["email_subject"] = "Autumn news"
     message_id = keep(site, json.dumps(event).encode())
-    page.goto("/")
+    page.goto("/events")
     box = page.get_by_role("searchbox")
-    for words in ("Ana@example.com", "u-81", "AUTUMN", message_id):
+    for words in (
+        "Ana@example.com",
+        "ana@ex",
+        "ana",
+        "@example.com",
+        "u-81",
+        "AUTUMN",
+        message_id[:12],
+        message_id,
+    ):
         box.fill(words)
         box.press("Enter")
         expect(page.locator("tr[data-id]")).to_have_count(1)
     box.fill("nobody@example.org")
     box.press("Enter")
-    expect(page.get_by_text("No event here.")).to_be_visible()
+    expect(page.get_by_text("No event matches.")).to_be_visible()
 
 
-def test_a_dead_event_is_sent_again(page: Page, site: BridgeProcess, segment: FakeSegment) -> None:
+def test_a_failed_event_is_retried(page: Page, site: BridgeProcess, segment: FakeSegment) -> None:
     segment.behave = lambda _: Reply(400, body=b'{"code": "no", "message": "not to my taste"}')
     message_id = keep(site, OPENED)
     site.wait_for_log("event=dead")
     page.goto(f"/events/{message_id}")
-    reload_until(page, "dead")
-    expect(page.get_by_role("cell", name="not to my taste")).to_be_visible()
+    expect_status(page, "Failed")
+    expect(page.get_by_text("not to my taste")).to_be_hidden()
+    page.get_by_text("Response").click()
+    expect(page.get_by_text("not to my taste")).to_be_visible()
     segment.behave = lambda _: OK
-    page.get_by_role("button", name="Send it again").click()
+    page.get_by_role("button", name="Retry").click()
     segment.wait_for(1)
-    expect(page.get_by_text("The event: due now.")).to_be_visible()
-    reload_until(page, "sent")
-    expect(page.get_by_role("cell", name="requeued")).to_be_visible()
+    expect_status(page, "Delivered")
+    expect(page.get_by_text("Retried by hand")).to_be_visible()
 
 
 def test_a_person_is_erased_after_a_question(
@@ -128,27 +173,28 @@ def test_a_person_is_erased_after_a_question(
     keep(site, OPENED)
     keep(site, CLICKED)
     segment.wait_for(2)
-    page.goto("/")
-    page.get_by_role("link", name="Erase a person").click()
-    page.get_by_label("Address").fill("ana@example.com")
-    page.get_by_role("button", name="Look for it").click()
+    page.goto("/setup")
+    page.get_by_role("link", name="Delete a person").click()
+    page.get_by_label("Full email address").fill("ana@example.com")
+    page.get_by_role("button", name="Count the events").click()
     expect(page.get_by_text("This cannot be undone")).to_be_visible()
-    page.get_by_role("button", name="Erase for good").click()
-    expect(page.get_by_text("Erased: 2 events.")).to_be_visible()
+    page.get_by_role("button", name="Delete 2 events").click()
+    expect(page.get_by_text("Deleted: 2 events.")).to_be_visible()
     expect(page.locator(".badge--erased")).to_have_count(2)
 
 
 def test_a_sample_goes_the_whole_way(page: Page, segment: FakeSegment) -> None:
+    page.goto("/setup")
     page.get_by_role("link", name="Send a sample event").click()
     page.get_by_role("button", name="Send it").click()
     (call,) = segment.wait_for(1)
     expect(page).to_have_url(re.compile(call["messageId"]))
-    reload_until(page, "sent")
+    expect_status(page, "Delivered")
 
 
 def test_the_view_can_be_kept_as_json_lines(page: Page, site: BridgeProcess) -> None:
     keep(site, OPENED)
-    page.goto("/")
+    page.goto("/events")
     with page.expect_download() as started:
         page.get_by_role("link", name="Download as JSON lines").click()
     (line,) = started.value.path().read_text().splitlines()
@@ -159,6 +205,7 @@ def test_the_view_can_be_kept_as_json_lines(page: Page, site: BridgeProcess) -> 
 def test_the_keyboard_is_enough(guest: Page, site: BridgeProcess) -> None:
     message_id = keep(site, OPENED)
     log_in(guest)
+    guest.goto("/events")
     for _ in range(40):
         guest.keyboard.press("Tab")
         focused = guest.evaluate("document.activeElement.getAttribute('href')")

@@ -199,7 +199,7 @@ def test_url_without_an_address_is_the_public_one(settings: Settings) -> None:
     app = create_app(replace(settings, public_url="https://bridge.example.com"))
     printed = run(app, "url").stdout
     assert f"\n  https://bridge.example.com/webhooks/drip?token={TOKEN}\n" in printed
-    assert "127.0.0.1" not in printed
+    assert "127.0.0.1:8000" not in printed
 
 
 def test_url_reports_that_events_are_held_without_a_key(settings: Settings) -> None:

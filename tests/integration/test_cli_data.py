@@ -1,4 +1,4 @@
-"""The commands over what is kept: events, requeue, erase, prune."""
+"""The commands over what is kept: events, retry, dismiss, erase, prune."""
 
 import json
 import time
@@ -13,11 +13,15 @@ from sqlalchemy import Engine, update
 from sqlalchemy.engine import make_url
 
 from app import create_app
+from app.bridge import bridge_of
 from app.config.settings import Settings
 from app.database.tables import events
+from app.formatting import clock_time
+from app.outbox.answers import Answers, LastAnswer
 from app.outbox.messages import Attempt, Message
+from app.outbox.search import Wanted
 from app.outbox.store import Store
-from tests.support.builders import claim, mark_dead, message, rows
+from tests.support.builders import claim, mark_dead, message, reschedule, rows
 from tests.support.flask_app import run
 from tests.support.samples import OPENED
 
@@ -44,11 +48,11 @@ def store(app: Flask) -> Store:
     return store
 
 
-def lines(app: Flask, *arguments: str) -> list[list[str]]:
-    """What `events` lists: the columns of each line."""
+def lines(app: Flask, *arguments: str) -> list[str]:
+    """What `events` lists below the header."""
     result = run(app, "events", *arguments)
     assert result.exit_code == 0, result.output
-    return [line.split("  ") for line in result.stdout.splitlines()]
+    return result.stdout.splitlines()[1:]
 
 
 def ids(app: Flask, *arguments: str) -> list[str]:
@@ -78,17 +82,52 @@ def bury(store: Store, name: str, **kwargs: Any) -> None:
 def test_events_lists_a_line_an_event_newest_first(app: Flask, store: Store) -> None:
     store.put([opened("a"), opened("b", account="5150", email=None)])
     put_quarantined(store, "q", b"", received_at=FIRST + 1)
+    at, opens = "2025-11-02 09:33:20", "Email Opened        "
+    columns_end, missing = f"{'Reason':40}  Message id", f"{'data.subscriber: Missing.':40}"
     assert run(app, "events").stdout.splitlines() == [
-        f"2025-11-02T09:33:21Z  quarantined  {'-':20}  {'-':30}   0  q  data.subscriber: Missing.",
-        f"2025-11-02T09:33:20Z  held         Email Opened          {'u-81':30}   0  b",
-        f"2025-11-02T09:33:20Z  pending      Email Opened          {ANA:30}   0  a",
+        f"Received (UTC)       State               {'Collection':20}  {'Person':30}  {columns_end}",
+        f"2025-11-02 09:33:21  quarantined         {'-':20}  {'-':30}  {missing}  q",
+        f"{at}  held                {opens}  {'u-81':30}  {'-':40}  b",
+        f"{at}  pending, queued     {opens}  {ANA:30}  {'-':40}  a",
     ]
+
+
+def test_a_list_without_events_says_so_beside_it(app: Flask) -> None:
+    result = run(app, "events", "--state", "dead")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "No event matches.\n")
+    assert run(app, "events", "--json").output == ""
+
+
+def test_columns_hold_whatever_is_in_them(app: Flask, store: Store) -> None:
+    long = f"{'a' * 60}@example.com"
+    store.put([opened("a", email=long), opened("b", collection="Email Marked as Spam or worse")])
+    (first, second) = lines(app)
+    assert f"  {'a' * 29}…  " in second
+    assert "  Email Marked as Spa…  " in first
+    assert first.rindex("  b") == second.rindex("  a")
 
 
 def test_a_reason_is_cut_short(app: Flask, store: Store) -> None:
     store.put([opened("a")])
     mark_dead(store, claim(store, now=FIRST), Attempt(FIRST, "x" * 500, ""))
-    assert lines(app)[0][-1] == "x" * 59 + "…"
+    assert f"  {'x' * 39}…  a" in lines(app)[0]
+
+
+def test_the_list_names_what_a_pending_event_waits_for(app: Flask, store: Store) -> None:
+    later = time.time() + 60
+    store.put([opened("a")])
+    lease = claim(store, now=FIRST)
+    reschedule(store, lease, {lease.messages[0].id: later}, Attempt(FIRST, "HTTP 500"))
+    (line,) = lines(app)
+    assert "  pending, retrying   " in line
+    assert f"  next {clock_time(later, time.time())}: HTTP 500" in line
+
+    refused = LastAnswer("refused", "HTTP 401: check SEGMENT_WRITE_KEY", FIRST, FIRST)
+    Answers(store.engine, "segment").note(
+        "a-key", refused.kind, refused.reason, FIRST, FIRST + 60, 1
+    )
+    bridge_of(app).drip_to_segment.stats.forget()
+    assert "  pending, paused     " in lines(app)[0]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +146,12 @@ def test_a_reason_is_cut_short(app: Flask, store: Store) -> None:
         (["--since", "2025-11-03"], ["late"]),
         (["--since", "2025-11-02T09:33:21"], ["late"]),
         (["--since", "2025-11-02 09:33:20", "--account", "4417"], ["late", "bo", "dead"]),
+        (["--since", "2025-11-02 09:33", "--until", "2025-11-02T09:33:20"], ["raw"]),
+        (["--until", "1h"], ["raw", "late", "other", "bo", "dead"]),
+        (["--since", "1h"], []),
+        (["--reason", "400"], ["dead"]),
+        (["--reason", "missing"], ["raw"]),
+        (["--state", "dismissed"], []),
         (["--limit", "2"], ["raw", "late"]),
     ],
 )
@@ -125,9 +170,10 @@ def test_a_wrong_call_is_refused(app: Flask) -> None:
         ["events", "--since", "yesterday"],
         ["events", "--limit", "0"],
         ["events", "an-id", "--state", "sent"],
-        ["requeue"],
-        ["requeue", "--dead", "--quarantined"],
-        ["requeue", "--dead", "an-id"],
+        *([verb] for verb in ("retry", "dismiss")),
+        *([verb, "--yes"] for verb in ("retry", "dismiss")),
+        *([verb, "--destination", "segment"] for verb in ("retry", "dismiss")),
+        *([verb, "--state", "dead", "an-id"] for verb in ("retry", "dismiss")),
         *(["erase", no_address] for no_address in ("ana", "@a.example", "ana@", "a na@b.c", " ")),
     ):
         assert run(app, *wrong).exit_code == 2, wrong
@@ -153,6 +199,8 @@ def test_json_has_every_field(app: Flask, store: Store) -> None:
         "lease": None,
         "history": None,
         "error": None,
+        "reason": None,
+        "dismissed_at": None,
         "payload": json.loads(CALL),
         "raw": OPENED.decode(),
     }
@@ -162,18 +210,27 @@ def test_json_has_every_field(app: Flask, store: Store) -> None:
 
 def test_one_event_is_shown_whole(app: Flask, store: Store) -> None:
     bury(store, "a", raw=b'{"event":"subscriber.opened_email","n":[1,"\xc3\xa9"]}')
+    bridge = bridge_of(app)
+    bridge.bulk.retry(Wanted(message_ids=("a",)), FIRST + 60)
+    mark_dead(store, claim(store, now=FIRST + 60), Attempt(FIRST + 61, "HTTP 400 again", ""))
+    bridge.bulk.dismiss(Wanted(message_ids=("a",)), FIRST + 90)
     assert run(app, "events", "a").stdout == (
         "message id  a\n"
         "state       dead\n"
+        "now         Failed: Segment answered HTTP 400 again. Not retried automatically.\n"
         "collection  Email Opened\n"
         "account     4417\n"
         "person      ana@example.com\n"
         "received    2025-11-02T09:33:20Z\n"
         "tries       1\n"
         "due         -\n"
-        "settled     2025-11-02T09:33:20Z\n"
-        "error       HTTP 400 no\n"
+        "settled     2025-11-02T09:34:21Z\n"
+        "dismissed   2025-11-02T09:34:50Z\n"
+        "reason      HTTP 400 again\n"
+        "error       HTTP 400 again\n"
         "history     2025-11-02T09:33:20Z  HTTP 400 no\n"
+        "history     2025-11-02T09:34:20Z  retried by hand\n"
+        "history     2025-11-02T09:34:21Z  HTTP 400 again\n"
         "\nWhat Drip sent (48 bytes):\n\n"
         '{\n  "event": "subscriber.opened_email",\n  "n": [\n    1,\n    "é"\n  ]\n}\n'
         "\nWhat Segment gets:\n\n"
@@ -220,59 +277,101 @@ def test_an_unknown_id_is_reported(app: Flask) -> None:
     assert "No event has this message id." in result.stderr
 
 
-# requeue
+# retry and dismiss
 
 
-def test_requeue_sends_the_dead_again_once_asked(app: Flask, store: Store) -> None:
+def test_retry_tries_the_dead_again_once_asked(app: Flask, store: Store) -> None:
     bury(store, "a")
-    refused = run(app, "requeue", "--dead", stdin="n\n")
+    refused = run(app, "retry", "--state", "dead", stdin="n\n")
     assert refused.exit_code == 1
-    assert "Received more than 24 hours ago: 1 event." in refused.stdout
+    assert "Received more than 24 hours ago: 1 event. Segment drops repeats for" in refused.stdout
     assert rows(store)["a"].state == "dead"
 
-    result = run(app, "requeue", "--dead", stdin="y\n")
+    result = run(app, "retry", "--state", "dead", stdin="y\n")
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "1 event: due now.")
     assert rows(store)["a"].state == "pending"
-    assert run(app, "requeue", "--dead").stdout == "No event is dead.\n"
+    assert run(app, "retry", "--state", "dead").stdout == "Nothing to retry.\n"
 
 
-def test_requeue_does_not_warn_of_what_is_fresh(app: Flask, store: Store) -> None:
+def test_retry_does_not_warn_of_what_is_fresh(app: Flask, store: Store) -> None:
     bury(store, "a", received_at=time.time())
-    assert run(app, "requeue", "--dead", "--yes").stdout == (
-        "To send again: 1 event.\n1 event: due now.\n"
-    )
+    done = run(app, "retry", "--state", "dead", "--yes")
+    assert done.stdout == "To retry: 1 event.\n1 event: due now.\n"
 
 
-def test_requeue_reads_the_quarantined_again(app: Flask, store: Store) -> None:
+def test_retry_does_not_wait_for_the_next_try(app: Flask, store: Store) -> None:
+    store.put([opened("a", received_at=time.time())])
+    lease = claim(store, now=time.time())
+    due = {lease.messages[0].id: time.time() + 900}
+    reschedule(store, lease, due, Attempt(time.time(), "HTTP 500"))
+    done = run(app, "retry", "--state", "pending", "--reason", "500", "--yes")
+    assert done.stdout == "To retry: 1 event.\n1 event: due now.\n"
+    assert rows(store)["a"].due_at <= time.time()
+    assert run(app, "retry", "a").stdout == "Nothing to retry.\n"
+
+
+def test_a_dry_run_only_counts(app: Flask, store: Store) -> None:
+    bury(store, "a", received_at=time.time())
+    before = rows(store)
+    for which in (["--state", "dead"], ["a"], ["--reason", "400", "--since", "1h"]):
+        for verb in ("retry", "dismiss"):
+            result = run(app, verb, *which, "--dry-run")
+            assert (result.exit_code, result.stdout) == (0, f"To {verb}: 1 event.\n")
+    assert rows(store) == before
+
+
+def test_retry_reads_the_quarantined_again(app: Flask, store: Store) -> None:
     put_quarantined(store, "raw-1", OPENED)
     put_quarantined(store, "raw-2", OPENED + b" ")
-    result = run(app, "requeue", "--quarantined", "--yes")
+    result = run(app, "retry", "--state", "quarantined", "--yes")
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
-        "To read again: 2 events.",
+        "To retry: 2 events.",
         "1 event: due now.",
-        "1 event: kept already, so the quarantined copy went.",
+        "1 event: kept already, so the rejected copy went.",
     ]
-    assert run(app, "requeue", "--quarantined").stdout == "No event is in quarantine.\n"
 
     put_quarantined(store, "raw-3", b"[]")
-    result = run(app, "requeue", "--quarantined", "--yes")
+    result = run(app, "retry", "--state", "quarantined", "--yes")
     assert result.exit_code == 1
-    assert "1 event: still cannot be read and stays in quarantine." in result.stdout
+    assert "1 event: still cannot be read, and stays rejected." in result.stdout
 
 
-def test_requeue_takes_ids_and_reports_what_it_left_alone(app: Flask, store: Store) -> None:
+def test_retry_takes_ids_and_reports_those_that_are_unknown(app: Flask, store: Store) -> None:
     bury(store, "a")
     store.put([opened("b")])
-    result = run(app, "requeue", "a", "b", "c", stdin="y\n")
+    result = run(app, "retry", "a", "b", "c", stdin="y\n")
     assert result.exit_code == 1
-    assert result.stdout.splitlines()[-3:] == [
-        "a: due now.",
-        "b: neither dead nor quarantined, so it was left alone.",
-        "c: no event has this id.",
-    ]
+    assert result.stdout.splitlines()[:2] == ["c: no event has this id.", "To retry: 1 event."]
+    assert result.stdout.endswith("1 event: due now.\n")
     put_quarantined(store, "raw-1", OPENED)
-    assert run(app, "requeue", "raw-1").stdout == "raw-1: due now.\n"
+    assert run(app, "retry", "raw-1").stdout == "To retry: 1 event.\n1 event: due now.\n"
+
+
+def test_dismiss_puts_aside_what_failed_once_asked(app: Flask, store: Store) -> None:
+    bury(store, "a")
+    bury(store, "b")
+    put_quarantined(store, "raw", b"")
+    assert run(app, "dismiss", "--state", "dead", stdin="n\n").exit_code == 1
+    assert run(app, "events", "--state", "dismissed").stdout == ""
+
+    result = run(app, "dismiss", "--state", "dead", stdin="y\n")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("To dismiss: 2 events.\n")
+    assert result.stdout.endswith("2 events dismissed.\n")
+    assert ids(app, "--state", "dismissed") == ["b", "a"]
+    assert ids(app, "--state", "dead") == []
+    assert run(app, "dismiss", "--state", "dead").stdout == "Nothing to dismiss.\n"
+
+    result = run(app, "dismiss", "raw", "nobody")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "nobody: no event has this id.",
+        "To dismiss: 1 event.",
+        "1 event dismissed.",
+    ]
+    run(app, "retry", "--state", "dismissed", "--yes")
+    assert ids(app, "--state", "dismissed") == ["raw"]
 
 
 # erase
@@ -298,7 +397,7 @@ def test_erase_asks_and_reports_what_it_erased(app: Flask, store: Store) -> None
         "a": "erased",
         "bo": "pending",
     }
-    assert "erased       Email Opened" in run(app, "events", "--state", "erased").stdout
+    assert "  erased              Email Opened" in run(app, "events", "--state", "erased").stdout
     assert run(app, "events", "a").exit_code == 0
 
     again = run(app, "erase", ANA)
@@ -368,8 +467,9 @@ def test_prune_on_a_full_disk_reports_what_to_do(app: Flask, store: Store) -> No
 COMMANDS = (
     ["events"],
     ["events", "an-id"],
-    ["requeue", "--dead"],
-    ["requeue", "an-id"],
+    ["retry", "--state", "dead"],
+    ["retry", "an-id"],
+    ["dismiss", "an-id"],
     ["erase", ANA],
     ["prune"],
 )

@@ -12,9 +12,11 @@ from sqlalchemy.engine import URL
 
 from app import create_app
 from app.config.settings import Settings
+from app.database.engine import reader
 from app.database.schema import upgrade
 from app.drip_to_segment.webhook_setup import RECEIVED, token_in
-from app.outbox.traffic import last_received
+from app.outbox.latest import last_received
+from app.outbox.store import Store
 from tests.support.builders import message
 from tests.support.drip_account import (
     BASE,
@@ -381,6 +383,11 @@ def test_check_reports_when_the_last_event_came(app: Flask, drip: FakeDrip, tmp_
     assert lines[-1] == "The last event that is kept came at 2026-11-02 09:29 UTC."
 
 
+def last_received_of(store: Store) -> float | None:
+    with reader(store.engine) as connection:
+        return last_received(connection, "segment")
+
+
 def test_the_last_event_is_the_newest_on_both_engines(
     settings: Settings, database_url: URL
 ) -> None:
@@ -390,10 +397,10 @@ def test_the_last_event_is_the_newest_on_both_engines(
         .drip_to_segment.store
     )
     upgrade(store.engine)
-    assert last_received(store.engine, "segment") is None
+    assert last_received_of(store) is None
     for at in (7.5, 8.25):
         store.put([message(f"drip-{at}", account=ACCOUNT, received_at=at)])
-    assert last_received(store.engine, "segment") == 8.25
+    assert last_received_of(store) == 8.25
     store.engine.dispose()
 
 

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, update
 
 from app.bridge import build_bridge
 from app.config.settings import Settings
-from app.database.tables import events, pauses
-from app.monitoring.alert_store import AlertStore
+from app.database.tables import events
+from app.monitoring.alert_store import AlertStore, Trouble
 from app.outbox.clock import GAP, HOLD, Clock, bring_back, make_due
 from app.outbox.pruning import DAY
 from app.outbox.store import Store
@@ -81,17 +81,14 @@ def test_what_waits_for_its_next_try_waits_on(engine: Engine, store: Store) -> N
     assert rows(store) == before
 
 
-def test_alerts_and_pauses_of_a_clock_far_ahead_are_over(engine: Engine, store: Store) -> None:
+def test_alerts_of_a_clock_far_ahead_are_due(engine: Engine) -> None:
     book = AlertStore(engine)
-    book.note({"paused": "text"}, set(), NOW + YEAR)
-    store.pause_account(ACCOUNT, NOW + YEAR, "refused")
+    book.note([Trouble("refused", "text", "over", 1, NOW)], set(), NOW + YEAR)
     assert book.claim(NOW, NOW + MINUTE) is None
 
     make_due(engine, ["segment"], NOW, no_wait)
 
     assert book.claim(NOW, NOW + MINUTE) is not None
-    with engine.connect() as connection:
-        assert connection.scalar(select(pauses.c.until)) == NOW
 
 
 @pytest.mark.parametrize("state", ["pending", "sent", "dead", "quarantined", "erased"])

@@ -15,17 +15,19 @@ from app.destination import (
     Unreachable,
 )
 from app.drip_to_segment.destination import SegmentDestination
+from app.monitoring.stats import take_stats
+from app.outbox.answers import WORKS
 from app.outbox.store import Store
 from tests.support.builders import NOW, rows
 from tests.support.clock import Clock
 from tests.support.delivery import (
     KEY,
     Recorder,
+    answer_of,
     delivery_to,
     holds,
     keep,
     names,
-    pauses_of,
     refuse_if,
     states,
 )
@@ -33,6 +35,12 @@ from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.support.logged import Logged
 
 GIVE_UP_AFTER = SegmentDestination.retry.give_up_after
+
+
+def causes_of(store: Store) -> dict[str, str]:
+    """Why the messages of each account wait."""
+    found = take_stats(store.engine, "segment", NOW, lambda _: KEY)
+    return {each.account: each.cause for each in found.waiting}
 
 
 # a culprit in the batch
@@ -186,11 +194,11 @@ def test_all_accounts_of_a_refused_key_are_paused(
         keep(store, f"drip-{account}", account=account)
     segment.behave = lambda _: Reply(401)
     delivery.drain()
-    assert [account for account, *_ in pauses_of(store)] == ["a", "b"]
+    assert causes_of(store) == {"a": "paused", "b": "paused"}
     segment.behave = lambda _: OK
     clock.now += KEY_PAUSE
     delivery.drain()
-    assert pauses_of(store) == []
+    assert states(store) == {"sent": 2}
 
 
 def test_a_key_that_rests_does_not_hold_up_another(
@@ -301,15 +309,13 @@ def test_an_unreachable_destination_costs_no_try(store: Store, clock: Clock) -> 
     destination = Recorder(fail)
     delivery = delivery_to(store, destination, clock)
     keep(store, *names(150))
-    noted = None
     while clock.now < NOW + 300:
         delivery.drain()
-        if noted is None and pauses_of(store):
-            noted = clock.now
         clock.now += 1
 
     assert [at - NOW for at in tried[:6]] == [0, 5, 15, 35, 75, 135]
-    assert noted == NOW + 15  # a passing failure is nobody's business
+    answer = answer_of(store)
+    assert (answer.kind, answer.failing_since) == ("unreachable", NOW)
     first = rows(store)["drip-000"]
     assert (first.state, first.tries, first.lease) == ("pending", 0, None)
     assert first.error == "no such host: check SEGMENT_HOST"
@@ -320,12 +326,13 @@ def test_an_unreachable_destination_costs_no_try(store: Store, clock: Clock) -> 
     clock.now += KEY_PAUSE
     delivery.drain()
     assert states(store) == {"sent": 150}
-    assert pauses_of(store) == []
+    assert answer_of(store).kind == "taken"
 
     destination.behave = fail
     keep(store, "drip-later")
     delivery.drain()
-    assert pauses_of(store) == []  # it is counted from none again
+    assert answer_of(store).failures == 1  # it is counted from none again
+    assert answer_of(store).next_at == clock.now + 5
 
 
 # the key, or what one event says to a firewall
@@ -349,7 +356,7 @@ def test_an_event_that_a_firewall_minds_is_found_alone(
     assert (culprit.state, culprit.tries, culprit.due_at) == ("pending", 1, clock.now + 5)
     assert "HTTP 403" in culprit.error
     assert "not to my taste" in culprit.error
-    assert pauses_of(store) == []
+    assert answer_of(store).kind == "taken"
     assert len(segment.batches) <= 16
 
     segment.batches.clear()
@@ -376,13 +383,13 @@ def test_one_event_alone_proves_the_key_after_a_start(
     culprit = rows(store)["drip-000"]
     assert (culprit.state, culprit.tries) == ("pending", 0)
     assert "not to my taste" in culprit.error
-    assert len(pauses_of(store)) == 1
+    assert answer_of(store).kind == "refused"
 
     clock.now += KEY_PAUSE
     delivery.drain()
     assert sorted(segment.message_ids()) == names(100)[1:]
     assert rows(store)["drip-000"].tries == 1
-    assert pauses_of(store) == []
+    assert answer_of(store).kind in WORKS
 
 
 def test_a_key_pauses_after_three_events_were_403_alone(
@@ -398,7 +405,8 @@ def test_a_key_pauses_after_three_events_were_403_alone(
     assert len(set(alone[1:])) == 3
     assert len(segment.batches) <= 13
     assert Counter(row.tries for row in rows(store).values()) == {0: 98, 1: 3}
-    assert [reason.partition(":")[0] for *_, reason in pauses_of(store)] == ["HTTP 403"]
+    answer = answer_of(store)
+    assert (answer.kind, answer.reason.partition(":")[0]) == ("refused", "HTTP 403")
 
     for minute in range(1, 4):  # then it costs two requests a minute, and no try
         count = len(segment.batches)
@@ -413,7 +421,7 @@ def test_a_key_pauses_after_three_events_were_403_alone(
     assert states(store) == {"sent": 101}
 
 
-def test_a_refused_key_has_a_pause_in_the_database_until_good(
+def test_a_refused_key_is_in_the_database_until_good(
     store: Store, segment: FakeSegment, clock: Clock
 ) -> None:
     segment.behave = lambda _: Reply(401)
@@ -421,24 +429,29 @@ def test_a_refused_key_has_a_pause_in_the_database_until_good(
     first = delivery_to(store, SegmentDestination(segment.url, KEY, {}), clock)
     first.drain()
     reason = "HTTP 401: check SEGMENT_WRITE_KEY and SEGMENT_WRITE_KEYS"
-    assert pauses_of(store) == [("4417", clock.now + KEY_PAUSE, reason)]
+    answer = answer_of(store)
+    assert (answer.kind, answer.reason) == ("refused", reason)
+    assert (answer.failing_since, answer.next_at) == (NOW, clock.now + KEY_PAUSE)
 
     clock.now += KEY_PAUSE
-    first.drain()
-    assert pauses_of(store) == [("4417", clock.now + KEY_PAUSE, reason)]
+    delivery_to(store, SegmentDestination(segment.url, KEY, {}), clock).drain()
+    answer = answer_of(store)
+    assert (answer.failures, answer.failing_since) == (2, NOW)
+    assert answer.next_at == clock.now + KEY_PAUSE
 
     segment.behave = lambda _: Reply(200)
     restarted = delivery_to(store, SegmentDestination(segment.url, KEY, {}), clock)
     restarted.drain()
-    assert pauses_of(store) == []
+    answer = answer_of(store)
+    assert (answer.kind, answer.failing_since, answer.recovered_at) == ("taken", None, clock.now)
 
 
 def test_a_key_that_is_refused_later_is_noted_again(
     store: Store, segment: FakeSegment, delivery: DeliveryWorker, clock: Clock
 ) -> None:
-    for status, count in ((200, 0), (401, 1), (200, 0)):
+    for status, kind in ((200, "taken"), (401, "refused"), (200, "taken")):
         segment.behave = lambda _, status=status: Reply(status)  # type: ignore[misc]
         keep(store, f"drip-{clock.now}")
         delivery.drain()
-        assert len(pauses_of(store)) == count
+        assert answer_of(store).kind == kind
         clock.now += KEY_PAUSE

@@ -320,7 +320,7 @@ def test_segments_own_words_are_kept(destination: SegmentDestination, segment: F
     assert error_of(destination).words == "invalid: no event name"
 
     segment.behave = lambda _: Reply(400, body=b"Bad Request")
-    assert error_of(destination).words == "unknown: Bad Request"
+    assert error_of(destination).words == "Bad Request"
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ ANSWERS = [
     pytest.param(Answer(422, b'{"errors": "many"}'), "(HTTP 422).", id="422 with no list"),
     pytest.param(
         Answer(429, b'{"message": "slow down"}'),
-        "3600 an hour are allowed. Run the command again later: within the hour",
+        "3600 an hour are allowed. Try again later: within the hour",
         id="429",
     ),
     pytest.param(
@@ -164,9 +164,7 @@ def test_no_command_changes_anything_if_it_cannot_look_first(
     drip.behave = lambda _: Answer(503)
     result = run_drip(app, *command)
     assert (result.exit_code, drip.changes()) == (1, [])
-    assert result.stderr == (
-        "Error: Drip is out of order (HTTP 503). Run the command again later.\n"
-    )
+    assert result.stderr == ("Error: Drip is out of order (HTTP 503). Try again later.\n")
 
 
 @pytest.mark.parametrize(("answer", "said"), ANSWERS)

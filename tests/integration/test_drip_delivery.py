@@ -336,6 +336,25 @@ def test_unknown_people_with_events_are_made_known_together_first(
     assert set(states(drip).values()) == {"sent"}
 
 
+def test_after_an_outage_a_batch_goes_again_once_drip_would_be_done_with_it(
+    drip: DripDeliverer, fake: FakeDripRest, clock: Clock
+) -> None:
+    """Drip may have taken it all the same."""
+    drip.put(*(identify(f"i{n}", f"p{n}@example.com") for n in range(150)))
+    fake.behave = lambda _: Reply(503)
+    drip.run(6_600, step=60)
+    late = {name for name, row in rows(drip.store).items() if row.due_at > clock.now + SETTLE}
+    assert late
+
+    fake.behave = lambda _: None
+    clock.now += 5  # for which the key rests after a failure
+    drip.put(identify("new", ANA))
+    drip.drain()
+    assert {rows(drip.store)[name].due_at for name in late} == {clock.now + SETTLE}
+    drip.run(SETTLE + 5)
+    assert set(states(drip).values()) == {"sent"}
+
+
 def test_a_refused_batch_is_halved_until_the_culprit_is_alone(
     drip: DripDeliverer, fake: FakeDripRest
 ) -> None:

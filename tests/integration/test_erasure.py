@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.engine import URL, make_url
 
 from app.database.engine import open_database
-from app.database.tables import events, pauses
-from app.monitoring.alert_store import AlertStore
+from app.database.tables import events
+from app.monitoring.alert_store import AlertStore, Trouble
 from app.outbox import erasure as erasing
 from app.outbox.erasure import LOG_IN_USE, ROUNDS, Erasure
 from app.outbox.mentions import CLEARED
@@ -173,7 +173,8 @@ def test_words_of_segment_about_a_person_are_erased(store: Store, clock: Clock) 
         gone = ("HTTP 503", CLEARED)
         assert said == [gone, ("HTTP 503", "busy"), gone]
         assert row.error == f"HTTP 503 {CLEARED}"
-        cleared = {"history": row.history, "error": row.error}
+        assert row.reason == f"HTTP 503: {CLEARED}"
+        cleared = {"history": row.history, "error": row.error, "reason": row.reason}
         assert same_but(row) == same_but(before[one.message_id], **cleared)
     assert len(claim(store).messages) == 30
 
@@ -249,18 +250,10 @@ def test_calls_of_any_kind_are_kept_without_the_address_or_erased(
 
 def test_what_is_noted_of_trouble_is_cleared_of_the_address(store: Store, clock: Clock) -> None:
     """No such words are noted today."""
-    for account in ("4417", ANA):
-        store.pause_account(account, NOW, f"HTTP 403: {ANA}")
-    store.pause_account("5150", NOW, "HTTP 401")
     book = AlertStore(store.engine)
-    book.note({"a": f"Look after {ANA}", "b": "Look"}, set(), NOW)
+    texts = {"a": f"Look after {ANA}", "b": "Look"}
+    book.note([Trouble(name, text, "over", 1, NOW) for name, text in texts.items()], set(), NOW)
     erase(store, clock)
-    with store.engine.connect() as connection:
-        noted = [row[:] for row in connection.execute(select(pauses).order_by("account"))]
-    assert noted == [
-        ("segment", "4417", NOW, CLEARED),
-        ("segment", "5150", NOW, "HTTP 401"),
-    ]
     noted_texts = set()
     while notice := book.claim(NOW, NOW + 1):
         noted_texts.add(notice.text)

@@ -1,6 +1,5 @@
 """What may be done from the page: it asks where it must, does it, and says what it did."""
 
-import re
 import time
 from collections.abc import Iterator
 
@@ -12,8 +11,17 @@ from app.config.settings import Settings
 from app.database.tables import bodies, events
 from app.inspector import actions
 from app.inspector import erase as erasing
-from tests.support.builders import claim
-from tests.support.inspector_app import Visitor, create_inspected, inspected_over, text_of, webhook
+from app.outbox.messages import Attempt
+from app.outbox.search import Wanted
+from tests.support.builders import claim, mark_sent, reschedule
+from tests.support.inspector_app import (
+    Visitor,
+    close,
+    create_inspected,
+    inspected_over,
+    text_of,
+    webhook,
+)
 
 DAY = 86_400.0
 
@@ -23,7 +31,7 @@ def app(settings: Settings, engine: Engine) -> Iterator[Flask]:
     """Over each engine in turn."""
     app = inspected_over(engine.url, settings)
     yield app
-    app.extensions["bridge"].close()
+    close(app)
 
 
 @pytest.fixture
@@ -47,16 +55,15 @@ def make_readable(visitor: Visitor) -> None:
         connection.execute(update(bodies).values(raw=str(webhook()).replace("'", '"').encode()))
 
 
-# requeue
+# one event
 
 
-def test_a_dead_event_is_sent_again(visitor: Visitor) -> None:
+def test_a_failed_event_is_retried(visitor: Visitor) -> None:
     message_id = visitor.post_webhook(webhook())
     visitor.bury(time.time())
     url = f"/events/{message_id}"
-    page = visitor.follow(visitor.submit(f"{url}/requeue", url))
-    assert "The event: due now." in page
-    assert "Due now: it goes out" in page
+    page = visitor.follow(visitor.submit(f"{url}/retry", url))
+    assert "Due now." in page
     assert state_of(visitor, message_id) == "pending"
 
 
@@ -65,73 +72,126 @@ def test_an_old_one_is_asked_for_first(visitor: Visitor) -> None:
     visitor.bury(time.time())
     receive_earlier(visitor, DAY + 60)
     url = f"/events/{message_id}"
-    asked = visitor.submit(f"{url}/requeue", url)
+    asked = visitor.submit(f"{url}/retry", url)
     assert asked.status_code == 200
-    assert "more than 24 hours ago. Segment drops repeats for 24 hours only" in asked.text
+    assert "Segment drops repeats for 24 hours only" in asked.text
+    assert "Cancel" in asked.text
     assert state_of(visitor, message_id) == "dead"
-    assert "due now" in visitor.follow(visitor.submit(f"{url}/requeue", url, sure="1"))
+    assert "Due now." in visitor.follow(visitor.submit(f"{url}/retry", url, sure="1"))
 
 
-def test_a_quarantined_webhook_is_read_again(visitor: Visitor) -> None:
+def test_a_rejected_webhook_is_read_again(visitor: Visitor) -> None:
     message_id = visitor.post_webhook(b"[]")
     url = f"/events/{message_id}"
-    page = visitor.follow(visitor.submit(f"{url}/requeue", url))
-    assert "still cannot be read and stays in quarantine" in page
+    page = visitor.follow(visitor.submit(f"{url}/retry", url))
+    assert "Still cannot be read, and stays rejected." in page
     make_readable(visitor)
-    page = visitor.follow(visitor.submit(f"{url}/requeue", url))
-    assert "The event: due now." in page
-    assert "Shown: all events" in page
+    answer = visitor.submit(f"{url}/retry", url)
+    assert answer.location == "/events"  # it has another id now
+    assert "Due now." in visitor.follow(answer)
 
 
-def test_what_is_neither_is_left_alone(visitor: Visitor) -> None:
+def test_what_is_sent_or_unknown_is_left_alone(visitor: Visitor) -> None:
     message_id = visitor.post_webhook(webhook())
-    page = visitor.follow(visitor.submit(f"/events/{message_id}/requeue", "/sample"))
-    assert "neither dead nor quarantined, so it was left alone" in page
-    page = visitor.follow(visitor.submit("/events/drip-0/requeue", "/sample"))
-    assert "no event has this id" in page
+    store = visitor.bridge.drip_to_segment.store
+    mark_sent(store, claim(store, now=time.time()), time.time())
+    page = visitor.follow(visitor.submit(f"/events/{message_id}/retry", "/sample"))
+    assert "Nothing to do" in page
+    page = visitor.follow(visitor.submit("/events/drip-0/retry", "/sample"))
+    assert "No event has this id." in page
 
 
-def test_all_dead_are_sent_again_after_the_count_is_shown(visitor: Visitor) -> None:
+def test_a_failed_event_is_dismissed(visitor: Visitor) -> None:
+    message_id = visitor.post_webhook(webhook())
+    visitor.bury(time.time())
+    url = f"/events/{message_id}"
+    assert "Dismissed" in visitor.follow(visitor.submit(f"{url}/dismiss", url))
+    assert "Nothing to dismiss" in visitor.follow(visitor.submit(f"{url}/dismiss", "/sample"))
+    assert state_of(visitor, message_id) == "dead"
+    visitor.count_anew()
+    assert "No issue is open." in visitor.get("/issues")
+
+
+# all that a list shows
+
+
+def test_retry_acts_on_what_the_filter_shows_and_nothing_else(visitor: Visitor) -> None:
+    own = visitor.post_webhook(webhook("a"))
+    visitor.bury(time.time())
+    other = visitor.post_webhook(webhook("b", email="bo@example.com"))
+    visitor.bury(time.time())
+    answer = visitor.submit("/retry?state=dead&q=bo@example.com", "/sample", next="/events")
+    assert answer.location == "/events"
+    assert "1 event: due now." in visitor.follow(answer)
+    assert (state_of(visitor, own), state_of(visitor, other)) == ("dead", "pending")
+
+
+def test_dismiss_acts_on_what_the_filter_shows_and_nothing_else(visitor: Visitor) -> None:
+    visitor.post_webhook(webhook("a"))
+    visitor.bury(time.time())
+    visitor.post_webhook(b"[]")
+    page = visitor.follow(visitor.submit("/dismiss?state=quarantined", "/sample", next="/issues"))
+    assert "1 event dismissed." in page
+    visitor.count_anew()
+    said = text_of(visitor.get("/issues"))
+    assert "Failed 1 \N{MULTIPLICATION SIGN}" in said
+    assert "Rejected 1 \N{MULTIPLICATION SIGN}" not in said
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?state=lost", "?issue=0", "?to=mars", "?state=dead&since=x"]
+)
+def test_a_wrong_filter_never_means_all(visitor: Visitor, query: str) -> None:
+    message_id = visitor.post_webhook(webhook())
+    visitor.bury(time.time())
+    for verb in ("retry", "dismiss"):
+        assert visitor.submit(f"/{verb}{query}", "/sample", sure="1").status_code == 400
+    assert state_of(visitor, message_id) == "dead"
+
+
+def test_what_waits_is_due_at_once(visitor: Visitor) -> None:
+    visitor.post_webhook(webhook())
+    store, now = visitor.bridge.drip_to_segment.store, time.time()
+    lease = claim(store, now=now)
+    later = {each.id: now + 3600 for each in lease.messages}
+    reschedule(store, lease, later, Attempt(now, "HTTP 500"))
+    assert not claim(store, now=now + 60).messages
+    page = visitor.follow(visitor.submit("/retry?state=pending", "/sample", next="/"))
+    assert "1 event: due now." in page
+    assert claim(store, now=time.time()).messages
+
+
+def test_old_ones_are_counted_before_all_are_retried(visitor: Visitor) -> None:
     ids = [visitor.post_webhook(webhook(name)) for name in ("a", "b", "c")]
     visitor.bury(time.time())
     receive_earlier(visitor, DAY + 60)
-    page = visitor.get("/requeue?which=dead")
-    assert "3 events will be due at once" in page
-    assert "Received more than 24 hours ago: 3 events." in page
+    asked = text_of(visitor.submit("/retry?state=dead", "/sample", next="/issues").text)
+    assert "Retry 3 events?" in asked
+    assert "3 events: Segment drops repeats for 24 hours only" in asked
     assert state_of(visitor, ids[0]) == "dead"
-    page = visitor.follow(visitor.submit("/requeue", "/requeue?which=dead", which="dead"))
-    assert "3 events: due now." in page
+    done = visitor.submit("/retry?state=dead", "/sample", next="/issues", sure="1")
+    assert done.location == "/issues"
+    assert "3 events: due now." in visitor.follow(done)
     assert {state_of(visitor, one) for one in ids} == {"pending"}
-    assert "No event is dead." in visitor.follow(visitor.client.get("/requeue?which=dead"))
 
 
-def test_all_quarantined_are_read_again(visitor: Visitor) -> None:
-    visitor.post_webhook(b"[]")
-    visitor.post_webhook(b"{}")
-    assert "2 events will be read again" in visitor.get("/requeue?which=quarantined")
-    page = visitor.follow(
-        visitor.submit("/requeue", "/requeue?which=quarantined", which="quarantined")
-    )
-    assert "2 events: still cannot be read and stays in quarantine." in page
-    assert "2 events still in quarantine." in page
-
-
-def test_a_report_that_takes_too_long_waits_for_the_next_time(
+def test_what_takes_too_long_waits_for_the_next_time(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a", "b", "c"):
         visitor.post_webhook(webhook(name))
     visitor.bury(time.time())
     monkeypatch.setattr(actions, "LONGEST", 0.0)
-    monkeypatch.setattr("app.outbox.requeue.STEP", 1)
-    page = visitor.follow(visitor.submit("/requeue", "/requeue?which=dead", which="dead"))
+    monkeypatch.setattr("app.outbox.bulk.STEP", 1)
+    page = visitor.follow(visitor.submit("/retry?state=dead", "/sample"))
     assert "1 event: due now." in page
-    assert "2 events still dead." in page
+    visitor.count_anew()
+    assert "Failed 2 \N{MULTIPLICATION SIGN}" in text_of(visitor.get("/issues"))
 
 
-def test_only_dead_and_quarantined_ones_can_be_asked_for(visitor: Visitor) -> None:
-    assert visitor.submit("/requeue", "/sample", which="sent").status_code == 400
-    visitor.get("/requeue?which=sent", status=400)
+def test_the_page_to_come_back_to_is_one_of_ours(visitor: Visitor) -> None:
+    answer = visitor.submit("/retry?state=dead", "/sample", next="//evil.example/")
+    assert answer.location == "/"
 
 
 # sample
@@ -166,7 +226,7 @@ def test_a_person_is_erased_after_the_count_is_shown(visitor: Visitor) -> None:
     assert "never to be sent: 2." in asked.text
     assert state_of(visitor, ids[0]) == "pending"
     page = visitor.follow(visitor.submit("/erase", email="ana@example.com", sure="1"))
-    assert "Erased: 2 events." in page
+    assert "Deleted: 2 events." in page
     assert [state_of(visitor, one) for one in (*ids, other)] == ["erased", "erased", "pending"]
     asked = visitor.submit("/erase", email="ana@example.com")
     assert "No event has ana@example.com in it." in asked.text
@@ -179,8 +239,8 @@ def test_what_is_being_sent_is_not_reported_as_erased(
     claim(visitor.bridge.drip_to_segment.store, now=time.time(), most_events=1)
     monkeypatch.setattr(erasing, "LONGEST", 0.0)
     page = visitor.follow(visitor.submit("/erase", email="ana@example.com", sure="1"))
-    assert "Erased: 1 event." in page
-    assert "1 event not erased yet, because they are being sent" in page
+    assert "Deleted: 1 event." in page
+    assert "1 event not deleted yet, because they are being sent" in page
     assert sorted(str(state_of(visitor, one)) for one in ids) == ["erased", "pending"]
 
 
@@ -204,27 +264,33 @@ def test_what_is_no_address_is_not_looked_for(visitor: Visitor) -> None:
 # all of them
 
 
-@pytest.mark.parametrize("url", ["/requeue", "/events/drip-0/requeue", "/sample", "/erase"])
+ACTIONS = [
+    "/retry?state=dead",
+    "/dismiss?state=dead",
+    "/events/drip-0/retry",
+    "/events/drip-0/dismiss",
+    "/sample",
+    "/erase",
+]
+
+
+@pytest.mark.parametrize("url", ACTIONS)
 def test_nothing_is_done_without_the_forms_token(visitor: Visitor, url: str) -> None:
     message_id = visitor.post_webhook(webhook())
     visitor.bury(time.time())
-    fields = {"which": "dead", "sure": "1", "email": "ana@example.com"}
+    fields = {"sure": "1", "email": "ana@example.com"}
     real = url.replace("drip-0", message_id)
     for token in ({}, {"csrf_token": "x"}):
         assert visitor.client.post(real, data={**fields, **token}).status_code == 400
     assert state_of(visitor, message_id) == "dead"
-    assert len(re.findall("<tr data-id", visitor.get("/"))) == 1
+    assert visitor.bridge.bulk.count_dismissible(Wanted(state="dead")) == (1, True)
 
 
-@pytest.mark.parametrize("url", ["/events/drip-0/requeue"])
+@pytest.mark.parametrize("url", ACTIONS[:4])
 def test_nothing_is_done_by_following_a_link(visitor: Visitor, url: str) -> None:
     message_id = visitor.post_webhook(webhook())
     visitor.bury(time.time())
     assert visitor.client.get(url.replace("drip-0", message_id)).status_code == 405
-    for question in (
-        "/requeue?which=dead&sure=1",
-        "/sample?sure=1",
-        "/erase?email=ana@example.com",
-    ):
+    for question in ("/sample?sure=1", "/erase?email=ana@example.com"):
         visitor.get(question)
     assert state_of(visitor, message_id) == "dead"

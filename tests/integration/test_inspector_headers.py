@@ -23,9 +23,18 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 
-PAGES = ["/", "/login", "/live", "/events.jsonl", "/events/none", "/requeue?which=dead", "/sample"]
-PAGES += ["/erase", "/requeue?which=none"]
-STATIC = ["inspector.css", "pages.css", "inspector.js", "icon.svg"]
+PAGES = [
+    "/",
+    "/login",
+    "/live/overview",
+    "/events",
+    "/live/events",
+    "/events.jsonl",
+    "/events/none",
+]
+PAGES += ["/issues", "/setup", "/live/setup", "/erase", "/sample"]
+STATIC = ["inspector.css", "pages.css", "events.css", "inspector.js", "event.js", "icon.svg"]
+STATIC += ["icon-attention.svg"]
 
 
 @pytest.fixture
@@ -72,9 +81,10 @@ def test_a_static_file_may_be_kept_but_is_asked_for_again(app: Flask, name: str)
 def test_no_page_needs_what_the_policy_forbids(app: Flask) -> None:
     """No script or style stands in a page, and nothing comes from another host."""
     visitor = Visitor(app)
-    pages = [app.test_client().get("/login").text, visitor.get("/")]
     message_id = visitor.post_webhook(webhook())
-    pages += [visitor.get(path) for path in ("/", f"/events/{message_id}", "/erase", "/sample")]
+    visitor.post_webhook(b"[]")
+    paths = ["/", "/events", "/issues", "/setup", f"/events/{message_id}", "/erase", "/sample"]
+    pages = [app.test_client().get("/login").text, *map(visitor.get, paths)]
     for page in pages:
         assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", page)
         assert not re.search(r"<script(?![^>]*\ssrc=)", page)

@@ -220,7 +220,7 @@ def test_url_reports_where_to_look(
 # off
 
 
-@pytest.mark.parametrize("path", ["/", "/login", "/live", "/events.jsonl", "/events/x"])
+@pytest.mark.parametrize("path", ["/", "/login", "/live/overview", "/events.jsonl", "/events/x"])
 def test_each_page_without_a_password_shows_how_to_turn_it_on(
     settings: Settings, path: str
 ) -> None:
@@ -238,7 +238,7 @@ def test_each_page_without_a_password_shows_how_to_turn_it_on(
 def test_nothing_can_be_done_without_a_password(settings: Settings) -> None:
     app = app_with(settings, password=None)
 
-    for path in ("/login", "/logout", "/requeue", "/erase", "/sample"):
+    for path in ("/login", "/logout", "/retry", "/dismiss", "/erase", "/sample"):
         assert app.test_client().post(path, data={"password": ""}).status_code == 404
     assert app.test_client().post("/login", data={"password": "None"}).status_code == 404
 
@@ -258,12 +258,12 @@ def test_no_page_is_shown_to_who_is_not_logged_in(client: FlaskClient) -> None:
                 continue
             answer = client.open(path, method=method)
             tried.add(path)
-            if path == "/live" or path.endswith(".jsonl"):
+            if path.startswith("/live/") or path.endswith(".jsonl"):
                 assert answer.status_code == 401, path
                 continue
             assert answer.status_code == 303, path
             assert answer.location.partition("?")[0] == "/login", path
-    assert {"/", "/live", "/events.jsonl", "/logout", "/events/drip-0"} <= tried
+    assert {"/", "/live/overview", "/events.jsonl", "/logout", "/events/drip-0"} <= tried
 
 
 def test_no_change_is_made_without_the_forms_token(client: FlaskClient) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 
+from app.database.tables import events
 from app.drip_to_segment.description import describe
 from app.outbox.messages import Attempt
 from app.outbox.search import (
@@ -16,6 +17,7 @@ from app.outbox.search import (
     PAGE,
     WINDOW,
     WORDS_WINDOW,
+    Counts,
     Event,
     Page,
     Search,
@@ -24,7 +26,16 @@ from app.outbox.search import (
     Wanted,
 )
 from app.outbox.store import Store
-from tests.support.builders import ACCOUNT, NOW, claim, mark_dead, mark_sent, message, search_over
+from tests.support.builders import (
+    ACCOUNT,
+    NOW,
+    claim,
+    mark_dead,
+    mark_sent,
+    message,
+    rows,
+    search_over,
+)
 from tests.support.cost import rows_on_postgresql, steps_on_sqlite
 from tests.support.whole_rows import put_whole
 
@@ -95,6 +106,60 @@ def test_each_wish_narrows(store: Store, search: Search) -> None:
     assert found(search, email="ana@example.com", state="sent") == []
 
 
+def put_dead(store: Store, name: str, reason: str) -> None:
+    store.put([message(name)])
+    mark_dead(store, claim(store), Attempt(NOW, reason))
+
+
+def test_a_reason_is_found_whole_or_by_a_part(store: Store, search: Search) -> None:
+    for name, reason in {"a": "HTTP 400", "b": "HTTP 413", "c": "50% off_"}.items():
+        put_dead(store, name, reason)
+    assert found(search, reason="HTTP 400") == ["a"]
+    assert found(search, reason="HTTP") == []
+    assert found(search, reason_part="http 4") == ["b", "a"]
+    assert found(search, reason_part="13", state="dead") == ["b"]
+    assert found(search, reason_part="_") == ["c"]
+    assert found(search, reason_part="http", state="sent") == []
+
+
+def test_dismissed_ones_have_a_choice_of_their_own(store: Store, search: Search) -> None:
+    put_dead(store, "put aside", "HTTP 400")
+    fill(store)
+    with store.engine.begin() as connection:
+        is_this = events.c.message_id == "put aside"
+        connection.execute(update(events).where(is_this).values(dismissed_at=NOW))
+    assert found(search, state="dismissed") == ["put aside"]
+    assert found(search, state="dead") == ["dead"]
+    assert found(search, state="dismissed", reason_part="413") == []
+    assert "put aside" in found(search)
+    (event,) = search.find(Wanted(state="dismissed"), 50)
+    assert (event.state, event.dismissed_at) == ("dead", NOW)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Wanted(),
+        Wanted(state="dead"),
+        Wanted(words="u-81"),
+        Wanted(message_ids=tuple(f"m{n}" for n in range(60))),
+    ],
+)
+def test_all_ids_come_once_oldest_first(
+    store: Store, search: Search, wanted: Wanted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an index, by windows of ids, and by words."""
+    monkeypatch.setattr("app.outbox.search.MOST_IDS", 25)
+    monkeypatch.setattr("app.outbox.search.WINDOW", 20)
+    store.put([message(f"m{n}", payload='{"userId":"u-81"}') for n in range(60)])
+    mark_dead(store, claim(store), Attempt(NOW, "HTTP 400"))
+    steps = list(search.ids(wanted))
+    assert len(steps) > 1
+    ids = [row.id for row in rows(store).values()]
+    assert [each for step in steps for each in step] == [(id_, "segment") for id_ in ids]
+    assert len(next(search.ids(wanted, events.c.id < ids[7]))) == 7
+
+
 def test_one_is_found_whole_or_not_at_all(store: Store, search: Search) -> None:
     raw = bytes(range(256))
     store.put([message("a", raw=raw, email="ana@example.com", collection="Email Opened")])
@@ -112,6 +177,8 @@ def test_one_is_found_whole_or_not_at_all(store: Store, search: Search) -> None:
         tries=0,
         lease=None,
         error=None,
+        reason=None,
+        dismissed_at=None,
         payload='{"type":"track"}',
         raw=raw,
         history=None,
@@ -231,25 +298,129 @@ SUBJECTS = [
         ("\u0000", [4]),
         ("🎉 P", [5]),
         ("17", [6]),
-        ("x", []),
+        ("x", list(range(8))),
         ("email_subject", []),
     ],
 )
-def test_words_of_a_subject_are_found_in_any_case(
+def test_words_of_any_value_are_found_in_any_case(
     store: Store, search: Search, words: str, expected: list[int]
 ) -> None:
     store.put([message(str(n), payload=call(subject)) for n, subject in enumerate(SUBJECTS)])
     store.put([message("raw", payload=None)])
-    page = search.page(Wanted(title=words), 50)
+    page = search.page(Wanted(words=words), 50)
     assert sorted(int(event.message_id) for event in page.events) == expected
     assert (page.older, page.searched_back_to) == (None, None)
+    assert search.counts(Wanted(words=words)).states.get("pending", 0) == len(expected)
 
 
-def test_a_user_id_is_found_whole(store: Store, search: Search) -> None:
+def test_a_part_of_a_user_id_is_found(store: Store, search: Search) -> None:
     for name, user_id in {"a": "u-1", "b": "u-12", "c": None, "d": "ü_%"}.items():
-        store.put([message(name, payload=call("u-1", user_id))])
-    assert found(search, user_id="u-1") == ["a"]
-    assert found(search, user_id="ü_%") == ["d"]
+        store.put([message(name, payload=call("Hola", user_id))])
+    assert found(search, words="u-1") == ["b", "a"]
+    assert found(search, words="Ü_%") == ["d"]
+
+
+def test_an_address_is_found_by_its_beginning(store: Store, search: Search) -> None:
+    addresses = ["Xenia.Ines8@Example.com", "xenia@example.com", "ax@example.com", "x_%@b.example"]
+    store.put([message(email, email=email) for email in (*addresses, f"é{'x' * 300}")])
+    store.put([message("nobody")])
+    assert found(search, email_prefix="XENIA") == addresses[1::-1]
+    assert found(search, email_prefix="xenia.ines8") == addresses[:1]
+    assert found(search, email_prefix="x_") == addresses[3:]
+    assert found(search, email_prefix="ü") == []
+
+
+def test_a_part_of_an_address_is_found(store: Store, search: Search) -> None:
+    store.put([message("a", email="ana@gmail.com"), message("b", email="ana@gmx.com")])
+    assert found(search, email_part="@Gmail.com") == ["a"]
+    assert found(search, email_part="@g%.com") == []
+
+
+def test_a_message_id_is_found_by_its_beginning(store: Store, search: Search) -> None:
+    ids = [f"drip-{number:064x}" for number in (0, 0xF << 240, 0xFF << 240)]
+    store.put([message(name) for name in ids])
+    assert found(search, id_prefix="drip-000f") == ids[1:2]
+    assert found(search, id_prefix="drip-0") == ids[::-1]
+
+
+def test_a_common_beginning_is_searched_for_in_the_order_of_ids(
+    store: Store, search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.outbox.search_range.RARE", 3)
+    monkeypatch.setattr("app.outbox.search.WINDOW", 2)
+    monkeypatch.setattr("app.outbox.search.PATIENCE", 4)
+    store.put([message(str(n), email=f"info@{n}.example") for n in range(10)])
+    assert search.page(Wanted(email_prefix="info@"), 50).searched_back_to is not None
+    assert search.page(Wanted(email_prefix="info@7"), 50).searched_back_to is None
+    assert search.page(Wanted(state="waiting"), 50).searched_back_to is not None
+    assert search.page(Wanted(state="dead"), 50).searched_back_to is None
+
+
+def test_nothing_older_than_wanted_is_searched(
+    store: Store, search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.outbox.search_range.SKEW", 0.0)
+    monkeypatch.setattr("app.outbox.search_range.NEIGHBOURS", 1)
+    store.put([message(str(n), received_at=NOW + n) for n in range(100)])
+    assert found(search, limit=1_000, since=NOW + 98) == ["99", "98"]
+    monkeypatch.setattr("app.outbox.search.WINDOW", 5)
+    monkeypatch.setattr("app.outbox.search.PATIENCE", 10)
+    page = search.page(Wanted(since=NOW + 95), 50)
+    assert (len(page.events), page.older) == (5, None)
+    assert search.counts(Wanted(since=NOW + 95)) == Counts({"pending": 5})
+    assert found(search, since=NOW + 200) == []
+
+
+def test_what_was_kept_again_later_is_found_by_its_time(store: Store, search: Search) -> None:
+    """A rejected message that is processed again has a new id, and its old time."""
+    times = [NOW + n for n in range(50)]
+    times.insert(25, NOW - 9_000)
+    store.put([message(str(n), received_at=at) for n, at in enumerate(times)])
+    assert len(found(search, limit=100, since=NOW)) == 50
+
+
+@pytest.mark.parametrize(
+    ("wanted", "counts"),
+    [
+        ({}, {"sent": 1, "dead": 1, "quarantined": 1, "pending": 2}),
+        ({"state": "dead"}, {"sent": 1, "dead": 1, "quarantined": 1, "pending": 2}),
+        ({"account": "5150"}, {"pending": 1}),
+        ({"email": "ana@example.com"}, {}),
+        ({"id_prefix": "d"}, {"dead": 1}),
+        ({"words": "nothing"}, {}),
+    ],
+)
+def test_all_states_are_counted_whatever_state_is_wanted(
+    store: Store, search: Search, wanted: dict[str, Any], counts: dict[str, int]
+) -> None:
+    fill(store)
+    assert search.counts(Wanted(**wanted)) == Counts(counts)
+
+
+def test_only_the_newest_are_counted_if_there_are_many(
+    store: Store, search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.outbox.counts.MOST_COUNTED", 10)
+    store.put([message(str(n)) for n in range(25)])
+    assert search.counts(Wanted(account=ACCOUNT)) == Counts({"pending": 10}, is_whole=False)
+    monkeypatch.setattr("app.outbox.counts.MOST_READ", 5)
+    assert search.counts(Wanted(words="x")) == Counts({}, is_whole=False)
+
+
+def test_counts_of_two_searches_are_at_least_the_larger_ones() -> None:
+    one, other = Counts({"sent": 2, "dead": 1}), Counts({"sent": 3})
+    assert one | other == Counts({"sent": 3, "dead": 1}, is_whole=False)
+    assert one | Counts({}) == one
+    assert Counts({}, is_whole=False) | one == Counts(one.states, is_whole=False)
+
+
+def test_all_that_waits_is_found_together(store: Store, search: Search) -> None:
+    fill(store)
+    store.put([message("nobody")])
+    with store.engine.begin() as connection:
+        nobody = update(events).where(events.c.message_id == "nobody")
+        connection.execute(nobody.values(state="unidentified"))
+    assert found(search, state="waiting") == ["nobody", "held", "pending"]
 
 
 def test_pages_follow_one_another_without_gap_or_repeat(store: Store, search: Search) -> None:
@@ -290,7 +461,7 @@ def test_a_page_gives_up_after_some_seconds_and_can_go_on(
     monkeypatch.setattr("app.outbox.search.WORDS_WINDOW", 10)
     monkeypatch.setattr("app.outbox.search.LONGEST", 0.0)
     store.put([message(str(n), payload=call(f"mail {n}")) for n in range(30)])
-    wanted, before = Wanted(title="mail 3"), None
+    wanted, before = Wanted(words="mail 3"), None
     pages: list[Page] = []
     while not pages or before is not None:
         pages.append(search.page(wanted, 50, before))
@@ -308,7 +479,7 @@ def test_words_are_looked_for_in_few_calls_at_once(
     event.listen(
         store.engine, "before_cursor_execute", lambda *found: seen.append((found[2], found[3]))
     )
-    search.page(Wanted(state=state, title="x"), 50)
+    search.page(Wanted(state=state, words="x"), 50)
     looked = [statement for statement in seen if "LIKE" in statement[0]]
     assert len(looked) >= 2
     for statement in looked:
@@ -324,7 +495,7 @@ def test_the_longest_words_over_the_longest_calls_take_not_long(
     """The worst that both engines' LIKE can meet: words that nearly fit everywhere."""
     store.put([message(str(n), payload=call("a" * 32_000)) for n in range(3 * WORDS_WINDOW)])
     began = time.perf_counter()
-    search.page(Wanted(title="a" * (MOST_WORDS - 1) + "b"), 50)
+    search.page(Wanted(words="a" * (MOST_WORDS - 1) + "b"), 50)
     assert time.perf_counter() - began < 30
 
 
@@ -354,4 +525,5 @@ def test_what_no_database_takes_is_not_found_and_no_fault(store: Store, search: 
     for odd in ("\0", "\ud800"):
         assert search.one(odd) is None
         assert found(search, email=odd) == found(search, account=odd) == []
-        assert found(search, title=odd) == found(search, user_id=odd) == []
+        assert found(search, words=odd) == found(search, email_prefix=odd) == []
+        assert found(search, email_part=odd) == []

@@ -7,18 +7,23 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, Select, func, select, text
+from sqlalchemy.event import listen, remove
 
-from app.database.tables import events
+from app.database.engine import reader
+from app.database.tables import events, traffic
 from app.monitoring import stats as stats
-from app.monitoring.stats import Pause, Stats, take_stats
+from app.monitoring.stats import Issue, Stats, Waiting, take_stats
+from app.outbox import latest
+from app.outbox.answers import Answers, Kind, fingerprint
 from app.outbox.quarantine import OVERHEAD
-from app.outbox.store import Store
-from app.outbox.traffic import newest_of
 from tests.support.cost import rows_on_postgresql, steps_on_sqlite
 from tests.support.whole_rows import put_whole
 
 NOW = 1_700_000_000.0
-KEYS = {"4417": "key"}
+KEYS = {"4417": "key", "4418": "key", "4419": "another-key"}
+NONE_OF_ANY = dict.fromkeys(
+    ("pending", "held", "sent", "dead", "quarantined", "erased", "dismissed"), 0
+)
 
 
 def event(number: int, state: str = "pending", account: str = "4417", **kwargs: Any) -> Any:
@@ -47,11 +52,11 @@ def take(engine: Engine, now: float = NOW) -> Stats:
 
 def test_an_empty_outbox_has_figures_of_nothing(engine: Engine) -> None:
     found = take(engine)
-    assert set(found.states) == {"pending", "held", "sent", "dead", "quarantined", "erased"}
+    assert found.states.keys() == NONE_OF_ANY.keys()
     assert not any(found.states.values())
-    assert (found.oldest_pending, found.last_webhook, found.last_sent) == (None, None, None)
-    assert (found.died_lately, found.quarantined_lately, found.pauses) == (0, 0, ())
-    assert not found.oldest_is_held
+    assert (found.oldest(), found.last_webhook, found.last_sent) == (None, None, None)
+    assert (found.died_lately, found.quarantined_lately) == (0, 0)
+    assert (found.waiting, found.issues, found.answers, found.deliverers) == ((), (), {}, ())
     assert found.database_bytes > 4096
 
 
@@ -66,7 +71,7 @@ def test_each_event_is_counted_in_one_state(engine: Engine) -> None:
         *(event(number, "quarantined") for number in range(10, 12)),
         event(12, "erased"),
     )
-    assert take(engine).states == {
+    assert take(engine).states == NONE_OF_ANY | {
         "pending": 3,
         "held": 2,
         "sent": 4,
@@ -76,14 +81,93 @@ def test_each_event_is_counted_in_one_state(engine: Engine) -> None:
     }
 
 
-@pytest.mark.parametrize(("account", "is_held"), [("4417", False), ("5150", True)])
-def test_the_oldest_that_waits(engine: Engine, account: str, is_held: bool) -> None:
-    settled = event(1, "sent")
-    # the oldest is neither the first by id nor the first that is due
-    oldest = event(3, account=account, received_at=NOW - 500, due_at=NOW + 60)
-    keep(engine, settled, event(2, received_at=NOW - 400), oldest, event(4, "dead"))
+def test_what_was_dismissed_is_counted_apart_and_is_no_issue(engine: Engine) -> None:
+    keep(
+        engine,
+        event(1, "dead", reason="HTTP 400", dismissed_at=NOW),
+        event(2, "dead", reason="HTTP 400", dismissed_at=None),
+        *(event(n, "quarantined", reason="no", dismissed_at=NOW) for n in range(3, 5)),
+    )
     found = take(engine)
-    assert (found.oldest_pending, found.oldest_is_held) == (NOW - 500, is_held)
+    assert found.states == NONE_OF_ANY | {"dead": 1, "dismissed": 3}
+    assert [(issue.state, issue.count) for issue in found.issues] == [("dead", 1)]
+
+
+def test_what_failed_is_grouped_by_reason_the_latest_first(engine: Engine) -> None:
+    ids = {"reason": "HTTP 400: too long"}
+    keep(
+        engine,
+        event(1, "dead", settled_at=NOW - 7200, **ids),
+        event(2, "dead", settled_at=NOW - 300, **ids),
+        event(3, "quarantined", settled_at=NOW - 100, reason="body: Not JSON."),
+        event(4, "dead", settled_at=NOW - 200, reason="HTTP 422"),
+        event(5, "sent", reason=None),
+    )
+    found = [
+        (issue.state, issue.reason, issue.count, issue.first_at, issue.last_at)
+        for issue in take(engine).issues
+    ]
+    assert found == [
+        ("quarantined", "body: Not JSON.", 1, NOW - 100, NOW - 100),
+        ("dead", "HTTP 422", 1, NOW - 200, NOW - 200),
+        ("dead", "HTTP 400: too long", 2, NOW - 7200, NOW - 300),
+    ]
+
+
+def test_an_issue_has_a_key_of_its_own() -> None:
+    issues = [
+        Issue(to, state, reason, 1, NOW, NOW, 1)
+        for to in ("segment", "drip")
+        for state in ("dead", "quarantined")
+        for reason in ("HTTP 400", "HTTP 422")
+    ]
+    assert len({issue.key for issue in issues}) == len(issues)
+    assert issues[0].key == Issue("segment", "dead", "HTTP 400", 9, NOW + 9, NOW + 9, 9).key
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [
+        (None, "queued"),
+        ("taken", "queued"),
+        ("failing", "retrying"),
+        ("refused", "paused"),
+        ("unreachable", "paused"),
+        ("limited", "limited"),
+    ],
+)
+def test_what_waits_is_counted_by_account_with_its_cause(
+    engine: Engine, kind: Kind | None, cause: str
+) -> None:
+    if kind:
+        Answers(engine, "segment").note("key", kind, "reason", NOW - 40, NOW + 60, 1)
+    keep(
+        engine,
+        event(1, "sent"),
+        event(2, received_at=NOW - 400, due_at=NOW + 5),
+        # the oldest is neither the first by id nor the first that is due
+        event(3, received_at=NOW - 500, due_at=NOW + 60),
+        event(4, account="4418", received_at=NOW - 300),
+        event(5, account="4419", received_at=NOW - 200),
+        event(6, account="5150", received_at=NOW - 900),
+        event(7, "dead"),
+    )
+    found = take(engine)
+    answer = found.answers[fingerprint("key")] if kind else None
+    expected = Waiting("4417", cause, 2, NOW - 500, NOW + 5, answer)  # type: ignore[arg-type]
+    assert found.waiting[0] == expected
+    causes = {each.account: each.cause for each in found.waiting}
+    assert causes == {"4417": cause, "4418": cause, "4419": "queued", "5150": "held"}
+    assert found.oldest() == found.oldest("held") == NOW - 900
+    assert (found.oldest(found.waiting[0].cause), found.count("held")) == (NOW - 500, 1)
+    assert found.oldest("queued", "retrying", "paused", "limited") == NOW - 500
+
+
+def test_an_answer_to_another_destination_is_not_ours(engine: Engine) -> None:
+    Answers(engine, "drip").note("key", "refused", "HTTP 401", NOW, NOW, 1)
+    keep(engine, event(1))
+    found = take(engine)
+    assert (found.answers, found.waiting[0].cause) == ({}, "queued")
 
 
 def test_the_latest_webhook_and_the_latest_sent(engine: Engine) -> None:
@@ -120,20 +204,12 @@ def test_how_much_is_in_quarantine(engine: Engine) -> None:
     assert take(engine).quarantine_bytes == 700_003 + 2 * OVERHEAD
 
 
-def test_a_pause_lasts_until_a_minute_after_its_end(store: Store) -> None:
-    store.pause_account("5150", NOW + 30, "HTTP 403")
-    store.pause_account("4417", NOW - 59, "HTTP 401")
-    store.pause_account("1", NOW - 61, "HTTP 401")
-    assert take(store.engine).pauses == (Pause("4417", "HTTP 401"), Pause("5150", "HTTP 403"))
-    assert take(store.engine, NOW + 91).pauses == ()
-
-
 @contextmanager
 def writing(engine: Engine) -> Iterator[None]:
     """As much as another can lock while it writes."""
     with engine.begin() as connection:  # of SQLite the write lock
         if is_postgresql(connection):
-            connection.execute(text("LOCK TABLE events, pauses IN EXCLUSIVE MODE"))
+            connection.execute(text("LOCK TABLE events, answers IN EXCLUSIVE MODE"))
         yield
 
 
@@ -146,9 +222,10 @@ def test_it_waits_for_no_writer(engine: Engine) -> None:
 STATEMENTS = {
     "waiting": stats.WAITING,
     "settled": stats.SETTLED,
-    "oldest": stats.OLDEST,
+    "first due": stats.FIRST_DUE,
+    "issues": stats.ISSUES,
+    "dismissed": stats.DISMISSED,
     "quarantine": stats.QUARANTINE_BYTES,
-    "last sent": stats.LAST_SENT,
     "lately": stats._settled_since(NOW - 3600),  # noqa: SLF001 - what it asks is the point
 }
 
@@ -161,7 +238,7 @@ def plan(connection: Connection, statement: Select[*tuple[Any, ...]]) -> list[st
     """Of the statement as it is sent: a value that is bound can keep an index from being used."""
     how = "EXPLAIN" if is_postgresql(connection) else "EXPLAIN QUERY PLAN"
     sent = statement.compile(connection)
-    values: Any = {**sent.params, "destination": "segment"}
+    values: Any = {**sent.params, "destination": "segment", "account": "4417"}
     values = {name: values[name] for name in sent.params}
     if sent.positiontup is not None:
         values = tuple(values[name] for name in sent.positiontup)
@@ -181,14 +258,36 @@ def as_wide_as_real_ones(noise: random.Random) -> dict[str, str]:
     return {"message_id": f"drip-{words}", "email": email, "collection": "Email Link Clicked"}
 
 
-def test_the_newest_event_is_found_at_the_tables_end(engine: Engine) -> None:
-    keep(engine, *(event(number) for number in range(2000)))
-    compiled = newest_of("segment").compile(engine, compile_kwargs={"literal_binds": True})
-    statement = (str(compiled), ())
-    if engine.dialect.name == "sqlite":
-        assert steps_on_sqlite(engine, statement) < 100
-    else:
-        assert rows_on_postgresql(engine, statement) <= 2
+def test_the_latest_of_a_destination_costs_no_more_the_more_there_is_of_another(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latest, "LOOKED_AT", 50)
+    keep(engine, *(event(number, "sent") for number in range(2000)))
+    with engine.begin() as connection:
+        connection.execute(
+            traffic.insert(),
+            {"destination": "drip", "minute": 6000, "collection": "track"}
+            | {"received": 1, "sent": 1, "retried": 0, "failed": 0},
+        )
+    if engine.dialect.name == "postgresql":  # as it does by itself
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE events"))
+    statements: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, sql: str, values: Any, *___: Any) -> None:
+        statements.append((sql, values))
+
+    listen(engine, "before_cursor_execute", note)
+    with reader(engine) as connection:
+        assert latest.last_received(connection, "drip") == 6000
+        assert latest.last_sent(connection, "drip") == 6000
+        assert latest.last_received(connection, "nowhere") is None
+    remove(engine, "before_cursor_execute", note)
+    for statement in statements:
+        if engine.dialect.name == "sqlite":
+            assert steps_on_sqlite(engine, statement) < 50 * 30
+        else:
+            assert rows_on_postgresql(engine, statement) <= 110
 
 
 def test_no_figure_reads_the_whole_table(engine: Engine) -> None:

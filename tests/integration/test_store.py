@@ -276,6 +276,7 @@ def settle_failed(store: Store, lease: Lease) -> object:
                 "lease": None,
                 "tries": 1,
                 "error": "HTTP 400 no",
+                "reason": "HTTP 400 no",
                 "history": attempt_to_line(Attempt(NOW + 1, "HTTP 400 no")),
             },
         ),
@@ -288,6 +289,7 @@ def settle_failed(store: Store, lease: Lease) -> object:
                 "lease": None,
                 "tries": 1,
                 "error": "HTTP 503",
+                "reason": "HTTP 503",
                 "history": attempt_to_line(Attempt(0.0, "HTTP 503")),
             },
         ),
@@ -477,10 +479,59 @@ def test_the_history_has_every_failure_and_requeue_in_order(store: Store) -> Non
     first = claim(store)
     reschedule(store, first, {first.messages[0].id: NOW + 1}, Attempt(NOW, "HTTP 503", "busy\nnow"))
     mark_dead(store, claim(store, now=LATER), Attempt(NOW + 2, "HTTP 400", "no"))
-    Requeue(store.engine, "segment", translate).requeue_some_dead(NOW + 3)
+    Requeue(store.engine, "segment", translate).one("a", NOW + 3)
     assert read_history(rows(store)["a"].history) == [
         Attempt(NOW, "HTTP 503", "busy\nnow"),
         Attempt(NOW + 2, "HTTP 400", "no"),
-        Attempt(NOW + 3, "requeued", ""),
+        Attempt(NOW + 3, "retried by hand", ""),
     ]
     assert read_history(None) == []
+
+
+# after an outage
+
+
+def due_of(store: Store) -> dict[str, float]:
+    return {name: row.due_at - NOW for name, row in rows(store).items()}
+
+
+def put_failed(store: Store, *names: str, account: str = ACCOUNT, due: float = NOW + 600) -> None:
+    """Messages that failed, and are tried again then."""
+    store.put([message(name, account=account) for name in names])
+    lease = claim(store, account)
+    reschedule(store, lease, {one.id: due for one in lease.messages}, Attempt(NOW, "HTTP 500"))
+
+
+def test_what_failed_is_brought_forward_the_longest_waiting_first(store: Store) -> None:
+    for number, due in enumerate((900, 600, 300)):
+        put_failed(store, f"m{number}", due=NOW + due)
+    assert store.bring_forward([ACCOUNT], NOW, 2) == 2
+    assert due_of(store) == {"m0": 900, "m1": 0, "m2": 0}
+    assert store.bring_forward([ACCOUNT], NOW, 2) == 1
+    assert store.bring_forward([ACCOUNT], NOW, 2) == 0
+    assert set(due_of(store).values()) == {0}
+
+
+def test_what_waits_for_another_reason_is_not_brought_forward(store: Store) -> None:
+    put_failed(store, "another account", account="5150")
+    put_failed(store, "sent")
+    mark_sent(store, claim(store, now=NOW + 600), NOW + 600)
+    put_failed(store, "leased", due=NOW)
+    store.claim([ACCOUNT], NOW, NOW + 30, 1, 1_000)
+    put_failed(store, "due sooner", due=NOW - 5)
+    store.put([message("due later, untried", received_at=NOW + 300)])
+    before = rows(store)
+    assert store.bring_forward([ACCOUNT], NOW, 100) == 0
+    assert rows(store) == before
+
+
+def test_what_was_put_back_untried_is_brought_forward_too(store: Store) -> None:
+    store.put([message("m0")])
+    store.settle(claim(store), Released(NOW + 60, "HTTP 401: check SEGMENT_WRITE_KEY"))
+    assert store.bring_forward([ACCOUNT], NOW + 9, 100) == 1
+    assert due_of(store) == {"m0": 9}
+
+
+def test_another_destinations_messages_stay(store: Store) -> None:
+    put_failed(Store(store.engine, "drip"), "m0")
+    assert store.bring_forward([ACCOUNT], NOW, 100) == 0

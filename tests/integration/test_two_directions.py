@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -13,10 +14,11 @@ from sqlalchemy import Engine, select, update
 
 from app.bridge import OF_THE_REST, bridge_of
 from app.config.settings import Settings
-from app.database.tables import alerts, events
+from app.database.tables import alerts, deliverers, events
 from app.direction import Direction
-from app.monitoring.checks import unkept
-from app.monitoring.watched import check_all
+from app.monitoring import watched
+from app.monitoring.watched import find_all, unkept_in_all
+from app.outbox.answers import Answers
 from app.outbox.messages import Attempt
 from app.outbox.store import Store
 from tests.support.builders import NOW, claim, mark_dead, message, rows
@@ -97,8 +99,17 @@ def test_what_a_wrong_clock_put_off_is_due_again_in_both(
 # checks, alerts, figures
 
 
-def put_old(direction: Direction, name: str, minutes: float) -> None:
-    direction.store.put([message(name, received_at=time.time() - minutes * 60)])
+def put_old(direction: Direction, name: str, minutes: float, **changes: Any) -> None:
+    direction.store.put([message(name, received_at=time.time() - minutes * 60, **changes)])
+
+
+@pytest.fixture
+def _a_deliverer_runs(engine: Engine) -> None:
+    """For an hour."""
+    now = time.time()
+    row = {"id": "one", "version": "1", "started_at": now - 3600, "seen_at": now}
+    with engine.begin() as connection:
+        connection.execute(deliverers.insert(), row)
 
 
 def reasons(app: Flask) -> list[str]:
@@ -108,17 +119,21 @@ def reasons(app: Flask) -> list[str]:
     return found
 
 
+@pytest.mark.usefixtures("_a_deliverer_runs")
 def test_each_reason_names_its_direction(app: Flask, second: Direction) -> None:
     assert reasons(app) == []
     put_old(bridge_of(app).drip_to_segment, "a", 7)
     put_old(second, "b", 9)
-    second.store.put([message("held", account="keyless", received_at=time.time())])
-    second.store.pause_account("4417", time.time() + 30, "HTTP 401")
+    put_old(second, "held", 9, account="keyless")
+    now = time.time()
+    Answers(second.store.engine, "drip").note("token-of-4417", "refused", "HTTP 401", now, now, 1)
     # counts are kept for a moment
-    wait_until(lambda: len(reasons(app)) == 4, report=lambda: str(reasons(app)))
-    begins = ["Drip to Segment: The oldest", "Segment to Drip: The oldest"]
-    begins += ["Segment to Drip: 1 event is held", "Segment to Drip: The events of 1 Drip account"]
-    assert [said[: len(start)] for said, start in zip(reasons(app), begins, strict=True)] == begins
+    wait_until(lambda: len(reasons(app)) == 3, report=lambda: str(reasons(app)))
+    assert [reason.partition(".")[0] for reason in reasons(app)] == [
+        "Drip → Segment: Nothing goes to Segment",
+        "Segment → Drip: Drip refuses a key (HTTP 401)",
+        "Segment → Drip: No token is set for 1 Drip account",
+    ]
     assert "DRIP_API_TOKENS" in reasons(app)[2]
 
 
@@ -127,18 +142,31 @@ def test_sentences_are_true_of_their_direction(app: Flask, second: Direction) ->
     mark_dead(second.store, claim(second.store), Attempt(time.time(), "HTTP 422"))
     with second.store.engine.begin() as connection:
         connection.execute(update(events).values(settled_at=time.time()))
-    found = check_all(bridge_of(app).watched, time.time())
-    assert found.not_ready == []
-    assert found.sentences["drip: dead"] == (
-        "Segment to Drip: In the last hour 1 event died: Drip will not take such, or took nothing "
-        "for 48 hours. Why: flask events --destination drip --state dead"
-    )
-    assert found.sentences["drip: quarantined"].endswith("--destination drip --state quarantined")
-    assert unkept(second.destination.labels).startswith(
-        "Webhooks cannot be kept, and each is answered 503:"
+    found = find_all(bridge_of(app).watched, time.time())
+    assert found.is_flowing
+    assert {problem.name: problem.title for problem in found.problems} == {
+        "drip: failed": "Segment → Drip: 1 event failed: HTTP 422",
+        "drip: rejected": "Segment → Drip: 1 webhook from Segment could not be read",
+    }
+    (unkept,) = unkept_in_all([*bridge_of(app).watched[:1], replace(second.watched, is_kept=bool)])
+    assert (unkept.name, unkept.facts) == (
+        "drip: unkept",
+        "Each is answered 503. Segment sends them again for 4 hours.",
     )
 
 
+def test_that_no_deliverer_runs_is_one_problem_of_both(
+    app: Flask, second: Direction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched, "STARTING", 0.0)
+    put_old(bridge_of(app).drip_to_segment, "a", 0)
+    put_old(second, "b", 0)
+    (problem,) = find_all(bridge_of(app).watched, time.time()).problems
+    assert (problem.name, problem.count) == ("deliverer", 2)
+    assert problem.title == "No deliverer runs, so nothing is sent"
+
+
+@pytest.mark.usefixtures("_a_deliverer_runs")
 def test_alerts_of_the_second_direction_have_names_of_their_own(
     app: Flask, second: Direction
 ) -> None:
@@ -196,7 +224,9 @@ def test_events_of_both_or_of_one_are_listed(app: Flask, store: Store, second: D
     assert run(app, "events", "--collection", "lost").exit_code == 2
     wrong = ("events", "--collection", "track", "--destination", "segment")
     assert "There is no such collection." in run(app, *wrong).stderr
-    assert "Z  drip     held         track                 u-9 " in run(app, "events").stdout
+    assert f"  drip     held                track                 {'u-9':30}  " in (
+        run(app, "events").stdout
+    )
 
 
 def test_an_event_is_shown_with_its_directions_words(
@@ -214,47 +244,60 @@ def test_an_event_is_shown_with_its_directions_words(
         assert f"What {source} sent (1 bytes):\n\n{raw}\n\nWhat {destination} gets:" in page
 
 
-def test_the_dead_of_both_or_of_one_are_requeued(
+def test_the_dead_of_both_or_of_one_are_retried(
     app: Flask, store: Store, second: Direction
 ) -> None:
     put_one_of_each(store, second)
-    asked = run(app, "requeue", "--dead", stdin="n\n").stdout
-    assert "To send again: 2 events." in asked
+    asked = run(app, "retry", "--state", "dead", stdin="n\n").stdout
+    assert "To retry: 2 events." in asked
     assert "To Drip: 1 event. Drip never drops repeats: one that it took after all will" in asked
     assert "Segment drops" not in asked
-    done = run(app, "requeue", "--dead", "--destination", "segment", "--yes")
-    assert done.stdout == "To send again: 1 event.\n1 event: due now.\n"
+    done = run(app, "retry", "--state", "dead", "--destination", "segment", "--yes")
+    assert done.stdout == "To retry: 1 event.\n1 event: due now.\n"
     assert ids(app, "--state", "dead") == ["drip-dead"]
-    assert run(app, "requeue", "--dead", "--yes").stdout.endswith("1 event: due now.\n")
-    assert run(app, "requeue", "--dead").stdout == "No event is dead.\n"
+    done = run(app, "retry", "--state", "dead", "--yes")
+    assert done.stdout.endswith("1 event: due now.\n")
+    assert run(app, "retry", "--state", "dead").stdout == "Nothing to retry.\n"
 
 
 def test_the_quarantined_of_both_are_read_by_their_own_rules(
     app: Flask, store: Store, second: Direction
 ) -> None:
     put_one_of_each(store, second)
-    assert "2 events: due now." in run(app, "requeue", "--quarantined", "--yes").stdout
+    done = run(app, "retry", "--state", "quarantined", "--yes")
+    assert "2 events: due now." in done.stdout
     (to_segment,) = ids(app, "--destination", "segment", "--state", "pending")
     (to_drip,) = ids(app, "--destination", "drip", "--state", "pending")
     assert to_segment.startswith("drip-")
     assert to_drip.startswith("again-")
 
 
-def test_an_id_is_requeued_in_the_direction_that_has_it(
+def test_an_id_is_retried_in_the_direction_that_has_it(
     app: Flask, store: Store, second: Direction
 ) -> None:
     put_one_of_each(store, second)
-    fresh = run(app, "requeue", "segment-dead")
-    assert fresh.stdout == "segment-dead: due now.\n"
-    asked = run(app, "requeue", "drip-dead", "nobodys", stdin="y\n")
-    assert "Drip never drops repeats" in asked.stdout
-    assert asked.stdout.endswith("drip-dead: due now.\nnobodys: no event has this id.\n")
+    fresh = run(app, "retry", "segment-dead")
+    assert fresh.stdout == "To retry: 1 event.\n1 event: due now.\n"
+    asked = run(app, "retry", "drip-dead", "nobodys", stdin="y\n")
+    assert asked.exit_code == 1
+    assert "nobodys: no event has this id.\nTo retry: 1 event.\nTo Drip: 1 event. Drip never" in (
+        asked.stdout
+    )
+    assert asked.stdout.endswith("1 event: due now.\n")
     assert ids(app, "--state", "dead") == []
+
+
+def test_the_status_is_that_of_both(app: Flask, store: Store, second: Direction) -> None:
+    put_one_of_each(store, second)
+    lines = run(app, "status").stdout.splitlines()
+    assert {"Drip → Segment", "Segment → Drip"} <= {*lines}
+    assert any(line.startswith("  Waiting         1 held") for line in lines)
+    assert any(line.startswith("! Segment → Drip: 1 event failed: HTTP 422") for line in lines)
 
 
 def test_a_direction_that_is_off_is_reported(settings: Settings) -> None:
     with app_over(settings) as app:
-        for command in (["events"], ["requeue", "--dead"]):
+        for command in (["events"], ["retry", "--state", "dead"]):
             result = run(app, *command, "--destination", "drip")
             assert result.exit_code == 2
             assert "This bridge sends nothing to drip." in result.stderr

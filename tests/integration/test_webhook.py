@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 
 from app.config.settings import Settings
 from tests.support.builders import TOKEN, payload_of, translated
-from tests.support.flask_app import app_over, post, rows_of
+from tests.support.flask_app import app_over, post, rows_of, run
 from tests.support.samples import CLICKED, NOBODY, OPENED, changed
 
 MIB = 1024 * 1024
@@ -241,7 +241,8 @@ def test_a_token_of_one_account_posts_for_that_account_alone(bound: Flask) -> No
 
 def test_another_accounts_event_stays_in_quarantine(bound: Flask) -> None:
     post(bound.test_client(), OPENED, OF_5150)
-    bound.test_cli_runner().invoke(args=("requeue", "--quarantined"))
+    result = run(bound, "retry", "--state", "quarantined", "--yes")
+    assert "1 event: still cannot be read, and stays rejected." in result.stdout
     assert [(row.state, row.account) for row in rows_of(bound)] == [("quarantined", "5150")]
 
 

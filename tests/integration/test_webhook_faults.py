@@ -21,7 +21,7 @@ from app.config.settings import Settings
 from app.database.engine import BUSY_SECONDS
 from app.database.schema import upgrade
 from app.database.tables import events
-from app.monitoring.checks import failed_checks
+from app.monitoring.problems import find_problems
 from tests.support.flask_app import app_over, post, rows_of
 from tests.support.logged import Logged
 from tests.support.samples import CLICKED, NOBODY, OPENED, changed
@@ -128,9 +128,8 @@ def test_a_full_quarantine_takes_no_more_and_events_go_on(
     assert len(rows_of(app)) == 3
 
     direction = bridge_of(app).drip_to_segment
-    assert "Quarantine has its" in str(
-        failed_checks(direction.stats.latest(), direction.destination, time.time())
-    )
+    found = find_problems(direction.stats.latest(), direction.destination, time.time())
+    assert [problem.name for problem in found] == ["quarantine full", "rejected"]
     with direction.store.engine.begin() as connection:
         connection.execute(delete(events).where(events.c.state == "quarantined"))
     direction.stats._take()  # noqa: SLF001 - as it does by itself, later

@@ -5,11 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import select
-
-from app.database.tables import pauses
+from app.database.engine import reader
 from app.delivery.worker import DeliveryWorker
 from app.destination import Destination
+from app.outbox.answers import LastAnswer, read_answers
 from app.outbox.messages import Message
 from app.outbox.store import Store
 from tests.support.builders import PretendDestination, message, rows
@@ -72,7 +71,13 @@ def holds(message_id: str) -> Callable[[Batch], bool]:
     return lambda batch: message_id in {call["messageId"] for call in batch.calls}
 
 
-def pauses_of(store: Store) -> list[tuple[str, float, str]]:
-    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        columns = (pauses.c.account, pauses.c.until, pauses.c.reason)
-        return [row[:] for row in connection.execute(select(*columns))]
+def answers_of(store: Store) -> list[LastAnswer]:
+    """The last answer to each key."""
+    with reader(store.engine) as connection:
+        return [*read_answers(connection, store.destination).values()]
+
+
+def answer_of(store: Store) -> LastAnswer:
+    """The last answer to the one key."""
+    (answer,) = answers_of(store)
+    return answer

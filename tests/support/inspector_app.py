@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -14,6 +15,7 @@ from werkzeug.test import TestResponse
 from app import create_app
 from app.bridge import Bridge
 from app.config.settings import Settings
+from app.monitoring.stats_cache import StatsUnavailable
 from app.outbox.messages import Attempt
 from tests.support.builders import TOKEN, claim, mark_dead
 from tests.support.databases import put_schema
@@ -32,6 +34,15 @@ def inspected_over(database_url: URL, settings: Settings, **kwargs: Any) -> Flas
     return create_app(
         replace(settings, inspector_password=PASSWORD, database_url=database_url, **kwargs)
     )
+
+
+def close(app: Flask) -> None:
+    """Close the app's connections, once the counts are done that its pages asked for."""
+    bridge: Bridge = app.extensions["bridge"]
+    for direction in bridge.directions:
+        with suppress(StatsUnavailable):
+            direction.stats.latest()
+    bridge.close()
 
 
 class Visitor:
@@ -65,6 +76,11 @@ class Visitor:
         answer = self.client.post("/webhooks/drip", query_string={"token": TOKEN}, data=raw)
         assert answer.status_code == 200
         return str(answer.get_json().get("message_id", f"raw-{sha256(raw).hexdigest()}"))
+
+    def count_anew(self) -> None:
+        """Pages show counts that are some seconds old; the next one is to have new ones."""
+        for direction in self.bridge.directions:
+            direction.stats.forget()
 
     def bury(self, now: float) -> None:
         """All that is due dies."""

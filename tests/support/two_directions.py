@@ -14,8 +14,8 @@ from app.config.settings import Settings
 from app.delivery.worker import DeliveryWorker
 from app.destination import Labels, Limits, RetryPolicy
 from app.direction import Direction, build_direction
+from app.outbox.found import Description, values_in
 from app.outbox.messages import Message
-from app.outbox.search import Description
 from app.outbox.store import Store
 from tests.support.builders import message
 from tests.support.flask_app import app_over
@@ -24,7 +24,9 @@ LABELS = Labels(
     source="Segment",
     destination="Drip",
     account="Drip account",
-    no_key="no token is set for them: set DRIP_API_TOKENS",
+    key="token",
+    set_key="DRIP_API_TOKENS",
+    delivered="Drip took it.",
     check_key="DRIP_API_TOKENS",
     sent_again="Segment sends them again for 4 hours.",
     check_source="see whether Segment's destination is still on",
@@ -74,7 +76,8 @@ def read_body(body: bytes, received_at: float, account: str) -> Message:
 
 def describe(call: Any) -> Description:
     """What it is about is the event's name."""
-    return Description(call.get("user_id"), call.get("event", {}).get("action", ""))
+    words = "\n".join(values_in(call))
+    return Description(call.get("user_id"), call.get("event", {}).get("action", ""), words=words)
 
 
 def build_second(_: Settings, engine: Engine, of_webhooks: Engine) -> Direction:

@@ -11,11 +11,12 @@ from sqlalchemy.exc import OperationalError
 
 from app.errors import ConfigError
 from app.monitoring import stats_cache
+from app.monitoring.deliverers import ALIVE, BEAT_EVERY
 from app.monitoring.stats import Stats
 from app.monitoring.stats_cache import StatsCache, StatsUnavailable
 from tests.support.waiting import wait_until
 
-SOME = Stats({}, None, False, None, None, 0, 0, 0, (), 0)
+SOME = Stats({}, (), (), None, None, 0, 0, 0, {}, (), 0)
 
 
 class Counting:
@@ -121,3 +122,7 @@ def test_a_database_that_hangs_keeps_nobody_waiting_twice(
         return False
 
     wait_until(answers)
+
+
+def test_no_stats_are_so_old_that_a_deliverer_seems_gone() -> None:
+    assert stats_cache.PATIENCE + stats_cache.LONGEST_KEPT + BEAT_EVERY < ALIVE

@@ -56,12 +56,12 @@ def test_every_value_is_explained_exactly_once(path: Any) -> None:
 @pytest.mark.parametrize(
     ("source", "targets", "what"),
     [
-        ("event", ("event",), "as Segment writes it"),
-        ("occurred_at", ("timestamp",), "renamed, as Segment writes it"),
-        ("data.account_id", ("properties.account_id",), "as it is"),
+        ("event", ("event",), "reformatted"),
+        ("occurred_at", ("timestamp",), "renamed, reformatted"),
+        ("data.account_id", ("properties.account_id",), "unchanged"),
         ("data.subscriber.id", ("properties.subscriber_id",), "renamed"),
         ("data.subscriber.user_id", ("userId",), "renamed"),
-        ("data.subscriber.email", ("context.traits.email",), "as it is"),
+        ("data.subscriber.email", ("context.traits.email",), "unchanged"),
         ("data.subscriber.time_zone", ("context.timezone",), "renamed"),
         ("data.subscriber.custom_fields.plan", (), "not sent: profile"),
         ("data.subscriber.user_agent", (), "left out: null"),
@@ -84,8 +84,8 @@ def test_an_address_goes_two_ways_if_there_is_no_user_id() -> None:
     ("name", "value", "targets", "what"),
     [
         ("email_id", 7, ("properties.email_id",), "as text"),
-        ("email_id", True, ("properties.email_id",), "as it is"),
-        ("email_subject", " ", ("properties.email_subject",), "as it is"),
+        ("email_id", True, ("properties.email_id",), "unchanged"),
+        ("email_subject", " ", ("properties.email_subject",), "unchanged"),
         ("MyName", 1.5, ("properties.my_name",), "renamed"),
         (
             "event",
@@ -94,7 +94,7 @@ def test_an_address_goes_two_ways_if_there_is_no_user_id() -> None:
             "drip_ in front, or it would be dropped or overwrite another",
         ),
         ("a", None, (), "left out: null"),
-        ("a", {}, ("properties.a",), "as it is"),
+        ("a", {}, ("properties.a",), "unchanged"),
     ],
 )
 def test_the_way_of_a_property(name: str, value: Any, targets: tuple[str, ...], what: str) -> None:

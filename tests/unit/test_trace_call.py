@@ -39,7 +39,7 @@ IDENTIFY = {
 
 def test_each_field_of_an_identify_call_has_its_way() -> None:
     found = ways(IDENTIFY)
-    assert found["traits.plan"] == (("custom_fields.plan",), "as it is")
+    assert found["traits.plan"] == (("custom_fields.plan",), "unchanged")
     assert found["traits.firstName"][0] == ("first_name", "custom_fields.firstName")
     assert found['traits["cost.center"]'] == (("custom_fields.cost_center",), "renamed")
     assert found["traits.none"] == ((), "left out: null")
@@ -62,10 +62,10 @@ def test_each_property_of_a_track_call_has_its_way() -> None:
             "properties": {"revenue": 19.99, "gift wrap": True, "products": [{"sku": "a"}]},
         }
     )
-    assert found["properties.revenue"] == (("properties.value",), "as Drip takes it")
+    assert found["properties.revenue"] == (("properties.value",), "reformatted")
     assert found["event"] == (("action",), "renamed")
     assert found["properties.gift wrap"] == (("properties.gift_wrap",), "renamed")
-    assert found["properties.products[0].sku"] == (("properties.products[0].sku",), "as it is")
+    assert found["properties.products[0].sku"] == (("properties.products[0].sku",), "unchanged")
 
 
 @pytest.mark.parametrize("body", [b"{", b'{"type": "page"}', b'{"type": "track"}'])

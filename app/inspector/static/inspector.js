@@ -7,14 +7,18 @@ const REFRESH_EVERY = 5000; // ms
 const ANNOUNCE_EVERY = 30000; // ms: more often would interrupt a screen reader
 
 const live = document.getElementById("live");
+const down = document.getElementById("down");
 const statusLine = document.getElementById("live-state");
 const pause = document.getElementById("pause");
 const announcer = document.getElementById("announce");
+
+const WAITING = "Nothing has come yet. This page shows it when the first event comes.";
 
 let timer = 0;
 let paused = false;
 let unannounced = 0;
 let announcedAt = 0;
+let shownAt = new Date();
 
 function showStatus(text) {
   if (statusLine.textContent !== text) statusLine.textContent = text;
@@ -60,10 +64,24 @@ function announce(count) {
 function render(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
   const before = newestId();
-  for (const name of ["overview", "rows"]) replacePart(part(live, name), part(fresh, name));
+  for (const old of live.querySelectorAll("[data-part]")) {
+    const next = part(fresh, old.dataset.part);
+    if (!next) continue;
+    replacePart(old, next);
+    showAttention(next.dataset.attention);
+  }
   showLocalTimes();
   const rows = [...document.querySelectorAll("[data-id]")];
   announce(rows.filter((row) => Number(row.dataset.id) > before).length);
+}
+
+// In the title and the icon, so that a tab in the background shows it too.
+function showAttention(count) {
+  if (count === undefined) return;
+  const icon = document.getElementById("icon");
+  const calm = document.title.replace(/^▲\d+ /, "");
+  document.title = Number(count) ? `▲${count} ${calm}` : calm;
+  icon.href = Number(count) ? icon.dataset.attention : icon.dataset.calm;
 }
 
 function showLocalTimes() {
@@ -72,24 +90,41 @@ function showLocalTimes() {
   }
 }
 
+// Says that the figures are old, and greys them. Without a fault it takes that back.
+function showDown(fault) {
+  live.classList.toggle("stale", fault !== "");
+  down.hidden = fault === "";
+  const time = shownAt.toISOString().slice(11, 19);
+  const text = `${fault} What is shown here is from ${time} UTC. Trying again…`;
+  if (fault && down.textContent !== text) down.textContent = text;
+}
+
+async function fetchLive() {
+  try {
+    return await fetch(live.dataset.live, {
+      redirect: "manual", headers: { "X-Requested-With": "fetch" },
+    });
+  } catch {
+    throw new Error("The bridge does not answer.");
+  }
+}
+
 async function refresh() {
-  const response = await fetch(live.dataset.live, {
-    redirect: "manual", headers: { "X-Requested-With": "fetch" },
-  });
+  const response = await fetchLive();
   if (response.type === "opaqueredirect" || response.status === 401) {
     location.assign(live.dataset.login);
   } else if (response.status === 204) {
     if (!("firstRun" in live.dataset)) location.reload(); // no event is kept any more
-    else showStatus("Nothing has come yet. It will appear here by itself.");
+    else showStatus(WAITING);
   } else if (response.headers.has("Retry-After")) {
-    showStatus("The bridge is busy with another search. Trying again…");
+    showStatus("The bridge is busy. Trying again…");
   } else if (!response.ok) {
-    throw new Error("not shown");
+    throw new Error(`The bridge cannot show its state (HTTP ${response.status}).`);
   } else if ("firstRun" in live.dataset) {
     location.reload();
   } else {
     render(await response.text());
-    showStatus("Live: refreshed every 5 seconds.");
+    showStatus("Live, every 5 s.");
   }
 }
 
@@ -97,8 +132,11 @@ async function tick() {
   timer = 0;
   try {
     await refresh();
-  } catch {
-    showStatus("The bridge does not answer. Trying again…");
+    shownAt = new Date();
+    showDown("");
+  } catch (error) {
+    showStatus("Not refreshed.");
+    showDown(error.message);
   }
   schedule();
 }
@@ -110,8 +148,8 @@ function schedule() {
 
 function start() {
   showStatus("firstRun" in live.dataset
-    ? "Nothing has come yet. It will appear here by itself."
-    : "Live: refreshed every 5 seconds.");
+    ? WAITING
+    : "Live, every 5 s.");
   document.addEventListener("visibilitychange", () => {
     if (document.hidden || paused) schedule();
     else if (!timer) tick();
@@ -121,7 +159,7 @@ function start() {
     pause.addEventListener("click", () => {
       paused = !paused;
       pause.setAttribute("aria-pressed", String(paused));
-      showStatus(paused ? "Paused." : "Live: refreshed every 5 seconds.");
+      showStatus(paused ? "Paused." : "Live, every 5 s.");
       if (paused) schedule();
       else tick();
     });

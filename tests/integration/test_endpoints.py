@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -18,10 +19,13 @@ from app.bridge import bridge_of
 from app.config.settings import Settings
 from app.database.engine import open_database
 from app.database.schema import upgrade
-from app.monitoring import stats_cache
-from app.outbox.messages import Message
+from app.database.tables import deliverers
+from app.monitoring import stats_cache, watched
+from app.monitoring.deliverers import ALIVE
+from app.outbox.answers import Answers, Kind
+from app.outbox.messages import Attempt, Message
 from app.outbox.store import Store
-from tests.support.builders import TOKEN, mark_sent, message
+from tests.support.builders import TOKEN, claim, mark_dead, mark_sent, message
 from tests.support.samples import OPENED
 
 NOWHERE = URL.create("postgresql+psycopg", "bob", "hunter2", "127.0.0.1", 9, "inner-name")
@@ -47,6 +51,20 @@ def aged(number: int, age: float, account: str = "4417") -> Message:
     return message(f"drip-{number}", account=account, received_at=time.time() - age)
 
 
+def deliverer_since(engine: Engine, age: float, seen: float = 0.0) -> None:
+    """One that started so many seconds ago, and reported that it runs."""
+    now = time.time()
+    row = {"id": uuid4().hex, "version": "1", "started_at": now - age, "seen_at": now - seen}
+    with engine.begin() as connection:
+        connection.execute(deliverers.insert(), row)
+
+
+def answered(engine: Engine, key: str, kind: Kind, age: float = 0.0) -> None:
+    """The answer to a key, so many seconds ago."""
+    then = time.time() - age
+    Answers(engine, "segment").note(key, kind, "HTTP 401", then, then + MINUTE, 1)
+
+
 def reasons(client: FlaskClient) -> list[str]:
     answer = client.get("/readyz")
     if answer.status_code == 200:
@@ -67,8 +85,9 @@ def figures(client: FlaskClient) -> dict[str, float]:
     lines = [line.rpartition(" ") for line in answer.text.splitlines() if line[0] != "#"]
     return {
         name.removeprefix("bridge_")
+        .replace('{destination="segment"}', "")
         .replace('destination="segment",', "")
-        .replace('{destination="segment"}', ""): float(value)
+        .replace(',destination="segment"', ""): float(value)
         for name, _, value in lines
     }
 
@@ -83,7 +102,7 @@ def test_a_read_only_database_is_reported_until_one_is_kept(ask: Ask, engine: En
     assert client.post(url, data=again).status_code == 429
 
     (reason,) = reasons(client)
-    assert reason.startswith("Webhooks cannot be kept")
+    assert reason.startswith("Webhooks from Drip cannot be kept. Each is answered 429.")
     assert "traffic" not in reason
 
     with engine.begin() as connection:
@@ -111,32 +130,70 @@ def test_it_is_ready_when_events_flow(ask: Ask, store: Store) -> None:
 
 
 def test_an_old_event_is_reported_with_what_to_do(ask: Ask, store: Store) -> None:
+    deliverer_since(store.engine, 10 * MINUTE)
     store.put([aged(1, 7 * MINUTE)])
     (reason,) = reasons(ask())
-    assert "7 minutes" in reason
-    assert "flask deliver" in reason
+    assert reason.startswith("Nothing goes to Segment.")
+    assert "has waited for 7 minutes; 1 event waiting, none lost." in reason
+    assert "See the log of the deliverer." in reason
 
 
 def test_held_events_are_reported_with_the_missing_setting(ask: Ask, store: Store) -> None:
     store.put([aged(1, 3 * 3600), aged(2, 0), aged(3, 0, "5150")])
     (reason,) = reasons(ask(write_key=None, write_keys={"5150": "key"}))
-    assert reason.startswith("2 events are held, the oldest for 3 hours")
+    assert reason.startswith("No write key is set for 1 Drip account. 2 events held since ")
     assert "SEGMENT_WRITE_KEY" in reason
 
 
-def test_a_paused_account_is_reported_by_number_alone(ask: Ask, store: Store) -> None:
-    store.pause_account("441700", time.time() + 30, "HTTP 401")
+def test_a_refused_key_is_reported_without_its_account(ask: Ask, store: Store) -> None:
+    store.put([aged(1, 0, "441700")])
+    answered(store.engine, "key-for-tests", "refused")
     (reason,) = reasons(ask())
-    assert "1 Drip account" in reason
+    assert reason.startswith("Segment refuses a key (HTTP 401). 1 event waiting since ")
     assert "SEGMENT_REGION" in reason
     assert "441700" not in reason
 
 
 def test_all_reasons_are_reported_at_once(ask: Ask, store: Store) -> None:
-    store.put([aged(1, 10 * MINUTE), aged(2, 6 * MINUTE, "5150")])
-    store.pause_account("4417", time.time() - 30, "HTTP 401")
-    found = reasons(ask(write_key=None, write_keys={"4417": "key"}))
-    assert ["oldest" in found[0], "held" in found[1], "paused" in found[2]] == [True] * 3
+    deliverer_since(store.engine, 20 * MINUTE)
+    accounts = ("4417", "5150", "6021", "7000")
+    store.put([aged(n, 10 * MINUTE, account) for n, account in enumerate(accounts)])
+    answered(store.engine, "key", "refused")
+    answered(store.engine, "another", "failing", 2 * MINUTE)
+    found = reasons(
+        ask(write_key=None, write_keys={"4417": "key", "5150": "another", "6021": "third"})
+    )
+    assert [reason.partition(".")[0] for reason in found] == [
+        "Segment is not accepting events (HTTP 401)",
+        "Segment refuses a key (HTTP 401)",
+        "No write key is set for 1 Drip account",
+        "Nothing goes to Segment",
+    ]
+
+
+@pytest.fixture
+def _started_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process, so a deliverer had time to report."""
+    monkeypatch.setattr(watched, "STARTING", 0.0)
+
+
+def test_a_deliverer_has_time_to_start(ask: Ask, store: Store) -> None:
+    store.put([aged(1, 0)])
+    assert reasons(ask()) == []
+
+
+@pytest.mark.usefixtures("_started_long_ago")
+def test_that_no_deliverer_runs_is_reported(ask: Ask, store: Store) -> None:
+    store.put([aged(1, 0)])
+    (reason,) = reasons(ask())
+    assert reason.startswith("No deliverer runs, so nothing is sent. Last seen: never. 1 event ")
+    assert "flask deliver" in reason
+    deliverer_since(store.engine, MINUTE)
+    assert reasons(ask()) == []
+    with store.engine.begin() as connection:
+        connection.execute(deliverers.update().values(seen_at=time.time() - ALIVE - 1))
+    (reason,) = reasons(ask())
+    assert "Last seen: at " in reason
 
 
 def test_a_missing_schema_is_reported_and_left_as_it_is(ask: Ask, database_url: URL) -> None:
@@ -167,7 +224,10 @@ def test_a_database_out_of_reach_is_reported_without_its_name(ask: Ask) -> None:
     found = figures(client)
     assert found["database_up"] == 0
     assert 'webhooks_total{collection="",outcome="not_kept"}' in found
-    assert not any(name.startswith(("events{", "oldest", "last_", "paused")) for name in found)
+    assert not any(
+        name.startswith(("events{", "waiting", "oldest", "last_", "paused", "deliverers"))
+        for name in found
+    )
 
 
 @contextmanager
@@ -215,14 +275,21 @@ def test_the_outbox_is_served_in_figures(ask: Ask, store: Store) -> None:
     store.put([aged(1, 100), aged(2, 90), aged(3, 80, "5150")])
     store.put([message("raw-1", account="", payload=None, received_at=now - 70)])
     mark_sent(store, store.claim(["4417"], now, now + 30, 1, 1000), now - 40)
-    store.pause_account("4417", now, "HTTP 401")
+    answered(store.engine, "key", "refused")
+    deliverer_since(store.engine, MINUTE)
+    deliverer_since(store.engine, MINUTE, seen=ALIVE + 1)
     found = figures(ask(write_key=None, write_keys={"4417": "key"}))
-    by_state = {"pending": 1, "held": 1, "sent": 1, "dead": 0, "quarantined": 1, "erased": 0}
+    by_state = {"pending": 1, "held": 1, "sent": 1, "dead": 0, "quarantined": 1, "dismissed": 0}
     for state, count in by_state.items():
         assert found[f'events{{state="{state}"}}'] == count
     assert found['events_last_hour{state="dead"}'] == 0
     assert found['events_last_hour{state="quarantined"}'] == 1
-    assert found["oldest_pending_age_seconds"] == pytest.approx(90, abs=5)
+    waiting = {"queued": (0, 0), "retrying": (0, 0), "paused": (1, 90), "held": (1, 80)}
+    for cause, (count, age) in waiting.items():
+        assert found[f'waiting_events{{cause="{cause}"}}'] == count
+        oldest = found[f'oldest_waiting_age_seconds{{cause="{cause}"}}']
+        assert oldest == pytest.approx(age, abs=5)
+    assert found["deliverers"] == 1
     assert found["last_webhook_timestamp_seconds"] == pytest.approx(now - 70, abs=1)
     assert found["last_sent_timestamp_seconds"] == pytest.approx(now - 40, abs=1)
     assert found["database_size_bytes"] > 4096
@@ -234,13 +301,16 @@ def test_the_outbox_is_served_in_figures(ask: Ask, store: Store) -> None:
 @pytest.mark.usefixtures("store")
 def test_figures_are_0_if_nothing_waits_or_came(ask: Ask) -> None:
     found = figures(ask())
-    for name in ("oldest_pending_age", "last_webhook_timestamp", "last_sent_timestamp"):
+    for name in ("last_webhook_timestamp", "last_sent_timestamp"):
         assert found[f"{name}_seconds"] == 0
+    assert found['oldest_waiting_age_seconds{cause="queued"}'] == 0
+    assert found["deliverers"] == 0
 
 
 # what strangers learn
 
 
+@pytest.mark.usefixtures("_started_long_ago")
 def test_strangers_learn_no_more_than_figures(ask: Ask, store: Store) -> None:
     client = ask(write_key="canary-key", write_keys={"5150": "canary-key-too"})
     canaries = {
@@ -257,7 +327,10 @@ def test_strangers_learn_no_more_than_figures(ask: Ask, store: Store) -> None:
     client.post("/webhooks/drip?token=canary-token", data=body)
     (account,) = store.due_accounts(time.time())
     store.put([aged(1, 3600)])
-    store.pause_account(account, time.time() + 30, "canary-reason")
+    answered(store.engine, "canary-key", "refused")
+    settle = Attempt(time.time(), "HTTP 400", "canary-words of canary@example.com")
+    mark_dead(store, claim(store, account, now=time.time(), most_events=1), settle)
+    assert reasons(client)
     for path in ("/healthz", "/readyz", "/metrics"):
         told = client.get(path).text
         for secret in ("canary", account, TOKEN, "example.com", "http"):
