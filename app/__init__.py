@@ -15,8 +15,10 @@ from app.inspector import create_inspector
 from app.inspector.responses import unknown_address, wants_page
 from app.logs import configure_logs, get_logger
 from app.monitoring.endpoints import create_endpoints
+from app.outbox.group_commit import GroupCommit
 from app.outbox.notes import Notes
 from app.segment_to_drip.direction import options_of
+from app.segment_to_drip.tracking import create_tracking
 from app.segment_to_drip.webhook import create_webhook as create_segment_webhook
 from app.web.auth import has_token
 from app.web.client_address import UnmapIPv4
@@ -37,8 +39,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["bridge"] = bridge
     app.register_blueprint(create_webhook(settings.all_tokens, bridge.drip_to_segment.outbox))
     if direction := bridge.segment_to_drip:
-        secrets, options = settings.segment_webhook_secrets, options_of(settings)
-        app.register_blueprint(create_segment_webhook(secrets, direction.outbox, options))
+        _register_segment(app, settings, direction.outbox)
     app.register_blueprint(
         create_endpoints(bridge.watched, partial(has_token, token=settings.metrics_token))
     )
@@ -46,6 +47,17 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_error_handler(HTTPException, _report_error)
     add_commands(app)
     return app
+
+
+def _register_segment(app: Flask, settings: Settings, outbox: GroupCommit) -> None:
+    """Let Segment's webhook and its SDKs in, each if it has a secret."""
+    options = options_of(settings)
+    if secrets := settings.segment_webhook_secrets:
+        app.register_blueprint(create_segment_webhook(secrets, outbox, options))
+    if keys := settings.tracking_write_keys:
+        app.register_blueprint(
+            create_tracking(keys, outbox, options, settings.public_url, settings.trusted_proxies)
+        )
 
 
 def _report_error(error: HTTPException) -> ResponseReturnValue:

@@ -136,7 +136,7 @@ def build_bridge(settings: Settings) -> Bridge:
     """Build the parts. Nothing is connected and no thread started, so the process may still
     fork."""
     engine = open_database(settings.database_url, OF_THE_REST)
-    is_both = bool(settings.segment_webhook_secrets)
+    is_both = settings.is_segment_to_drip_on
     of_webhooks = _for_webhooks(settings.database_url, engine, directions=1 + is_both)
     first = build_drip_to_segment(settings, engine, of_webhooks)
     second = build_segment_to_drip(settings, engine, of_webhooks)

@@ -42,6 +42,32 @@ def elements(text: str) -> Iterator[tuple[int, int]]:
         raise ValueError("text after the array")
 
 
+def members(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield the name of each member of a JSON object, and where its value begins and ends. Raises
+    `ValueError` at the place from which on it is none."""
+    position = _begin(text)
+    if not text.startswith("{", position):
+        raise ValueError("not an object")
+    position = _skip(text, position + 1)
+    if not text.startswith("}", position):
+        while True:
+            name, end = _decode(text, position)
+            position = _skip(text, end)
+            if not isinstance(name, str) or not text.startswith(":", position):
+                raise ValueError("no name before a value")
+            begin = _skip(text, position + 1)
+            end = end_of_value(text, begin)
+            yield name, begin, end
+            position = _skip(text, end)
+            if text.startswith("}", position):
+                break
+            if not text.startswith(",", position):
+                raise ValueError("no comma between two members")
+            position = _skip(text, position + 1)
+    if _skip(text, position + 1) < len(text):
+        raise ValueError("text after the object")
+
+
 def first_element(text: str) -> str:
     """The first element of a JSON array, or "" if it has none. The text may end after it."""
     try:

@@ -112,7 +112,7 @@ def check(base_url: str | None) -> None:
     """
     bridge = bridge_of()
     settings = bridge.settings
-    has_access = not settings.segment_webhook_secrets or check_access(settings)
+    has_access = not settings.is_segment_to_drip_on or check_access(settings)
     checked = check_webhook(_client(settings), settings, base_url)
     for line in checked.lines:
         click.echo(line, err=not checked.is_good)

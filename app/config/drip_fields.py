@@ -1,11 +1,11 @@
-"""Marshmallow fields for what is set of Drip's API."""
+"""Marshmallow fields for Segment → Drip."""
 
 import re
 from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from app.config.fields import AccountId, DripToken, read_pairs
+from app.config.fields import MIN_TOKEN, AccountId, DripToken, WriteKey, read_pairs
 
 
 class ApiTokens(fields.Field[dict[str, str]]):
@@ -19,6 +19,23 @@ class ApiTokens(fields.Field[dict[str, str]]):
                 raise ValidationError("names an account twice.")
             tokens[account] = DripToken().deserialize(token)
         return tokens
+
+
+class TrackingKeys(fields.Field[dict[str, str]]):
+    """Write keys of Segment's SDKs, as a mapping of key to account. `account=key` names one; a key
+    alone is for the default account, ""."""
+
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> dict[str, str]:
+        accounts: dict[str, str] = {}
+        for given in filter(None, map(str.strip, value.split(","))):
+            account, equals, key = given.rpartition("=")
+            key = WriteKey().deserialize(key.strip())
+            if len(key) < MIN_TOKEN:
+                raise ValidationError(f"needs at least {MIN_TOKEN} characters in each write key.")
+            if key in accounts:
+                raise ValidationError("names a write key twice.")
+            accounts[key] = AccountId().deserialize(account) if equals else ""
+        return accounts
 
 
 class CampaignId(fields.Field[str]):

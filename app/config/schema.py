@@ -8,7 +8,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, validates_schema
 from sqlalchemy.engine import make_url
 
 from app.config.database_url import Database
-from app.config.drip_fields import ApiTokens, CampaignId
+from app.config.drip_fields import ApiTokens, CampaignId, TrackingKeys
 from app.config.fields import (
     MIN_TOKEN,
     REGION_HOSTS,
@@ -80,6 +80,10 @@ class EnvironSchema(Schema):
     DRIP_ACCOUNT_ID = AccountId(load_default=None, metadata={"example": "9999999"})
     SEGMENT_WEBHOOK_SECRET = Tokens(
         load_default=(), metadata={"example": "(what this prints: openssl rand -hex 24)"}
+    )
+    TRACKING_WRITE_KEYS = TrackingKeys(
+        load_default=dict,
+        metadata={"example": "(what this prints: openssl rand -hex 16)"},
     )
     DRIP_API_TOKENS = ApiTokens(
         load_default=dict, metadata={"example": "4417=0a1b2c…,5150=3d4e5f…"}

@@ -21,7 +21,7 @@ from app.errors import ConfigError
 TOKEN_FILE = "bridge.token"  # noqa: S105 - a file's name
 PASSWORD_FILE = "inspector.password"  # noqa: S105 - a file's name
 
-PREFIXES = ("SEGMENT_", "DRIP_", "INSPECTOR_", "ALERT_", "METRICS_")
+PREFIXES = ("SEGMENT_", "DRIP_", "TRACKING_", "INSPECTOR_", "ALERT_", "METRICS_")
 """How variables begin that are meant for the bridge."""
 
 
@@ -51,7 +51,9 @@ class Settings:
     drip_api_token: str | None = field(default=None, repr=False)
     drip_account_id: str | None = None
     segment_webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
-    """With which Segment signs what it posts. None of them turns Segment → Drip off."""
+    """With which Segment signs what it posts."""
+    tracking_write_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Write key of Segment's SDKs → Drip account id, or "" for `drip_account_id`."""
     drip_api_tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Drip account id → API token, for the accounts that have one of their own."""
     drip_api_url: str = DRIP_API
@@ -97,6 +99,11 @@ class Settings:
     def all_tokens(self) -> dict[str, str]:
         """Each token with its Drip account, which is "" if it may post any account's events."""
         return {**dict.fromkeys(self.webhook_tokens, ""), **self.account_tokens}
+
+    @property
+    def is_segment_to_drip_on(self) -> bool:
+        """Whether anything may post for Drip: Segment's webhook or its SDKs."""
+        return bool(self.segment_webhook_secrets or self.tracking_write_keys)
 
     def tokens_for(self, account: str | None) -> tuple[str, ...]:
         """Return the tokens that may post this account's events, its own first."""
@@ -186,6 +193,7 @@ def environ_to_settings(environ: Mapping[str, str]) -> Settings:
         drip_api_token=values["DRIP_API_TOKEN"],
         drip_account_id=values["DRIP_ACCOUNT_ID"],
         segment_webhook_secrets=values["SEGMENT_WEBHOOK_SECRET"],
+        tracking_write_keys=values["TRACKING_WRITE_KEYS"],
         drip_api_tokens=values["DRIP_API_TOKENS"],
         drip_api_url=values["DRIP_API_URL"],
         drip_initial_status=values["DRIP_INITIAL_STATUS"],

@@ -14,7 +14,7 @@ def summary(settings: Settings) -> dict[str, str]:
         "segment": urlsplit(settings.segment_host).netloc,
         "write_keys": _write_keys(settings),
     }
-    if not settings.segment_webhook_secrets:
+    if not settings.is_segment_to_drip_on:
         return {**fields, "drip": "off"}
     drip = urlsplit(settings.drip_api_url).netloc
     return {**fields, "drip": drip, "drip_accounts": _drip_accounts(settings)}

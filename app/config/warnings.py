@@ -12,6 +12,8 @@ from app.config.fields import survives_in_url
 from app.config.schema import KNOWN
 from app.config.settings import Settings
 
+TRACKING = "TRACKING_WRITE_KEYS"
+
 CODE = Path(__file__).absolute().parent.parent.parent
 
 
@@ -39,16 +41,17 @@ def _of_drip(settings: Settings) -> Iterator[str]:
     """What is missing for Segment → Drip. One account with its token will do for most, and the
     `drip` commands use it too."""
     has_account = settings.drip_account_id and settings.drip_api_token
-    if settings.segment_webhook_secrets and not (has_account or settings.drip_api_tokens):
+    if settings.is_segment_to_drip_on and not (has_account or settings.drip_api_tokens):
+        name = "SEGMENT_WEBHOOK_SECRET" if settings.segment_webhook_secrets else TRACKING
         yield (
-            "SEGMENT_WEBHOOK_SECRET is set, but no account of Drip with its token: Segment's "
+            f"{name} is set, but no account of Drip with its token: Segment's "
             "events are kept, and held until DRIP_ACCOUNT_ID and DRIP_API_TOKEN, or "
             "DRIP_API_TOKENS, are set."
         )
-    if settings.drip_api_tokens and not settings.segment_webhook_secrets:
+    if settings.drip_api_tokens and not settings.is_segment_to_drip_on:
         yield (
-            "DRIP_API_TOKENS has no effect without SEGMENT_WEBHOOK_SECRET, which turns Segment → "
-            "Drip on."
+            f"DRIP_API_TOKENS has no effect without SEGMENT_WEBHOOK_SECRET or {TRACKING}, which "
+            "turn Segment → Drip on."
         )
 
 

@@ -41,7 +41,7 @@ def build_segment_to_drip(
     settings: Settings, engine: Engine, of_webhooks: Engine
 ) -> Direction | None:
     """The direction over these two engines, which it may share with another. None if it is off."""
-    if not settings.segment_webhook_secrets:
+    if not settings.is_segment_to_drip_on:
         return None
     options = options_of(settings)
     budget = DatabaseBudget(engine, DripDestination.name, _limits(settings), time.time)

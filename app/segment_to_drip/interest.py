@@ -24,6 +24,17 @@ def reason_to_ignore(call: SegmentCall, options: DripOptions) -> str:
     return ""
 
 
+def is_left_out(integrations: Any) -> bool:
+    """Whether a call is for some destinations only, and Drip is none of them.
+
+    This is for calls that come from where they were made. What Segment has passed on, it has also
+    filtered, and may have put `All: false` there itself (docs/development/facts.md § 6).
+    """
+    if not isinstance(integrations, dict) or integrations.get("All") is not False:
+        return False
+    return all(integrations.get(name) in (None, False) for name in DESTINATIONS)
+
+
 def _is_own(call: SegmentCall) -> bool:
     """Whether it is an email event that the bridge itself sent to Segment. Drip would tell of it
     again, and so on for ever."""

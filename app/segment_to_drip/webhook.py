@@ -15,18 +15,15 @@ from typing import NamedTuple
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import ClientDisconnected
 
-from app.errors import ContentRejected, FieldErrors, OutboxUnavailable
-from app.logs import get_logger
+from app.errors import FieldErrors, OutboxUnavailable
 from app.outbox.group_commit import GroupCommit
 from app.outbox.messages import Ignored, Message
 from app.segment_to_drip.elements import NotCut, events_of
+from app.segment_to_drip.keeping import UNAVAILABLE, in_turns, keep
 from app.segment_to_drip.options import DripOptions
-from app.segment_to_drip.outcome import counts_in, outcome_of, skipped_in
 from app.segment_to_drip.translate import quarantine, translate
 from app.web.auth import is_valid_token, signature_from, signed_by, token_from
 from app.web.receiver import Answer, BodyMemory, respond
-
-log = get_logger(__name__)
 
 LARGEST_BODY = 8 << 20
 """Bytes of a batch. Segment's have about 4 MB."""
@@ -36,21 +33,12 @@ OF_SIGNERS = 24 << 20
 """Bytes of large bodies in memory together. A signature can only be checked once the body is in
 memory, so strangers can use up the second, but never the first."""
 
-TURN = 0.005
-"""Seconds for which events are translated before other answers get their turn."""
-
 REFUSED = Answer(
     "refused",
     {"error": "Neither a valid signature nor a valid token."},
     HTTPStatus.UNAUTHORIZED,
     {"WWW-Authenticate": 'Basic realm="bridge"'},
     skipped={"wrong signature or token": 1},
-)
-UNAVAILABLE = Answer(
-    "not kept",
-    {"error": "Cannot be kept now; send again."},
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    {"Retry-After": "30"},
 )
 
 
@@ -102,7 +90,7 @@ def _receive(receiver: _Receiver, account: str) -> Answer:
         with memory.body_of(request) as body:
             if signature and not signed_by(body, signature, receiver.secrets):
                 return REFUSED
-            return _keep(_translate(body, account, receiver), receiver.outbox)
+            return keep(_translate(body, account, receiver), receiver.outbox)
     except ClientDisconnected:
         raise OutboxUnavailable("the body broke off") from None  # after a 400 it would be lost
 
@@ -111,14 +99,10 @@ def _translate(body: bytes, account: str, receiver: _Receiver) -> list[Message |
     """What each event of a body becomes."""
     received_at = time.time()
     account = account or receiver.options.default_account
-    found: list[Message | Ignored] = []
-    turn_ends = time.monotonic() + TURN
+    options = receiver.options
+    translated = (translate(event, received_at, account, options) for event in events_of(body))
     try:
-        for event in events_of(body):
-            found.append(translate(event, received_at, account, receiver.options))
-            if time.monotonic() > turn_ends:
-                receiver.outbox.let_others_run()
-                turn_ends = time.monotonic() + TURN
+        found = in_turns(translated, receiver.outbox)
     except NotCut as error:
         whole = Message("", account, None, body, received_at)
         found = [quarantine(whole, {"body": [str(error)]})]
@@ -140,38 +124,3 @@ def _of_no_account(each: Message | Ignored) -> Message | Ignored:
         "account": ["The path has to end with a Drip account id, which has digits only."]
     }
     return quarantine(each._replace(account=shown), {**each.errors, **errors})
-
-
-def _keep(found: list[Message | Ignored], outbox: GroupCommit) -> Answer:
-    messages = [each for each in found if isinstance(each, Message)]
-    kept, new = _put(messages, outbox)
-    in_order = iter(kept)
-    found = [each if isinstance(each, Ignored) else next(in_order) for each in found]
-    status, body = outcome_of(found, new)
-    collection = (len(found) == 1 and len(kept) == 1 and kept[0].collection) or ""
-    return Answer(
-        status,
-        body,
-        collection=collection,
-        log_fields=counts_in(body),
-        skipped=skipped_in(body),
-    )
-
-
-def _put(messages: list[Message], outbox: GroupCommit) -> tuple[list[Message], set[str]]:
-    """Return the messages as they were kept, and the ids of those that are new.
-
-    If the database refuses the content of one, the others are kept, and it goes to quarantine.
-    """
-    try:
-        return messages, outbox.put_all(messages)
-    except ContentRejected as error:
-        reason = str(error)
-    if len(messages) == 1:
-        log.error("refused by the database, event set aside", reason=reason)
-        aside = [quarantine(messages[0], {"body": [f"The database refuses it: {reason}"]})]
-        return aside, outbox.put_all(aside)
-    middle = len(messages) // 2
-    first, new_of_first = _put(messages[:middle], outbox)
-    rest, new_of_rest = _put(messages[middle:], outbox)
-    return first + rest, new_of_first | new_of_rest

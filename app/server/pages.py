@@ -25,12 +25,12 @@ MAX_THREADS = 2
 QUEUE_TIMEOUT = 20.0
 """Seconds that a page may wait for a thread. Meanwhile it holds a connection."""
 
-MAIN_THREAD_PATHS = ("/webhooks/", "/healthz")
+MAIN_THREAD_PATHS = ("/webhooks/", "/v1/", "/healthz")
 """How paths begin that are served in the main thread."""
 
 
 class Pages:
-    """WSGI middleware that calls the app in a thread, unless the request is a webhook."""
+    """WSGI middleware that calls the app in a thread, unless the request is an event's."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -96,7 +96,8 @@ class Pages:
 
 
 def _refusal_status(environ: Mapping[str, Any]) -> HTTPStatus | None:
-    """Return the status for a body that is large or of unknown length: only webhooks take those."""
+    """Return the status for a body that is large or of unknown length: only webhooks
+    and calls of SDKs may have those."""
     if "HTTP_TRANSFER_ENCODING" in environ:
         return HTTPStatus.LENGTH_REQUIRED
     if int(environ.get("CONTENT_LENGTH") or 0) > PIECE:

@@ -32,6 +32,15 @@ def token_from(request: Request) -> str:
     return (authorization and (authorization.password or authorization.token)) or ""
 
 
+def user_from(request: Request) -> str:
+    """Return the user name of HTTP Basic, or "" if none."""
+    try:
+        authorization = request.authorization
+    except ValueError:  # as in `token_from`
+        return ""
+    return (authorization and authorization.username) or ""
+
+
 def is_valid_token(offered: str, tokens: Iterable[str]) -> bool:
     """Return whether the offered token is one of ours, in constant time.
 

@@ -28,9 +28,11 @@ class UnmapIPv4:
         return self._app(environ, start_response)
 
 
-def rate_limit_key(request: Request, trusted_proxies: int | None = None) -> str:
-    """Return the client's address to count attempts by. For IPv6 it is the /64, which one client
-    has whole.
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def client_address(request: Request, trusted_proxies: int | None = None) -> IpAddress | None:
+    """Return the client's address, or None if it is not known.
 
     Each proxy appends the address of its own client to `X-Forwarded-For`, as Heroku's router, nginx
     and Caddy do. With `trusted_proxies` in front, the client is that many places from the end.
@@ -44,26 +46,32 @@ def rate_limit_key(request: Request, trusted_proxies: int | None = None) -> str:
         trusted_proxies = 1 if _is_private(peer) else 0
     forwarded = request.headers.get("X-Forwarded-For", "").split(",")
     if 0 < trusted_proxies <= len(forwarded):
-        return _to_key(forwarded[-trusted_proxies]) or _to_key(peer)
-    return _to_key(peer)
+        return _read(forwarded[-trusted_proxies]) or _read(peer)
+    return _read(peer)
+
+
+def rate_limit_key(request: Request, trusted_proxies: int | None = None) -> str:
+    """Return the client's address to count attempts by, or "". For IPv6 it is the /64, which one
+    client has whole."""
+    address = client_address(request, trusted_proxies)
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.IPv6Address(int(address) >> 64 << 64))
+    return str(address or "")
 
 
 _WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([\d.]+):\d+")
 
 
-def _to_key(address: str) -> str:
-    """Return a short key whatever was sent, or "" if it is not an address."""
+def _read(address: str) -> IpAddress | None:
+    """Read an address, with or without a port. None if it is no address."""
     bare = address.strip()
     if match := _WITH_PORT.fullmatch(bare):
         bare = match[1] or match[2]
     try:
         ip = ipaddress.ip_address(bare)
     except ValueError:
-        return ""
-    if isinstance(ip, ipaddress.IPv6Address):
-        mapped = ip.ipv4_mapped
-        return str(mapped or ipaddress.IPv6Address(int(ip) >> 64 << 64))
-    return str(ip)
+        return None
+    return getattr(ip, "ipv4_mapped", None) or ip
 
 
 def _is_private(address: str) -> bool:

@@ -107,9 +107,15 @@ class BodyMemory:
         if size <= SMALL_BODY:
             yield _read_body(request, self._largest)
             return
+        with self.room_for(size):
+            yield _read_body(request, self._largest)
+
+    @contextmanager
+    def room_for(self, size: int) -> Iterator[None]:
+        """Have room for so many bytes while the block runs. Raises `OutboxUnavailable`."""
         self._take(size)
         try:
-            yield _read_body(request, self._largest)
+            yield
         finally:
             self._take(-size)
 

@@ -18,7 +18,7 @@ from app.database.engine import open_database
 from app.database.schema import upgrade
 from app.outbox.group_commit import GroupCommit
 from app.outbox.store import Store
-from app.segment_to_drip import webhook
+from app.segment_to_drip import keeping, webhook
 from app.segment_to_drip.elements import MOST_ELEMENTS
 from tests.support.builders import rows
 from tests.support.logged import Logged
@@ -398,7 +398,7 @@ def test_a_batch_lets_others_go_on(
 ) -> None:
     turns: list[None] = []
     monkeypatch.setattr(outbox, "let_others_run", lambda: turns.append(None))
-    monkeypatch.setattr(webhook, "TURN", 0)
+    monkeypatch.setattr(keeping, "TURN", 0)
     post(app, batch(b"%d" % n for n in range(1_000)))
     assert len(turns) > 100
 
