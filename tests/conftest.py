@@ -38,6 +38,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
             (
                 "SEGMENT_",
                 "DRIP_",
+                "TRACKING_",
                 "DATABASE_",
                 "ALERT_",
                 "LOG_",

@@ -211,6 +211,9 @@ def _take(receiver: _Receiver, call_type: str, account: str | None, body: bytes)
 
 def _calls(receiver: _Receiver, account: str) -> TrackedCalls:
     address = client_address(request, receiver.trusted_proxies)
-    arrival = Arrival(time.time(), str(address or ""), is_browser="Origin" in request.headers)
+    is_known = address and not address.is_loopback  # that of a proxy which does not name its client
+    arrival = Arrival(
+        time.time(), str(address) if is_known else "", is_browser="Origin" in request.headers
+    )
     account = account or receiver.options.default_account
     return TrackedCalls(receiver.keys, account, arrival, receiver.options)

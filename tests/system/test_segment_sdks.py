@@ -1,0 +1,43 @@
+"""Segment's SDKs for servers, set up as the docs say, reach Drip through the bridge."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.bridge_process import BridgeProcess
+from tests.support.fake_drip_rest import FakeDripRest
+from tests.support.segment_sdks import (
+    example,
+    install_packages,
+    take_sdks,
+    wait_for_the_example,
+)
+
+
+@pytest.fixture
+def drip(bridge: BridgeProcess) -> Iterator[FakeDripRest]:
+    """Drip, behind a bridge that runs."""
+    with FakeDripRest() as fake:
+        take_sdks(bridge, fake)
+        bridge.start_web()
+        yield fake
+        assert fake.violations == []
+
+
+def test_python(bridge: BridgeProcess, drip: FakeDripRest) -> None:
+    script = bridge.folder / "example.py"
+    script.write_text(example("segment.analytics", bridge.base))
+    subprocess.run([sys.executable, script], check=True, timeout=60)
+    assert wait_for_the_example(drip).fields["user_id"] == "42"
+
+
+def test_node(
+    bridge: BridgeProcess, drip: FakeDripRest, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    modules = install_packages(tmp_path_factory.getbasetemp().parent / "segment-sdks")
+    script = modules.parent / f"{bridge.port}.mjs"  # there Node.js finds the packages
+    script.write_text(example("analytics-node", bridge.base))
+    subprocess.run(["node", script], check=True, timeout=60)
+    assert wait_for_the_example(drip).fields["user_id"] == "42"
