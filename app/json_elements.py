@@ -51,10 +51,12 @@ def members(text: str) -> Iterator[tuple[str, int, int]]:
     position = _skip(text, position + 1)
     if not text.startswith("}", position):
         while True:
+            if not text.startswith('"', position):
+                raise ValueError("no name")
             name, end = _decode(text, position)
             position = _skip(text, end)
-            if not isinstance(name, str) or not text.startswith(":", position):
-                raise ValueError("no name before a value")
+            if not text.startswith(":", position):
+                raise ValueError("no value after a name")
             begin = _skip(text, position + 1)
             end = end_of_value(text, begin)
             yield name, begin, end

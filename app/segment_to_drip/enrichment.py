@@ -36,7 +36,8 @@ def enrich(
     `shared` is what the batch says for all its calls; what a call says itself counts over it.
     """
     own = {name: value for name, value in call.items() if value is not None and name != "writeKey"}
-    enriched = {"messageId": f"api-{new_id}", **shared, **own}
+    enriched = {**shared, **own}
+    enriched["messageId"] = own.get("messageId") or f"api-{new_id}"
     for name in ("context", "integrations"):
         if isinstance(shared.get(name), dict) and isinstance(own.get(name), dict):
             enriched[name] = {**shared[name], **own[name]}

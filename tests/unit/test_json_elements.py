@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.json_elements import elements, first_element, is_array, unwrapped
+from app.json_elements import elements, first_element, is_array, members, unwrapped
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -144,3 +144,36 @@ def test_what_is_no_wrapper_is_left_alone(text: str) -> None:
 )
 def test_an_array_is_known_by_its_first_letter(text: str, expected: bool) -> None:
     assert is_array(text) is expected
+
+
+def cut_members(text: str) -> list[tuple[str, str]]:
+    return [(name, text[begin:end]) for name, begin, end in members(text)]
+
+
+@given(st.lists(st.tuples(st.text(), SPACE, JSON)), SPACE, st.booleans())
+def test_members_are_cut_to_the_letter(
+    parts: list[tuple[str, str, object]], around: str, ascii_only: bool
+) -> None:
+    texts = [(name, json.dumps(value, ensure_ascii=ascii_only)) for name, _, value in parts]
+    inside = ",".join(
+        f"{space}{json.dumps(name)}{space}:{space}{text}{space}"
+        for (_, space, _), (name, text) in zip(parts, texts, strict=True)
+    )
+    assert cut_members(f"{around}{{{inside or around}}}{around}") == texts
+
+
+def test_a_member_may_be_deep_or_no_json() -> None:
+    text = f'{{"a": NaN, "b": {DEEP}, "a": 1e999}}'
+    assert cut_members(text) == [("a", "NaN"), ("b", DEEP), ("a", "1e999")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{", "}", "{}}", '{"a"}', '{"a":}', '{"a":1', '{"a":1,}', '{"a":1 "b":2}'),
+        *("{,}", "{1:2}", "{a: 1}", '{"a":1}x', '"a":1', "{[]:1}"),
+    ],
+)
+def test_what_is_no_object_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        cut_members(text)

@@ -112,6 +112,12 @@ def test_a_token_is_all_that_has_to_be_set() -> None:
             ("the-new-secret-of-us", TOKEN),
         ),
         (
+            "TRACKING_WRITE_KEYS",
+            f" {TOKEN} , 4417 = the-key-of-one-account,",
+            "tracking_write_keys",
+            {TOKEN: "", "the-key-of-one-account": "4417"},
+        ),
+        (
             "DRIP_API_TOKENS",
             " 4417 = 0a1b==, 5150=2c3d ,",
             "drip_api_tokens",
@@ -146,6 +152,8 @@ def test_segment_to_drip_is_off_and_careful_unless_it_is_set() -> None:
     settings = read()
 
     assert settings.segment_webhook_secrets == ()
+    assert settings.tracking_write_keys == {}
+    assert settings.is_segment_to_drip_on is False
     assert settings.drip_api_tokens == {}
     assert settings.drip_api_url == "https://api.getdrip.com"
     assert settings.drip_initial_status == "unsubscribed"
@@ -274,6 +282,7 @@ NO_USER = "must not carry a user name"
 HTTPS = "must start with https:// (http:// on loopback only)"
 NOT_ONE_KEY = "is not one write key"
 PAIRS = "must be pairs of account id and write key"
+TOO_SHORT_KEY = "needs at least 16 characters in each write key."
 TOO_SHORT = "needs at least 16 characters in each token"
 IN_MEMORY = "events kept in memory only would be lost"
 
@@ -355,6 +364,12 @@ IN_MEMORY = "events kept in memory only would be lost"
         ("DRIP_ACCOUNT_ID", "acme", "must be digits"),
         ("SEGMENT_WEBHOOK_SECRET", "fifteen-letters", TOO_SHORT),
         ("SEGMENT_WEBHOOK_SECRET", f"{TOKEN},short", TOO_SHORT),
+        ("TRACKING_WRITE_KEYS", "fifteen-letters", TOO_SHORT_KEY),
+        ("TRACKING_WRITE_KEYS", f"{TOKEN},4417=short", TOO_SHORT_KEY),
+        ("TRACKING_WRITE_KEYS", f"4417={TOKEN},{TOKEN}", "names a write key twice."),
+        ("TRACKING_WRITE_KEYS", f"acme={TOKEN}", "must be digits"),
+        ("TRACKING_WRITE_KEYS", f"={TOKEN}", "must be digits"),
+        ("TRACKING_WRITE_KEYS", f"4417={TOKEN} x", "is not one write key"),
         ("DRIP_API_TOKENS", "0a1b", "must be pairs of account id and API token."),
         ("DRIP_API_TOKENS", "4417=", "must be pairs of account id and API token."),
         ("DRIP_API_TOKENS", "=0a1b", "must be pairs of account id and API token."),
@@ -422,6 +437,7 @@ def test_a_bad_value_is_reported_with_variable_and_example(
         ("DRIP_API_TOKEN", "0a1b2c"),
         ("DRIP_ACCOUNT_ID", "9999999"),
         ("SEGMENT_WEBHOOK_SECRET", "(what this prints: openssl rand -hex 24)"),
+        ("TRACKING_WRITE_KEYS", "(what this prints: openssl rand -hex 16)"),
         ("DRIP_API_TOKENS", "4417=0a1b2c,5150=3d4e5f"),
         ("DRIP_API_URL", "https://api.getdrip.com"),
         ("DRIP_INITIAL_STATUS", "active"),
@@ -486,6 +502,9 @@ def test_all_faults_are_reported_at_once() -> None:
         {"DATABASE_URL": "postgres://ana:can@ry:canary@db.example.com/bridge"},
         {"DRIP_API_TOKEN": "canary canary"},
         {"SEGMENT_WEBHOOK_SECRET": "canary"},
+        {"TRACKING_WRITE_KEYS": "canary"},
+        {"TRACKING_WRITE_KEYS": "canary=a-canary-for-the-sdks"},
+        {"TRACKING_WRITE_KEYS": "a-canary-for-the-sdks,a-canary-for-the-sdks"},
         {"DRIP_API_TOKENS": "canary"},
         {"DRIP_API_TOKENS": "canary=0a1b"},
         {"DRIP_API_TOKENS": "4417=canary canary"},
@@ -519,6 +538,7 @@ def test_no_secret_is_in_the_repr() -> None:
         METRICS_TOKEN="canary-of-the-metrics",
         SEGMENT_WEBHOOK_SECRET="canary-of-the-webhook",
         DRIP_API_TOKENS="4417=canary-7",
+        TRACKING_WRITE_KEYS="4417=canary-of-the-sdks",
     )
 
     assert settings.write_key == "canary-1"

@@ -31,6 +31,18 @@ def test_a_secret_of_segment_without_an_account_of_drip_is_pointed_out(
     assert TOKEN not in sentence
 
 
+def test_a_write_key_without_an_account_of_drip_is_pointed_out(settings: Settings) -> None:
+    (sentence,) = startup_warnings(replace(settings, tracking_write_keys={TOKEN: ""}))
+    assert sentence.startswith("TRACKING_WRITE_KEYS is set, but no account of Drip")
+    assert TOKEN not in sentence
+
+
+def test_a_write_key_turns_the_accounts_on(settings: Settings) -> None:
+    accounts = {"4417": "canary-2"}
+    on = replace(settings, tracking_write_keys={TOKEN: "4417"}, drip_api_tokens=accounts)
+    assert list(startup_warnings(on)) == []
+
+
 @pytest.mark.parametrize("given", [OWN_ACCOUNT, {"drip_api_tokens": {"4417": "canary-2"}}])
 def test_a_secret_of_segment_with_an_account_is_fine(
     settings: Settings, given: dict[str, Any]
