@@ -24,50 +24,46 @@ def is_array(text: str) -> bool:
 def elements(text: str) -> Iterator[tuple[int, int]]:
     """Yield where each element of a JSON array begins and ends. Raises `ValueError` at the place
     from which on it is none."""
-    position = _begin(text)
-    if not text.startswith("[", position):
-        raise ValueError("not an array")
-    position = _skip(text, position + 1)
-    if not text.startswith("]", position):
-        while True:
-            end = end_of_value(text, position)
-            yield position, end
-            position = _skip(text, end)
-            if text.startswith("]", position):
-                break
-            if not text.startswith(",", position):
-                raise ValueError("no comma between two elements")
-            position = _skip(text, position + 1)
-    if _skip(text, position + 1) < len(text):
-        raise ValueError("text after the array")
+    for _, begin, end in _parts(text, "[", "]"):
+        yield begin, end
 
 
 def members(text: str) -> Iterator[tuple[str, int, int]]:
     """Yield the name of each member of a JSON object, and where its value begins and ends. Raises
     `ValueError` at the place from which on it is none."""
+    return _parts(text, "{", "}")
+
+
+def _parts(text: str, opening: str, closing: str) -> Iterator[tuple[str, int, int]]:
+    """Yield the name of each part, which is "" in an array, and where its value begins and ends."""
     position = _begin(text)
-    if not text.startswith("{", position):
-        raise ValueError("not an object")
+    if not text.startswith(opening, position):
+        raise ValueError(f"no {opening} at the beginning")
     position = _skip(text, position + 1)
-    if not text.startswith("}", position):
+    if not text.startswith(closing, position):
         while True:
-            if not text.startswith('"', position):
-                raise ValueError("no name")
-            name, end = _decode(text, position)
-            position = _skip(text, end)
-            if not text.startswith(":", position):
-                raise ValueError("no value after a name")
-            begin = _skip(text, position + 1)
+            name, begin = _name(text, position) if opening == "{" else ("", position)
             end = end_of_value(text, begin)
             yield name, begin, end
             position = _skip(text, end)
-            if text.startswith("}", position):
+            if text.startswith(closing, position):
                 break
             if not text.startswith(",", position):
-                raise ValueError("no comma between two members")
+                raise ValueError("no comma between two parts")
             position = _skip(text, position + 1)
     if _skip(text, position + 1) < len(text):
-        raise ValueError("text after the object")
+        raise ValueError("text after the end")
+
+
+def _name(text: str, position: int) -> tuple[str, int]:
+    """The name that begins there, and where its value begins."""
+    if not text.startswith('"', position):
+        raise ValueError("no name")
+    name, end = _decode(text, position)
+    colon = _skip(text, end)
+    if not text.startswith(":", colon):
+        raise ValueError("no value after a name")
+    return name, _skip(text, colon + 1)
 
 
 def first_element(text: str) -> str:

@@ -29,15 +29,40 @@ def url(base: str | None) -> None:
         f"The same by HTTP Basic, which proxies do not log, if Drip takes it:\n\n  {basic}\n"
     )
     click.echo(f"Try it:\n\n  curl --data-binary @samples/opened_email.json '{webhook}'\n")
-    click.echo(_describe_segments_webhook(base.rstrip("/"), settings) + "\n")
+    click.echo(_describe_segment_to_drip(base.rstrip("/"), settings) + "\n")
     click.echo(_describe_inspector(base.rstrip("/"), settings) + "\n")
     click.echo(_describe_segment(settings) + "\n")
 
 
-def _describe_segments_webhook(base: str, settings: Settings) -> str:
-    """Describe what to paste into Segment's destination "Webhooks (Actions)"."""
-    if not settings.segment_webhook_secrets:
+def _describe_segment_to_drip(base: str, settings: Settings) -> str:
+    """Describe the ways in, and where what comes goes."""
+    if not settings.is_segment_to_drip_on:
         return "Segment to Drip is off: it needs SEGMENT_WEBHOOK_SECRET, of at least 16 characters."
+    described = [_describe_drip(settings)]
+    if settings.tracking_write_keys:
+        described.insert(0, _describe_sdks(base, settings))
+    if settings.segment_webhook_secrets:
+        described.insert(0, _describe_webhook(base, settings))
+    return "\n\n".join(described)
+
+
+def _describe_sdks(base: str, settings: Settings) -> str:
+    """Describe what Segment's SDKs are given in place of Segment."""
+    account = settings.drip_account_id
+    keys = "".join(
+        f"  Write key   {key}   for Drip account {of or account or '(none is set)'}\n"
+        for key, of in settings.tracking_write_keys.items()
+    )
+    return (
+        "For Segment's SDKs, with examples in docs/drip-destination.md:\n\n"
+        f"  Host        {base}\n{keys}\n"
+        f"Try it:\n\n  curl --user '{next(iter(settings.tracking_write_keys))}:' "
+        f"--data-binary @samples/segment/identify.json '{base}/v1/identify'"
+    )
+
+
+def _describe_webhook(base: str, settings: Settings) -> str:
+    """Describe what to paste into Segment's destination "Webhooks (Actions)"."""
     secret = settings.segment_webhook_secrets[0]
     webhook = f"{base}/webhooks/segment"
     of_others = "".join(
@@ -56,7 +81,7 @@ def _describe_segments_webhook(base: str, settings: Settings) -> str:
         "  Batching        may be on, with up to 4,000 calls a batch\n\n"
         "Try it:\n\n"
         "  curl --data-binary @samples/segment/identify.json "
-        f"'{webhook}?token={quote(secret, safe='')}'\n\n{_describe_drip(settings)}"
+        f"'{webhook}?token={quote(secret, safe='')}'"
     )
 
 

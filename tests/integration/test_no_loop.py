@@ -26,6 +26,7 @@ from tests.support.fake_drip_rest import TOKEN as API_TOKEN
 from tests.support.fake_segment import FakeSegment
 from tests.support.flask_app import app_over, post
 from tests.support.samples import changed
+from tests.support.segment_sdks import WRITE_KEY
 from tests.support.segment_webhooks import PATH, SECRET, sign
 
 LAPS = 20
@@ -66,6 +67,16 @@ class Circle:
         assert answer.status_code == 200
         assert answer.get_json()["quarantined"] == 0
 
+    def from_sdk(self, calls: list[dict[str, Any]]) -> None:
+        """Post calls as an SDK does."""
+        batch = {"batch": calls, "sentAt": calls[0]["timestamp"]}
+        answer = self._app.test_client().post("/v1/batch", json=batch, auth=(WRITE_KEY, ""))
+        assert answer.get_json() == {"success": True}
+
+    def send(self) -> None:
+        """Let the bridge send what is due."""
+        bridge_of(self._app).deliver_due()
+
     def laps(self) -> int:
         """How often somebody told of something new until nobody did, counted up to `LAPS`."""
         for lap in range(LAPS):
@@ -86,7 +97,7 @@ class Circle:
     def _run_lap(self) -> bool:
         """Let the bridge send what is due, and let who took it tell of it. Returns whether there
         was anything."""
-        bridge_of(self._app).deliver_due()
+        self.send()
         calls = self.segment.calls[self._calls_told :]
         events = self.events[self._visits_told :]
         self._calls_told += len(calls)
@@ -116,6 +127,7 @@ def circle(settings: Settings, engine: Engine, segment: FakeSegment) -> Iterator
             webhook_tokens=(TOKEN,),
             segment_host=segment.url,
             segment_webhook_secrets=(SECRET,),
+            tracking_write_keys={WRITE_KEY: ""},
             drip_account_id=ACCOUNT,
             drip_api_token=API_TOKEN,
             drip_api_url=drip.url,
@@ -180,6 +192,25 @@ def test_a_call_goes_to_drip_only(circle: Circle) -> None:
     assert circle.laps() == 1
     assert [event["action"] for event in circle.events] == ["Order Completed"]
     assert circle.segment.calls == []
+
+
+@pytest.mark.parametrize("guard", [None, *GUARDS[1:]], ids=["none", *NAMES[1:]])
+def test_what_the_bridge_sends_ends_where_sdks_post(
+    circle: Circle,
+    guard: Callable[[pytest.MonkeyPatch], None] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As if the bridge was its own Segment, or calls were copied from there. With a guard alone it
+    ends; without any, Drip would get it."""
+    for other in GUARDS[1:]:
+        if other is not guard:
+            other(monkeypatch)
+    circle.from_drip(FROM_DRIP)
+    circle.send()
+    assert [call["event"] for call in circle.segment.calls] == ["Email Opened"]
+    circle.from_sdk(circle.segment.calls)
+    circle.send()
+    assert bool(circle.events) is (guard is None)
 
 
 @pytest.mark.parametrize("origin", ["drip", "segment"])

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.support.bridge_process import ROOT, BridgeProcess
+from tests.support.drip_people import Person
 from tests.support.drip_process import send_to_drip
-from tests.support.fake_drip_rest import FakeDripRest, Person
+from tests.support.fake_drip_rest import FakeDripRest
 from tests.support.waiting import wait_until
 
 WRITE_KEY = "a-write-key-for-the-sdks"
@@ -67,6 +68,7 @@ def wait_for_the_example(drip: FakeDripRest) -> Person:
 def example(name: str, bridge: str) -> str:
     """The example of the docs with this text in it, for this bridge and the key of tests."""
     docs = (ROOT / "docs" / "drip-destination.md").read_text(encoding="utf-8")
+    found: str
     (found,) = (
         code for code in re.findall(r"```(?:python|js)\n(.*?)```", docs, re.DOTALL) if name in code
     )
