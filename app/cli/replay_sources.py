@@ -26,7 +26,7 @@ Answer = Mapping[str, Any]
 NO_COLLECTION = "(no collection)"
 
 OFF = "left out"
-"""The status of an event whose direction is off."""
+"""The status of an event whose webhook is off."""
 
 TRANSLATED = "translated"
 """The status of an event of which was printed what would be sent."""
@@ -98,7 +98,7 @@ class FromSegment:
         return translated.event if isinstance(translated, Ignored) else _collection(translated)
 
     def post(self, client: FlaskClient, body: bytes) -> Answer:
-        """Post it with the first secret, if the direction is on."""
+        """Post it with the first secret, if there is one."""
         if not self._settings.segment_webhook_secrets:
             self._left_out += 1
             return {"status": OFF}
@@ -125,11 +125,11 @@ class FromSegment:
         return "ignored" if message.collection == "alias" else TRANSLATED
 
     def end(self, counts: Counts) -> None:
-        """Name the calls whose address is not known, and say if the direction is off."""
+        """Name the calls whose address is not known, and say if the webhook is off."""
         if self._left_out:
             click.echo(
                 f"Left out: {pluralize(self._left_out, 'event')} of Segment, because "
-                "SEGMENT_WEBHOOK_SECRET is not set, so that direction is off. To only look at "
+                "SEGMENT_WEBHOOK_SECRET is not set, so their webhook is off. To only look at "
                 "what Drip would get: --dry-run",
                 err=True,
             )

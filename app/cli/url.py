@@ -37,7 +37,10 @@ def url(base: str | None) -> None:
 def _describe_segment_to_drip(base: str, settings: Settings) -> str:
     """Describe the ways in, and where what comes goes."""
     if not settings.is_segment_to_drip_on:
-        return "Segment to Drip is off: it needs SEGMENT_WEBHOOK_SECRET, of at least 16 characters."
+        return (
+            "Segment to Drip is off: it needs SEGMENT_WEBHOOK_SECRET, of at least 16 characters,\n"
+            "or TRACKING_WRITE_KEYS for Segment's SDKs."
+        )
     described = [_describe_drip(settings)]
     if settings.tracking_write_keys:
         described.insert(0, _describe_sdks(base, settings))

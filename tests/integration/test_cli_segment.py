@@ -121,6 +121,17 @@ def test_url_prints_what_to_paste_into_segment(on: Flask) -> None:
     assert f"webhooks/segment?token={SECRET}'" in printed
 
 
+def test_url_prints_what_an_sdk_is_given(both: Settings) -> None:
+    keys = {"a-write-key-of-ours": "", "another-write-key": "5150"}
+    with app_over(replace(both, segment_webhook_secrets=(), tracking_write_keys=keys)) as app:
+        printed = run(app, "url", "https://bridge.example.com/").stdout
+    assert "Host        https://bridge.example.com\n" in printed
+    assert f"Write key   a-write-key-of-ours   for Drip account {ACCOUNT}\n" in printed
+    assert "Write key   another-write-key   for Drip account 5150\n" in printed
+    assert "Segment's calls go to Drip at" in printed
+    assert "Shared Secret" not in printed
+
+
 def test_url_says_what_turns_the_direction_on(app: Flask) -> None:
     assert "Segment to Drip is off: it needs SEGMENT_WEBHOOK_SECRET" in run(app, "url").stdout
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -68,8 +69,10 @@ def wait_for_the_example(drip: FakeDripRest) -> Person:
 def example(name: str, bridge: str) -> str:
     """The example of the docs with this text in it, for this bridge and the key of tests."""
     docs = (ROOT / "docs" / "drip-destination.md").read_text(encoding="utf-8")
-    found: str
-    (found,) = (
-        code for code in re.findall(r"```(?:python|js)\n(.*?)```", docs, re.DOTALL) if name in code
+    blocks: list[str] = re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", docs, re.MULTILINE)
+    (found,) = (code for code in blocks if name in code and "import" in code)
+    return (
+        dedent(found)
+        .replace("your-write-key", WRITE_KEY)
+        .replace("https://bridge.example.com", bridge)
     )
-    return found.replace("your-write-key", WRITE_KEY).replace("https://bridge.example.com", bridge)
