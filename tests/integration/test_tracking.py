@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from flask import Flask
 from sqlalchemy import Engine, Row
 from werkzeug.test import TestResponse
 
+from app.bridge import bridge_of
+from app.config.settings import Settings
 from app.errors import ContentRejected, OutboxUnavailable
 from app.outbox.group_commit import GroupCommit
 from app.outbox.store import Store
@@ -17,6 +20,7 @@ from app.segment_to_drip import tracking
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.tracking_body import LARGEST_BATCH, LARGEST_CALL, MOST_CALLS
 from tests.support.builders import rows
+from tests.support.flask_app import app_over as whole_app_over
 from tests.support.logged import Logged
 from tests.support.segment_webhooks import ACCOUNT, SECRET, call, webhook_over
 
@@ -207,6 +211,27 @@ def test_a_key_may_be_for_an_account_of_its_own(app: Flask, store: Store) -> Non
 def test_the_webhooks_secret_is_no_write_key(outbox: GroupCommit, app: Flask) -> None:
     assert post(app, "track", track(), auth=(SECRET, "")).status_code == 401
     assert webhook_over(outbox).test_client().post("/v1/track").status_code == 404
+
+
+@pytest.mark.parametrize("has_secret", [False, True])
+@pytest.mark.parametrize("has_keys", [False, True])
+def test_each_way_in_is_off_unless_it_has_a_secret(
+    has_secret: bool, has_keys: bool, settings: Settings
+) -> None:
+    over = replace(
+        settings,
+        segment_webhook_secrets=(SECRET,) if has_secret else (),
+        tracking_write_keys=KEYS if has_keys else {},
+        drip_account_id=ACCOUNT,
+    )
+    with whole_app_over(over) as app:
+        client = app.test_client()
+        webhook = client.post("/webhooks/segment", data=call("m1"), query_string={"token": SECRET})
+        tracked = post(app, "track", track())
+        document = client.get(f"/v1/projects/{KEY}/settings")
+        assert (bridge_of(app).segment_to_drip is not None) is (has_secret or has_keys)
+    assert webhook.status_code == (200 if has_secret else 404)
+    assert tracked.status_code == document.status_code == (200 if has_keys else 404)
 
 
 # what Segment adds
