@@ -18,6 +18,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from app.errors import InvalidPayload, OutboxUnavailable
 from app.outbox.group_commit import GroupCommit
+from app.segment_to_drip.analytics_js import settings_for, url_of
 from app.segment_to_drip.enrichment import Arrival
 from app.segment_to_drip.keeping import RETRY_AFTER, in_turns, keep
 from app.segment_to_drip.options import DripOptions
@@ -116,7 +117,7 @@ def create_tracking(
     def settings(key: str) -> Response:
         if account_of(key, keys) is None:
             return WRONG_KEY._replace(code=HTTPStatus.NOT_FOUND).to_response()
-        return jsonify(settings_for(key, public_url or _own_url()))
+        return jsonify(settings_for(key, public_url or url_of(request)))
 
     for path, call_type in PATHS.items():
         blueprint.add_url_rule(
@@ -134,20 +135,6 @@ def create_tracking(
         return response
 
     return blueprint
-
-
-def settings_for(key: str, url: str) -> dict[str, object]:
-    """The document in which analytics.js looks for its settings: send to the bridge, and load
-    nothing from Segment."""
-    protocol, _, host = url.partition("://")
-    of_segment = {"apiKey": key, "apiHost": f"{host}/v1", "protocol": protocol}
-    return {"integrations": {"Segment.io": of_segment}, "metrics": {"sampleRate": 0}}
-
-
-def _own_url() -> str:
-    """Where the bridge is reached, as the client or a proxy says."""
-    is_https = request.headers.get("X-Forwarded-Proto", request.scheme) == "https"
-    return f"{'https' if is_https else 'http'}://{request.host}"
 
 
 def _receive(receiver: _Receiver, call_type: str) -> Answer:
@@ -193,9 +180,12 @@ def _take(receiver: _Receiver, call_type: str, account: str | None, body: bytes)
     try:
         posted = read_posted(body)
     except InvalidPayload as error:
-        if account is not None:  # an SDK drops what is answered 400, so the operator has to see it
-            keep([_calls(receiver, account).aside(body, error.errors)], receiver.outbox)
-        raise
+        if account is None:
+            raise
+        # an SDK drops what is answered 400, so the operator has to see it here
+        aside = _calls(receiver, account).aside(body, error.errors)
+        answer = keep([aside], receiver.outbox)
+        return _Answer(*answer._replace(code=NOT_JSON.code, body=NOT_JSON.body))
     if account is None:
         account = account_of(posted.write_key, receiver.keys)
     if account is None:

@@ -556,6 +556,7 @@ def test_each_answer_may_be_read_by_any_site(
     [
         (None, {}, "localhost/v1", "http"),
         (None, {"X-Forwarded-Proto": "https"}, "localhost/v1", "https"),
+        (None, {"X-Forwarded-Proto": "https,http"}, "localhost/v1", "https"),
         (None, {"X-Forwarded-Proto": "javascript"}, "localhost/v1", "http"),
         ("https://b.example.org", {}, "b.example.org/v1", "https"),
     ],
