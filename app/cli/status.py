@@ -14,7 +14,7 @@ from app.cli.status_text import FlowStatus, flow_to_lines, problem_to_lines, res
 from app.cli.status_values import to_values
 from app.database.engine import describe
 from app.errors import ConfigError
-from app.monitoring.problems import Problem, unreadable
+from app.monitoring.problem import Problem, unreadable
 from app.monitoring.stats import LATELY
 from app.monitoring.stats_cache import StatsUnavailable
 from app.monitoring.watched import find_all

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from app.formatting import percent, printable, relative_time, short_duration, size_of, thousands
-from app.monitoring.problems import Problem
+from app.monitoring.problem import Problem
 from app.monitoring.stats import Cause, Stats
 from app.outbox.traffic import Minute
 from app.version import VERSION

@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 from app.cli.status_text import FlowStatus
 from app.formatting import iso_time
-from app.monitoring.problems import Problem
+from app.monitoring.problem import Problem
 from app.monitoring.stats import Cause
 from app.outbox.traffic import WAYS
 from app.version import VERSION

@@ -11,7 +11,7 @@ from app.bridge import Bridge
 from app.direction import Direction
 from app.inspector.display import Show, text_formatter
 from app.monitoring.meanings import explain
-from app.monitoring.problems import Problem
+from app.monitoring.problem import Problem
 from app.monitoring.stats import Issue
 from app.monitoring.watched import find_all
 from app.outbox.search import Event

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flask import Blueprint, g, request
 
 from app.bridge import Bridge
-from app.monitoring.problems import Problem
+from app.monitoring.problem import Problem
 from app.monitoring.watched import find_all
 
 PAGES = (

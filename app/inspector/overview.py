@@ -26,7 +26,7 @@ from app.inspector.chart import (
 )
 from app.inspector.facts import Fact, read_facts
 from app.inspector.view import is_first_run
-from app.monitoring.problems import Problem, unreadable
+from app.monitoring.problem import Problem, unreadable
 from app.monitoring.stats import Quota, Stats
 from app.monitoring.stats_cache import StatsUnavailable
 from app.monitoring.watched import find_all

@@ -20,7 +20,7 @@ from app.errors import AlertNotDelivered
 from app.formatting import pluralize, short_duration
 from app.logs import get_logger
 from app.monitoring.alert_store import Alert, AlertStore, Trouble
-from app.monitoring.problems import UNWRITTEN, Problem, unreadable
+from app.monitoring.problem import UNWRITTEN, Problem, unreadable
 from app.monitoring.stats_cache import StatsUnavailable
 from app.monitoring.watched import Watched, find_all, unkept_in_all
 from app.outbox.traffic import read_traffic

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from app.destination import Destination
 from app.formatting import minute_time, pluralize
-from app.monitoring.problems import Problem, find_problems, unkept
+from app.monitoring.problem import LEVELS, Problem, unkept
+from app.monitoring.problems import find_problems
 from app.monitoring.stats import Stats
 
 STARTING = 30.0
@@ -62,7 +63,7 @@ def find_all(directions: Sequence[Watched], now: float, silence: float | None = 
         if stats.last_webhook is None:  # nothing is kept that would show how long the silence is
             unknown.add(f"{name}silence")
     problems = [*_of_deliverers(directions, now), *problems]
-    problems.sort(key=lambda each: ("critical", "warning", "notice").index(each.level))
+    problems.sort(key=lambda each: LEVELS.index(each.level))
     return Findings(problems, frozenset(unknown))
 
 

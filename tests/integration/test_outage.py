@@ -7,7 +7,8 @@ import pytest
 from app.delivery import key_answers
 from app.drip_to_segment.destination import SegmentDestination
 from app.monitoring.deliverers import Deliverer
-from app.monitoring.problems import PASSING, Problem, find_problems
+from app.monitoring.problem import Problem
+from app.monitoring.problems import PASSING, find_problems
 from app.monitoring.stats import take_stats
 from app.outbox.store import Store
 from app.outbox.traffic import WAYS, read_traffic

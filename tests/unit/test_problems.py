@@ -8,7 +8,8 @@ import pytest
 
 from app.drip_to_segment.destination import SegmentDestination
 from app.monitoring.deliverers import ALIVE, Deliverer
-from app.monitoring.problems import HELD, MOVING, PASSING, Problem, find_problems, unkept
+from app.monitoring.problem import Problem, unkept
+from app.monitoring.problems import HELD, MOVING, PASSING, find_problems
 from app.monitoring.stats import CAUSES, Issue, Quota, Stats, Waiting
 from app.monitoring.watched import STARTING, Watched, find_all
 from app.outbox.answers import Kind, LastAnswer
