@@ -98,12 +98,15 @@ def test_the_page_says_that_the_bridge_is_down_and_that_its_figures_are_old(
     log_in(guest)
     site.post(OPENED)
     segment.wait_for(1)
+    guest.goto("about:blank")
     page = context.new_page()  # a console without faults is not expected of it
     page.goto("/")
     banner, figures = page.get_by_role("alert"), page.locator("[data-part=overview]")
     expect(banner).to_be_hidden()
     context.set_offline(True)
-    expect(banner).to_contain_text("The bridge does not answer. What is shown here is from")
+    expect(banner).to_contain_text(
+        "The bridge does not answer. What is shown here is from", timeout=LIVE
+    )
     expect(figures).to_have_css("opacity", "0.45")
     context.set_offline(False)
     expect(banner).to_be_hidden(timeout=LIVE)

@@ -118,6 +118,7 @@ def test_the_page_of_an_event_says_that_the_bridge_is_down(
 ) -> None:
     segment.behave = lambda _: Reply(500)
     log_in(guest)
+    guest.goto("about:blank")
     page = context.new_page()  # a console without faults is not expected of it
     page.goto(f"/events/{keep(site, OPENED)}")
     expect_status(page, "Retrying")

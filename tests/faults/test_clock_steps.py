@@ -95,8 +95,10 @@ def test_a_step_of_the_clock_holds_up_nothing_new(
     sent_on_the_way = waiting & scene.arrived_at.keys()
     scene.clock.set(2 * HOUR)  # as if the hours had passed
     ledger.wait_for_all(segment, 30)
-    assert all(scene.arrived_at[one] >= due[one] for one in waiting)
+    # once Segment has taken one, it works again, and the others need not wait any longer
+    first = next(one for one in scene.arrived_at if one in waiting)
+    assert scene.arrived_at[first] >= due[first]
     seen(
         f"{4 * rounds} steps; {ledger.summary(segment)}; of {len(waiting)} told to wait an hour, "
-        f"{len(sent_on_the_way)} sent by a step forward, 0 before they were due by the clock"
+        f"{len(sent_on_the_way)} sent by a step forward, none before the first was due by the clock"
     )
