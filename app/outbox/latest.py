@@ -26,7 +26,9 @@ def last_received(
     if but_from is not None:
         exact = exact.where(found.c.email.is_distinct_from(but_from))
     at = connection.scalar(exact)
-    return _minute(connection, destination, "received") if at is None else at
+    if at is None and (but_from is None or _has_more(connection)):
+        return _minute(connection, destination, "received")
+    return at
 
 
 def last_sent(connection: Connection, destination: str) -> float | None:
@@ -44,6 +46,12 @@ def last_sent(connection: Connection, destination: str) -> float | None:
 
 def _first(found: Subquery, destination: str, column: object) -> Select[float]:
     return select(column).where(found.c.destination == destination).limit(1)  # type: ignore[call-overload, no-any-return]
+
+
+def _has_more(connection: Connection) -> bool:
+    """Whether there are more messages than were looked at."""
+    further = select(events.c.id).order_by(events.c.id.desc()).offset(LOOKED_AT).limit(1)
+    return connection.scalar(further) is not None
 
 
 def _minute(connection: Connection, destination: str, way: str) -> float | None:

@@ -96,8 +96,10 @@ def guest(context: BrowserContext) -> Iterator[Page]:
 
 @pytest.fixture
 def page(guest: Page) -> Page:
-    """A page of an operator who has just logged in."""
+    """A page of an operator who has just logged in. It is not that of the set-up, which loads
+    itself again when the first event comes."""
     log_in(guest)
+    guest.goto("/events")
     return guest
 
 

@@ -72,6 +72,7 @@ def test_every_page_passes_axe_by_day_and_by_night(
     assert_no_violation(guest)
     log_in(guest)
     assert_no_violation(guest)
+    guest.goto("/events")
     for address in put_one_of_each(site, segment):
         guest.goto(address)
         guest.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")

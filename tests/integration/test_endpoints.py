@@ -97,7 +97,7 @@ def test_a_read_only_database_is_reported_until_one_is_kept(ask: Ask, engine: En
     url = f"/webhooks/drip?token={TOKEN}"
     assert client.post(url, data=OPENED).status_code == 200
     with engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE traffic RENAME TO gone")
+        connection.exec_driver_sql("ALTER TABLE traffic RENAME COLUMN failed TO gone")
     again = OPENED.replace(b'"e7"', b'"e8"')
     assert client.post(url, data=again).status_code == 429
 
@@ -106,7 +106,7 @@ def test_a_read_only_database_is_reported_until_one_is_kept(ask: Ask, engine: En
     assert "traffic" not in reason
 
     with engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE gone RENAME TO traffic")
+        connection.exec_driver_sql("ALTER TABLE traffic RENAME COLUMN gone TO failed")
     assert client.post(url, data=again).status_code == 200
     assert reasons(client) == []
 

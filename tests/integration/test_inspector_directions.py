@@ -148,7 +148,7 @@ def test_a_page_has_the_words_of_its_direction(visitor: Visitor, second: Directi
         assert words in page
     put_call(second, "Held", account="keyless")
     page = visitor.get(link_of(visitor.get("/events?state=held")))
-    assert "Held: no token of account keyless. Set the account" in page
+    assert "Held: no token of account keyless. Set DRIP_API_TOKENS, and restart" in page
     assert "DRIP_API_TOKENS" in page
 
 

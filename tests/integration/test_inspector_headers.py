@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.config.settings import Settings
-from tests.support.inspector_app import Visitor, create_inspected, webhook
+from tests.support.inspector_app import Visitor, close, create_inspected, webhook
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -41,7 +41,7 @@ STATIC += ["icon-attention.svg"]
 def app(settings: Settings) -> Iterator[Flask]:
     app = create_inspected(settings)
     yield app
-    app.extensions["bridge"].close()
+    close(app)
 
 
 def assert_strict(client: FlaskClient, method: str, path: str) -> None:

@@ -23,7 +23,7 @@ from app.inspector import stream as streaming
 from app.inspector.limits import HEAVY
 from app.outbox.messages import Attempt
 from tests.support.builders import claim, mark_dead, message, reschedule
-from tests.support.inspector_app import Visitor, inspected_over, text_of, webhook
+from tests.support.inspector_app import Visitor, close, inspected_over, text_of, webhook
 
 ANA = "ana@example.com"
 
@@ -44,7 +44,7 @@ def app(settings: Settings, engine: Engine) -> Iterator[Flask]:
     keys = {"4417": "a-key"}
     app = inspected_over(engine.url, settings, write_key=None, write_keys=keys)
     yield app
-    app.extensions["bridge"].close()
+    close(app)
 
 
 @pytest.fixture
