@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from app.database.engine import describe
 from app.inspector.session import has_session
 from app.logs import get_logger
+from app.monitoring.stats_cache import StatsUnavailable
 from app.outbox.notes import Notes
 
 log = get_logger(__name__)
@@ -58,6 +59,10 @@ def register(blueprint: Blueprint) -> None:
         message = FORM_EXPIRED if isinstance(error, CSRFError) else error.description
         headers = {name: value for name, value in error.get_headers() if name == "Retry-After"}
         return _error_page(error.name, message), error.code or 500, headers
+
+    @blueprint.errorhandler(StatsUnavailable)
+    def not_counted(error: StatsUnavailable) -> ResponseReturnValue:
+        return _error_page("Events cannot be counted", str(error)), 503
 
     @blueprint.errorhandler(SQLAlchemyError)
     def database_error(error: SQLAlchemyError) -> ResponseReturnValue:

@@ -10,6 +10,7 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from app.config.settings import Settings
+from app.monitoring import stats_cache
 from app.outbox.answers import Answers
 from app.outbox.messages import Attempt
 from tests.support.builders import claim, mark_dead, reschedule
@@ -48,6 +49,17 @@ def read(visitor: Visitor) -> str:
 def test_without_any_the_page_says_what_would_be_there(visitor: Visitor) -> None:
     visitor.post_webhook(webhook())
     assert "No issue is open. Events that failed or were rejected" in read(visitor)
+
+
+@pytest.mark.parametrize("url", ["/issues", "/events?issue=0123456789ab"])
+def test_a_database_that_does_not_answer_is_reported_in_words(
+    visitor: Visitor, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stats_cache, "PATIENCE", 0.0)
+    visitor.bridge.drip_to_segment.stats.forget()
+    answer = visitor.client.get(url)
+    assert answer.status_code == 503
+    assert "The database does not answer" in text_of(answer.text)
 
 
 def test_failures_are_grouped_by_reason(visitor: Visitor) -> None:
