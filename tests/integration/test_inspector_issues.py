@@ -55,9 +55,10 @@ def test_without_any_the_page_says_what_would_be_there(visitor: Visitor) -> None
 def test_a_database_that_does_not_answer_is_reported_in_words(
     visitor: Visitor, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stats_cache, "PATIENCE", 0.0)
-    visitor.bridge.drip_to_segment.stats.forget()
-    answer = visitor.client.get(url)
+    with monkeypatch.context() as impatient:
+        impatient.setattr(stats_cache, "PATIENCE", 0.0)
+        visitor.bridge.drip_to_segment.stats.forget()
+        answer = visitor.client.get(url)
     assert answer.status_code == 503
     assert "The database does not answer" in text_of(answer.text)
 
