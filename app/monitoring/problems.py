@@ -171,10 +171,11 @@ def _of_rejected(stats: Stats, destination: Destination, now: float) -> Iterator
     issues = [issue for issue in stats.issues if issue.state == "quarantined"]
     if issues:
         count = pluralize(stats.states["quarantined"], "webhook")
+        why = f", for {len(issues)} reasons" if len(issues) > 1 else ""
         yield Problem(
             "rejected",
             "warning",
-            f"{count} from {destination.labels.source} could not be read{_others(issues)}",
+            f"{count} from {destination.labels.source} could not be read{why}",
             _first_and_last(issues, now),
             "They are kept: see why, and retry them after an upgrade, or dismiss them.",
             "No rejected webhook is left: they were retried, dismissed, or deleted by age",

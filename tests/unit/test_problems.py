@@ -316,7 +316,7 @@ def test_sentences_are_whole(count: int) -> None:
             {
                 "held": "No write key is set for 2 Drip accounts",
                 "failed": "2 events failed: reason 0, and 1 other reason",
-                "rejected": "2 webhooks from Drip could not be read, and 1 other reason",
+                "rejected": "2 webhooks from Drip could not be read, for 2 reasons",
             },
         ),
         (
