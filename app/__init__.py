@@ -18,7 +18,7 @@ from app.monitoring.endpoints import create_endpoints
 from app.outbox.group_commit import GroupCommit
 from app.outbox.notes import Notes
 from app.segment_to_drip.direction import options_of
-from app.segment_to_drip.tracking import create_tracking
+from app.segment_to_drip.receiving.tracking import create_tracking
 from app.segment_to_drip.webhook import create_webhook as create_segment_webhook
 from app.web.auth import has_token
 from app.web.client_address import UnmapIPv4

@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 
 from app.database.engine import open_database
 from app.database.schema import upgrade
-from app.segment_to_drip.planning import LARGEST_BATCH
+from app.segment_to_drip.sending.planning import LARGEST_BATCH
 from benchmarks.options import Options
 from benchmarks.report import Figure, at_most, say
 from tests.support.builders import NOW

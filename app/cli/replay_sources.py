@@ -15,9 +15,9 @@ from app.formatting import pluralize
 from app.json_elements import unwrapped
 from app.outbox.messages import Ignored, Message
 from app.segment_to_drip.direction import options_of
-from app.segment_to_drip.dry_run import DryRun
-from app.segment_to_drip.mapping import SENT, WITHOUT_PLACE
-from app.segment_to_drip.operations import Request
+from app.segment_to_drip.mapping.traits import SENT, WITHOUT_PLACE
+from app.segment_to_drip.sending.dry_run import DryRun
+from app.segment_to_drip.sending.operations import Request
 from app.segment_to_drip.translate import translate as translate_call
 
 Answer = Mapping[str, Any]

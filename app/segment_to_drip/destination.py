@@ -17,7 +17,7 @@ from app.destination import (
     SendError,
     Unreachable,
 )
-from app.segment_to_drip.answers import (
+from app.segment_to_drip.sending.answers import (
     AskForAccounts,
     AtOnce,
     Call,
@@ -27,7 +27,7 @@ from app.segment_to_drip.answers import (
     is_in_list,
     understand,
 )
-from app.segment_to_drip.operations import Bucket, Operation, Request, to_request
+from app.segment_to_drip.sending.operations import Bucket, Operation, Request, to_request
 
 WHOLE_SEND = 14.0
 """Seconds for all requests that one batch leads to. A lease lasts more than twice as long."""

@@ -10,14 +10,14 @@ from app.direction import Direction, build_direction
 from app.monitoring.stats import Quota
 from app.outbox.messages import Ignored, Message
 from app.outbox.ordered import OrderedStore
-from app.segment_to_drip.budget import DatabaseBudget
-from app.segment_to_drip.delivery import DripDelivery
 from app.segment_to_drip.description import describe
 from app.segment_to_drip.destination import DripDestination
-from app.segment_to_drip.expiry import Expiry
-from app.segment_to_drip.identities import Identities
-from app.segment_to_drip.operations import Bucket
 from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.people.expiry import Expiry
+from app.segment_to_drip.people.identities import Identities
+from app.segment_to_drip.sending.budget import DatabaseBudget
+from app.segment_to_drip.sending.delivery import DripDelivery
+from app.segment_to_drip.sending.operations import Bucket
 from app.segment_to_drip.translate import translate
 
 COLLECTIONS = ("identify", "track", "campaign", "alias")

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, validate
 
 from app.errors import InvalidPayload
-from app.segment_to_drip.drip_fields import to_text
-from app.segment_to_drip.mapping import SENT, WITHOUT_PLACE
+from app.segment_to_drip.mapping.drip_fields import to_text
+from app.segment_to_drip.mapping.traits import SENT, WITHOUT_PLACE
 
 LONGEST_ID = 255
 """Characters of a userId or an anonymousId. The database cannot look up ids of any length."""

@@ -9,13 +9,13 @@ from app.errors import FieldErrors, InvalidPayload
 from app.json_reading import read_object
 from app.logs import error_location, get_logger
 from app.outbox.messages import Ignored, Message
-from app.segment_to_drip.characters import REPLACED, of_characters
-from app.segment_to_drip.event import drop_unwritable, event_of
-from app.segment_to_drip.interest import campaign_of, reason_to_ignore
+from app.segment_to_drip.mapping.characters import REPLACED, of_characters
+from app.segment_to_drip.mapping.event import drop_unwritable, event_of
+from app.segment_to_drip.mapping.interest import campaign_of, reason_to_ignore
+from app.segment_to_drip.mapping.subscriber import subscriber_of
+from app.segment_to_drip.mapping.who import Who, who_of
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.schema import SegmentCall, call_of
-from app.segment_to_drip.subscriber import subscriber_of
-from app.segment_to_drip.who import Who, who_of
 
 log = get_logger(__name__)
 

@@ -18,9 +18,9 @@ from werkzeug.exceptions import ClientDisconnected
 from app.errors import FieldErrors, OutboxUnavailable
 from app.outbox.group_commit import GroupCommit
 from app.outbox.messages import Ignored, Message
-from app.segment_to_drip.elements import NotCut, events_of
-from app.segment_to_drip.keeping import UNAVAILABLE, in_turns, keep
 from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.receiving.elements import NotCut, events_of
+from app.segment_to_drip.receiving.keeping import UNAVAILABLE, in_turns, keep
 from app.segment_to_drip.translate import quarantine, translate
 from app.web.auth import is_valid_token, signature_from, signed_by, token_from
 from app.web.receiver import Answer, BodyMemory, respond

@@ -18,11 +18,11 @@ from app.delivery.worker import POLL, DeliveryWorker
 from app.drip_to_segment.destination import SegmentDestination
 from app.outbox.ordered import OrderedStore
 from app.outbox.store import Store
-from app.segment_to_drip.budget import DatabaseBudget
-from app.segment_to_drip.delivery import DripDelivery
 from app.segment_to_drip.destination import DripDestination
-from app.segment_to_drip.identities import Identities
 from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.people.identities import Identities
+from app.segment_to_drip.sending.budget import DatabaseBudget
+from app.segment_to_drip.sending.delivery import DripDelivery
 from tests.faults.ledger import event, read
 from tests.support.builders import translated
 from tests.support.fake_drip_rest import ACCOUNT, TOKEN, FakeDripRest

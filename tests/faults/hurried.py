@@ -11,9 +11,9 @@ from app.delivery import decision
 from app.delivery import worker as delivery
 from app.drip_to_segment import destination as segment
 from app.outbox import group_commit
-from app.segment_to_drip import budget
-from app.segment_to_drip import delivery as to_drip
 from app.segment_to_drip import destination as drip
+from app.segment_to_drip.sending import budget
+from app.segment_to_drip.sending import delivery as to_drip
 
 SPEED = 20
 

@@ -7,14 +7,14 @@ from sqlalchemy import Engine
 
 from app.database.engine import open_database
 from app.destination import RateLimited
-from app.segment_to_drip.budget import (
+from app.segment_to_drip.sending.budget import (
     CLOSED_BY_ANSWER,
     CLOSED_BY_HEADER,
     HOUR,
     PLAN_AGAIN,
     DatabaseBudget,
 )
-from app.segment_to_drip.operations import Bucket
+from app.segment_to_drip.sending.operations import Bucket
 from tests.support.builders import ACCOUNT, NOW
 from tests.support.clock import Clock
 

@@ -222,7 +222,7 @@ def test_a_call_without_an_address_expires_in_time_and_not_before(
 def test_the_oldest_expire_if_too_many_wait(
     drip: DripDeliverer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.segment_to_drip.expiry.MOST_UNIDENTIFIED", 2)
+    monkeypatch.setattr("app.segment_to_drip.people.expiry.MOST_UNIDENTIFIED", 2)
     drip.put(*(track(f"t{n}", None, f"u{n}") for n in range(5)))
     drip.drain()
     assert drip.expiry.step(clock.now) == 3
@@ -232,7 +232,7 @@ def test_the_oldest_expire_if_too_many_wait(
 def test_only_the_newest_expired_calls_are_kept(
     drip: DripDeliverer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.segment_to_drip.expiry.MOST_EXPIRED", 2)
+    monkeypatch.setattr("app.segment_to_drip.people.expiry.MOST_EXPIRED", 2)
     for n in range(4):
         drip.put(track(f"t{n}", None, f"u{n}"))
         drip.drain()

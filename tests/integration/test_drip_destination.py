@@ -25,7 +25,7 @@ from app.destination import (
 from app.logs import configure_logs
 from app.segment_to_drip import destination as module
 from app.segment_to_drip.destination import DripDestination
-from app.segment_to_drip.operations import Operation
+from app.segment_to_drip.sending.operations import Operation
 from app.version import VERSION
 from tests.support.drip_requests import Reply, refusal
 from tests.support.fake_drip_rest import ACCOUNT, CAMPAIGN, TOKEN, FakeDripRest

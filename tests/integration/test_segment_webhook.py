@@ -18,8 +18,9 @@ from app.database.engine import open_database
 from app.database.schema import upgrade
 from app.outbox.group_commit import GroupCommit
 from app.outbox.store import Store
-from app.segment_to_drip import keeping, webhook
-from app.segment_to_drip.elements import MOST_ELEMENTS
+from app.segment_to_drip import webhook
+from app.segment_to_drip.receiving import keeping
+from app.segment_to_drip.receiving.elements import MOST_ELEMENTS
 from tests.support.builders import rows
 from tests.support.logged import Logged
 from tests.support.segment_webhooks import (

@@ -16,9 +16,9 @@ from app.config.settings import Settings
 from app.errors import ContentRejected, OutboxUnavailable
 from app.outbox.group_commit import GroupCommit
 from app.outbox.store import Store
-from app.segment_to_drip import tracking
 from app.segment_to_drip.options import DripOptions
-from app.segment_to_drip.tracking_body import LARGEST_BATCH, LARGEST_CALL, MOST_CALLS
+from app.segment_to_drip.receiving import tracking
+from app.segment_to_drip.receiving.tracking_body import LARGEST_BATCH, LARGEST_CALL, MOST_CALLS
 from tests.support.builders import rows
 from tests.support.flask_app import app_over as whole_app_over
 from tests.support.logged import Logged

@@ -18,7 +18,7 @@ from app.database.tables import events, whole
 from app.outbox.group_commit import GroupCommit
 from app.outbox.store import Store
 from app.segment_to_drip.options import DripOptions
-from app.segment_to_drip.tracking import PATHS, create_tracking
+from app.segment_to_drip.receiving.tracking import PATHS, create_tracking
 from tests.support.any_json import any_text, json_of, thoroughly, to_body
 from tests.support.segment_webhooks import ACCOUNT, call
 

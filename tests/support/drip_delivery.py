@@ -10,12 +10,12 @@ from sqlalchemy import Engine
 from app.outbox.messages import Lease, Message
 from app.outbox.ordered import OrderedStore
 from app.outbox.store import Store
-from app.segment_to_drip.budget import DatabaseBudget
-from app.segment_to_drip.delivery import DripDelivery
 from app.segment_to_drip.destination import DripDestination
-from app.segment_to_drip.expiry import Expiry
-from app.segment_to_drip.identities import Identities
 from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.people.expiry import Expiry
+from app.segment_to_drip.people.identities import Identities
+from app.segment_to_drip.sending.budget import DatabaseBudget
+from app.segment_to_drip.sending.delivery import DripDelivery
 from tests.support.builders import ACCOUNT as BUILT_FOR
 from tests.support.builders import message
 from tests.support.clock import Clock

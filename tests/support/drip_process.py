@@ -37,9 +37,9 @@ def shorten_lease(bridge: BridgeProcess, seconds: float = LEASE) -> None:
     and the real turn of an account, each time."""
     (bridge.folder / "short_lease.py").write_text(
         "import app.delivery.worker\n"
-        "import app.segment_to_drip.delivery\n"
-        f"app.delivery.worker.LEASE = app.segment_to_drip.delivery.LEASE = {seconds}\n"
-        f"app.segment_to_drip.delivery.TURN_LEASE = 2 * {seconds}\n"
+        "import app.segment_to_drip.sending.delivery\n"
+        f"app.delivery.worker.LEASE = app.segment_to_drip.sending.delivery.LEASE = {seconds}\n"
+        f"app.segment_to_drip.sending.delivery.TURN_LEASE = 2 * {seconds}\n"
         "from wsgi import app\n"
     )
     bridge.app = "short_lease:app"

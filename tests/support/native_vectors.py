@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.outbox.messages import Ignored
-from app.segment_to_drip.dry_run import requests_of
 from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.sending.dry_run import requests_of
 from app.segment_to_drip.translate import translate
 from tests.support.golden import GOLDEN, RECEIVED_AT, to_the_letter
 

@@ -1,7 +1,7 @@
 """A budget of Drip's requests that notes what it is told."""
 
 from app.destination import RateLimited
-from app.segment_to_drip.operations import Bucket
+from app.segment_to_drip.sending.operations import Bucket
 
 
 class PretendBudget:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.segment_to_drip import tracking
+from app.segment_to_drip.receiving import tracking
 from app.web.receiver import Answer
 from tests.support.loopback import OnLoopback
 from tests.support.segment_sdks import example, install_packages

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.segment_to_drip.enrichment import Arrival, enrich
+from app.segment_to_drip.receiving.enrichment import Arrival, enrich
 from tests.support.any_json import any_text, json_of, thoroughly
 
 AT = "2026-11-02T10:00:00.000Z"

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from app.outbox.messages import Ignored, Message
-from app.segment_to_drip.dry_run import address_of, requests_of
-from app.segment_to_drip.identity import Memory
 from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.people.identity import Memory
+from app.segment_to_drip.sending.dry_run import address_of, requests_of
 from app.segment_to_drip.translate import translate
 from tests.support.drip_rules import check_request
 from tests.support.golden import PAIRS_FOR_DRIP, RECEIVED_AT, read_pair, to_the_letter

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.segment_to_drip.identity import Found, Memory, keys_of
+from app.segment_to_drip.people.identity import Found, Memory, keys_of
 
 ANA, BO = "ana@example.com", "bo@example.com"
 

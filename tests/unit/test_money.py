@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.segment_to_drip.money import (
+from app.segment_to_drip.mapping.money import (
     MOST_CENTS,
     NEGATIVE,
     NOT_WHOLE,

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from app.segment_to_drip.operations import (
+from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.sending.operations import (
     Operation,
     Person,
     next_operation,
     remember,
 )
-from app.segment_to_drip.options import DripOptions
 
 ANA, BO = "ana@example.com", "bo@example.com"
 

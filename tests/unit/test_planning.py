@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from app.outbox.messages import Claimed
-from app.segment_to_drip.budget import Left
-from app.segment_to_drip.operations import Operation
-from app.segment_to_drip.planning import LARGEST_BATCH, LONG, Batch, choose, fill_batch
+from app.segment_to_drip.sending.budget import Left
+from app.segment_to_drip.sending.operations import Operation
+from app.segment_to_drip.sending.planning import LARGEST_BATCH, LONG, Batch, choose, fill_batch
 
 
 def left(limit: int, used: int = 0) -> Left:
@@ -123,7 +123,9 @@ def test_updates_of_one_person_take_one_place_and_events_one_each() -> None:
 
 
 def test_a_batch_has_so_many_bytes_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.segment_to_drip.planning.MOST_BYTES", 3 * len(json.dumps("track")))
+    monkeypatch.setattr(
+        "app.segment_to_drip.sending.planning.MOST_BYTES", 3 * len(json.dumps("track"))
+    )
     assert fill("a track", "b track", "c track", "d track")[0] == ["a track", "b track", "c track"]
-    monkeypatch.setattr("app.segment_to_drip.planning.MOST_BYTES", 1)
+    monkeypatch.setattr("app.segment_to_drip.sending.planning.MOST_BYTES", 1)
     assert fill("a track", "b track")[0] == ["a track"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.segment_to_drip.operations import Operation, Request, merge, to_request
+from app.segment_to_drip.sending.operations import Operation, Request, merge, to_request
 from tests.support.any_json import json_of, thoroughly
 
 ANA, BO = "ana@example.com", "bo@example.com"

@@ -9,10 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.outbox.messages import Ignored, Message
-from app.segment_to_drip.dry_run import requests_of
-from app.segment_to_drip.identity import Memory, keys_of
-from app.segment_to_drip.operations import Operation, Person, next_operation, remember, to_request
 from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.people.identity import Memory, keys_of
+from app.segment_to_drip.sending.dry_run import requests_of
+from app.segment_to_drip.sending.operations import (
+    Operation,
+    Person,
+    next_operation,
+    remember,
+    to_request,
+)
 from app.segment_to_drip.translate import LARGEST_PAYLOAD, translate
 from tests.support.any_json import thoroughly, to_body
 from tests.support.any_segment import ANA, CALLS, mutated_calls, texts, values

@@ -9,10 +9,10 @@ from uuid import uuid4
 from app.errors import FieldErrors, InvalidPayload
 from app.json_reading import read_object
 from app.outbox.messages import Ignored, Message
-from app.segment_to_drip.enrichment import Arrival, enrich
-from app.segment_to_drip.interest import is_left_out
+from app.segment_to_drip.mapping.interest import is_left_out
 from app.segment_to_drip.options import DripOptions
-from app.segment_to_drip.tracking_body import LARGEST_CALL, Posted, to_bytes
+from app.segment_to_drip.receiving.enrichment import Arrival, enrich
+from app.segment_to_drip.receiving.tracking_body import LARGEST_CALL, Posted, to_bytes
 from app.segment_to_drip.translate import quarantine, translate
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from app.segment_to_drip.custom_fields import INFINITE
-from app.segment_to_drip.drip_fields import INSTANT, to_seconds
-from app.segment_to_drip.money import as_cents, to_cents
-from app.segment_to_drip.names import free_names
+from app.segment_to_drip.mapping.custom_fields import INFINITE
+from app.segment_to_drip.mapping.drip_fields import INSTANT, to_seconds
+from app.segment_to_drip.mapping.money import as_cents, to_cents
+from app.segment_to_drip.mapping.names import free_names
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.schema import SegmentCall
 

@@ -12,13 +12,20 @@ from app.destination import RateLimited
 from app.outbox.messages import Claimed, Failed, Lease, Released, Sent, Settlement
 from app.outbox.ordered import OrderedStore
 from app.outbox.turns import Turns
-from app.segment_to_drip.budget import DatabaseBudget
 from app.segment_to_drip.destination import DripDestination, account_of
-from app.segment_to_drip.identities import Identities
-from app.segment_to_drip.operations import Operation, Person, next_operation, remember
 from app.segment_to_drip.options import DripOptions
-from app.segment_to_drip.people import People
-from app.segment_to_drip.planning import LARGEST_BATCH, Next, Planned, call_of, choose, fill_batch
+from app.segment_to_drip.people.identities import Identities
+from app.segment_to_drip.people.sent import People
+from app.segment_to_drip.sending.budget import DatabaseBudget
+from app.segment_to_drip.sending.operations import Operation, Person, next_operation, remember
+from app.segment_to_drip.sending.planning import (
+    LARGEST_BATCH,
+    Next,
+    Planned,
+    call_of,
+    choose,
+    fill_batch,
+)
 
 MOST_HEADS = 3_000
 MOST_FOLLOWERS = 5_000

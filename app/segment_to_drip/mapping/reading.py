@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from app.segment_to_drip.drip_fields import DRIP_FIELDS
+from app.segment_to_drip.mapping.drip_fields import DRIP_FIELDS
 
 Given = dict[str, tuple[str, Any]]
 """Drip's field → path and value of the trait that it comes from."""

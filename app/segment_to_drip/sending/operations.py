@@ -10,7 +10,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from app.segment_to_drip.mapping import ONCE
+from app.segment_to_drip.mapping.traits import ONCE
 from app.segment_to_drip.options import DripOptions
 
 Kind = Literal["subscriber", "event", "campaign"]

@@ -18,12 +18,17 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from app.errors import InvalidPayload, OutboxUnavailable
 from app.outbox.group_commit import GroupCommit
-from app.segment_to_drip.analytics_js import settings_for, url_of
-from app.segment_to_drip.enrichment import Arrival
-from app.segment_to_drip.keeping import RETRY_AFTER, in_turns, keep
 from app.segment_to_drip.options import DripOptions
-from app.segment_to_drip.tracking_body import LARGEST_BATCH, LARGEST_CALL, inflated, read_posted
-from app.segment_to_drip.tracking_call import TrackedCalls
+from app.segment_to_drip.receiving.analytics_js import settings_for, url_of
+from app.segment_to_drip.receiving.enrichment import Arrival
+from app.segment_to_drip.receiving.keeping import RETRY_AFTER, in_turns, keep
+from app.segment_to_drip.receiving.tracking_body import (
+    LARGEST_BATCH,
+    LARGEST_CALL,
+    inflated,
+    read_posted,
+)
+from app.segment_to_drip.receiving.tracking_call import TrackedCalls
 from app.web.auth import account_of, user_from
 from app.web.client_address import client_address
 from app.web.receiver import Answer, BodyMemory, respond

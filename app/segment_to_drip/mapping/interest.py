@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from app.segment_to_drip.mapping import DESTINATIONS, WITHOUT_PLACE, letters_of
+from app.segment_to_drip.mapping.traits import DESTINATIONS, WITHOUT_PLACE, letters_of
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.schema import SegmentCall
 

@@ -2,14 +2,14 @@
 
 from typing import Any, NamedTuple
 
-from app.segment_to_drip.custom_fields import custom_fields_of
-from app.segment_to_drip.drip_fields import LONGEST_TEXT
-from app.segment_to_drip.mapping import ALSO_CUSTOM, ONCE, address_field, drip_field
+from app.segment_to_drip.mapping.custom_fields import custom_fields_of
+from app.segment_to_drip.mapping.drip_fields import LONGEST_TEXT
+from app.segment_to_drip.mapping.reading import Given, read_one
+from app.segment_to_drip.mapping.status import settle_status
+from app.segment_to_drip.mapping.traits import ALSO_CUSTOM, ONCE, address_field, drip_field
+from app.segment_to_drip.mapping.who import email_key
 from app.segment_to_drip.options import DripOptions
-from app.segment_to_drip.reading import Given, read_one
 from app.segment_to_drip.schema import SegmentCall
-from app.segment_to_drip.status import settle_status
-from app.segment_to_drip.who import email_key
 
 _ALSO_CUSTOM = frozenset(ALSO_CUSTOM.values())
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from app.segment_to_drip.drip_fields import EMAIL
+from app.segment_to_drip.mapping.drip_fields import EMAIL
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.schema import Object, SegmentCall
 

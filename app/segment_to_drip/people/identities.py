@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, bindparam, select, update
 from app.database.engine import dialect_of
 from app.database.sql import IS_PENDING, is_open
 from app.database.tables import bodies, events, identities, people, whole
-from app.segment_to_drip.identity import Found, Identity, Memory, keys_of
+from app.segment_to_drip.people.identity import Found, Identity, Memory, keys_of
 
 STEP = 500
 """Calls that are looked at with one commit."""

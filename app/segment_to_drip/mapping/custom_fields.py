@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-from app.segment_to_drip.drip_fields import LONGEST_TEXT
-from app.segment_to_drip.mapping import custom_key
-from app.segment_to_drip.names import free_names
+from app.segment_to_drip.mapping.drip_fields import LONGEST_TEXT
+from app.segment_to_drip.mapping.names import free_names
+from app.segment_to_drip.mapping.traits import custom_key
 from app.segment_to_drip.schema import SegmentCall
 
 LONGEST_JSON = 910

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, func, s
 from app.database.engine import dialect_of, reader
 from app.database.tables import buckets, requests
 from app.destination import RateLimited
-from app.segment_to_drip.operations import Bucket
+from app.segment_to_drip.sending.operations import Bucket
 
 HOUR = 3605.0
 """Seconds, with a few more for requests that take their time on the way."""

@@ -10,8 +10,8 @@ from itertools import groupby
 from typing import Literal, NamedTuple
 
 from app.outbox.messages import Claimed
-from app.segment_to_drip.budget import Left
-from app.segment_to_drip.operations import Operation
+from app.segment_to_drip.sending.budget import Left
+from app.segment_to_drip.sending.operations import Operation
 
 LARGEST_BATCH = 1_000
 """People, or events, of one batch (docs/development/facts.md § 5)."""

@@ -8,7 +8,7 @@ from app.errors import ContentRejected
 from app.logs import get_logger
 from app.outbox.group_commit import GroupCommit
 from app.outbox.messages import Ignored, Message
-from app.segment_to_drip.outcome import counts_in, outcome_of, skipped_in
+from app.segment_to_drip.receiving.outcome import counts_in, outcome_of, skipped_in
 from app.segment_to_drip.translate import quarantine
 from app.web.receiver import Answer
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from app.segment_to_drip.drip_fields import to_seconds
+from app.segment_to_drip.mapping.drip_fields import to_seconds
+from app.segment_to_drip.mapping.reading import Given, read_one
 from app.segment_to_drip.options import DripOptions
-from app.segment_to_drip.reading import Given, read_one
 from app.segment_to_drip.schema import SegmentCall
 
 

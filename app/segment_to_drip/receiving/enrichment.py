@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from marshmallow import ValidationError
 
-from app.segment_to_drip.drip_fields import INSTANT
+from app.segment_to_drip.mapping.drip_fields import INSTANT
 
 _MOBILE = re.compile(r"analytics[-_](android|flutter|ios|kotlin|react-native|swift)")
 """In the names of the SDKs that run on a person's own device, beside that for browsers."""

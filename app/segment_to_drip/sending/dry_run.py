@@ -5,9 +5,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from app.outbox.messages import Message
-from app.segment_to_drip.identity import Memory
-from app.segment_to_drip.operations import Person, Request, next_operation, remember, to_request
 from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.people.identity import Memory
+from app.segment_to_drip.sending.operations import (
+    Person,
+    Request,
+    next_operation,
+    remember,
+    to_request,
+)
 
 
 class Waiting(NamedTuple):

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, select
 
 from app.database.engine import dialect_of, reader
 from app.database.tables import people
-from app.segment_to_drip.operations import Person
+from app.segment_to_drip.sending.operations import Person
 
 NOBODY = Person()
 """A person about whom nothing was sent yet."""

@@ -1,0 +1,1 @@
+"""Who is who: addresses of ids, and what was sent of each person."""
