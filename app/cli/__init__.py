@@ -10,6 +10,7 @@ from app.cli.drip import drip_commands
 from app.cli.erase import erase
 from app.cli.events import events
 from app.cli.help import hide_flask_commands
+from app.cli.mapping import mapping_commands
 from app.cli.prune import prune
 from app.cli.replay import replay
 from app.cli.retry import retry
@@ -18,7 +19,7 @@ from app.cli.status import status
 from app.cli.url import url
 
 COMMANDS: tuple[Command, ...] = (
-    *(deliver, replay, url, drip_commands, database),
+    *(deliver, replay, url, drip_commands, mapping_commands, database),
     *(status, events, retry, dismiss, erase, prune, setup),
 )
 

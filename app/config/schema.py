@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, ValidationError, validates_schema
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
 from sqlalchemy.engine import make_url
 
 from app.config.database_url import Database
@@ -89,9 +89,10 @@ class EnvironSchema(Schema):
         load_default=dict, metadata={"example": "4417=0a1b2c…,5150=3d4e5f…"}
     )
     DRIP_API_URL = Host(load_default=DRIP_API, metadata={"example": DRIP_API})
+    DRIP_MAPPING = fields.String(load_default="bridge", metadata={"example": "classic"})
     DRIP_INITIAL_STATUS = Choice(
         *("unsubscribed", "active", "none"),
-        load_default="unsubscribed",
+        load_default=None,
         metadata={"example": "active"},
     )
     DRIP_VALUE_UNIT = Choice("cents", "major", load_default="cents", metadata={"example": "major"})

@@ -57,6 +57,7 @@ class Settings:
     drip_api_tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Drip account id → API token, for the accounts that have one of their own."""
     drip_api_url: str = DRIP_API
+    drip_mapping: str = "bridge"
     drip_initial_status: str = "unsubscribed"
     """Of people who are new to Drip: "unsubscribed", "active", or "none" to send none."""
     drip_value_unit: str = "cents"
@@ -196,7 +197,9 @@ def environ_to_settings(environ: Mapping[str, str]) -> Settings:
         tracking_write_keys=values["TRACKING_WRITE_KEYS"],
         drip_api_tokens=values["DRIP_API_TOKENS"],
         drip_api_url=values["DRIP_API_URL"],
-        drip_initial_status=values["DRIP_INITIAL_STATUS"],
+        drip_mapping=values["DRIP_MAPPING"],
+        drip_initial_status=values["DRIP_INITIAL_STATUS"]
+        or _initial_status(values["DRIP_MAPPING"]),
         drip_value_unit=values["DRIP_VALUE_UNIT"],
         drip_track_email=values["DRIP_TRACK_EMAIL"],
         drip_allow_resubscribe=values["DRIP_ALLOW_RESUBSCRIBE"],
@@ -215,6 +218,11 @@ def environ_to_settings(environ: Mapping[str, str]) -> Settings:
         unknown=_unknown(environ),
         trusted_proxies=values["TRUSTED_PROXIES"] and int(values["TRUSTED_PROXIES"]),
     )
+
+
+def _initial_status(mapping: str) -> str:
+    """The status of new people under these mappings. Segment's classic destination sent none."""
+    return "none" if mapping == "classic" else "unsubscribed"
 
 
 def local_secret(path: Path) -> str:

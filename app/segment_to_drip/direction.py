@@ -12,6 +12,7 @@ from app.outbox.messages import Ignored, Message
 from app.outbox.ordered import OrderedStore
 from app.segment_to_drip.description import describe
 from app.segment_to_drip.destination import DripDestination
+from app.segment_to_drip.mapping.mappings import load
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.people.expiry import Expiry
 from app.segment_to_drip.people.identities import Identities
@@ -34,6 +35,7 @@ def options_of(settings: Settings) -> DripOptions:
         double_optin=settings.drip_double_optin,
         skip_device_mode=settings.drip_skip_device_mode,
         default_account=settings.drip_account_id or "",
+        mappings=load(settings.drip_mapping),
     )
 
 

@@ -1,6 +1,8 @@
 """What an operator may choose about the translation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from app.segment_to_drip.mapping.mappings import Mappings, preset
 
 
 @dataclass(frozen=True)
@@ -23,3 +25,5 @@ class DripOptions:
     """Whether to ignore what the browser says that it sent to Drip by itself."""
     default_account: str = ""
     """The Drip account of calls that name none."""
+    mappings: Mappings = field(default_factory=lambda: preset("bridge"))
+    """What becomes of which calls."""

@@ -1,7 +1,8 @@
 """Translate one call of Segment into a message to keep. Pure."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -9,11 +10,12 @@ from app.errors import FieldErrors, InvalidPayload
 from app.json_reading import read_object
 from app.logs import error_location, get_logger
 from app.outbox.messages import Ignored, Message
+from app.segment_to_drip.mapping.building import BUILDERS, Part
 from app.segment_to_drip.mapping.characters import REPLACED, of_characters
-from app.segment_to_drip.mapping.event import drop_unwritable, event_of
-from app.segment_to_drip.mapping.interest import campaign_of, reason_to_ignore
-from app.segment_to_drip.mapping.subscriber import subscriber_of
-from app.segment_to_drip.mapping.who import Who, who_of
+from app.segment_to_drip.mapping.event import drop_unwritable
+from app.segment_to_drip.mapping.interest import reason_to_ignore
+from app.segment_to_drip.mapping.traits import WITHOUT_PLACE
+from app.segment_to_drip.mapping.who import who_of
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.schema import SegmentCall, call_of
 
@@ -59,12 +61,12 @@ def _translate(
     body: bytes, received_at: float, account: str, options: DripOptions
 ) -> Message | Ignored:
     readable = of_characters(body)
-    call = call_of(read_object(readable))
+    envelope = read_object(readable)
+    call = call_of(envelope)
     if readable is not body:
         call.left_out["body"] = REPLACED
     if reason := reason_to_ignore(call, options):
         return Ignored(call.type, reason)
-    who: Who = [] if call.type == "alias" else who_of(call, options)
     message = Message(
         message_id=_message_id(call, body, account, options),
         account=account,
@@ -72,68 +74,76 @@ def _translate(
         raw=body,
         received_at=received_at,
         collection=call.type,
-        email=who[0][1] if who and who[0][0] == "email" else None,
         person="",
     )
     if call.type == "alias":
         return _with(message, _alias(call))
-    if not who:
-        nobody = "Neither an address, nor a userId or anonymousId: nobody to attribute it to."
-        raise InvalidPayload({"userId": [nobody]})
-    ids = {"who": who, "user_id": call.user_id, "anonymous_id": call.anonymous_id}
-    if call.type == "track":
-        return _track(message, call, ids, options)
-    return _identify(message, call, ids, options)
+    parts = _parts(call, _as_read(envelope, call), received_at, options)
+    if not parts:
+        return Ignored(call.type, call.type if call.type in WITHOUT_PLACE else "no mapping")
+    first, *others = _messages(message, parts)
+    return first._replace(follow_ups=tuple(others))
 
 
-def _track(
-    message: Message, call: SegmentCall, ids: Mapping[str, Any], options: DripOptions
-) -> Message:
-    event = event_of(call, message.received_at, options)
-    track = {"type": "track", **ids, "event": event, "left_out": call.left_out}
-    try:
-        return _with(message, track)
-    except (ValueError, RecursionError):
-        drop_unwritable(event["properties"], call.left_out)
-        return _with(message, track)
+def _as_read(envelope: Mapping[str, Any], call: SegmentCall) -> Mapping[str, Any]:
+    """The call for mappings: without what cannot be read, and the type in lower case."""
+    readable = {name: value for name, value in envelope.items() if name not in call.left_out}
+    return {**readable, "type": call.type}
 
 
-def _identify(
-    message: Message, call: SegmentCall, ids: Mapping[str, Any], options: DripOptions
-) -> Message:
-    subscriber, once = subscriber_of(call, options)
-    campaign = campaign_of(call, options)
-    identified = _with(
-        message,
-        {
-            "type": "identify",
-            **ids,
-            "subscriber": subscriber,
-            "once": once,
-            "left_out": call.left_out,
-        },
-    )
-    if not campaign:
-        return identified
-    # Drip's own default would bring back people who have left the campaign
-    joining: dict[str, Any] = {"reactivate_if_removed": False}
-    if options.double_optin is not None:
-        joining["double_optin"] = options.double_optin
-    join = message._replace(message_id=f"{message.message_id}/campaign", collection="campaign")
-    # for the old address, Drip would make a second person of who has just changed it
-    moved = {"new_email": once["new_email"]} if "new_email" in once else {}
-    follow_up = _with(
-        join,
-        {
-            "type": "campaign",
-            **ids,
-            **moved,
-            "campaign_id": campaign,
-            "subscriber": joining,
-            "left_out": {},
-        },
-    )
-    return identified._replace(follow_ups=(follow_up,))
+def _parts(
+    call: SegmentCall, envelope: Mapping[str, Any], received_at: float, options: DripOptions
+) -> list[Part]:
+    """What the mappings make of the call. What one of them leaves out is named in its own part."""
+    parts: list[Part] = []
+    rest = call.left_out
+    for mapping in options.mappings.of(envelope):
+        own = call._replace(left_out={})
+        fields = mapping.resolve(envelope)
+        part = BUILDERS[mapping.action](own, fields, received_at, options)
+        if part is None:
+            rest |= own.left_out
+            continue
+        who = who_of(own, fields.get("email"), options)
+        if not who:
+            nobody = "Neither an address, nor a userId or anonymousId: nobody to attribute it to."
+            raise InvalidPayload({"userId": [nobody]})
+        whose = {"who": who, "user_id": call.user_id, "anonymous_id": call.anonymous_id}
+        about = {"mapping": mapping.name, "left_out": own.left_out}
+        parts.append({"type": part.pop("type"), **whose, **part, **about})
+    if parts:
+        parts[0]["left_out"] = rest | parts[0]["left_out"]
+    return parts
+
+
+def _messages(message: Message, parts: Sequence[Part]) -> Iterator[Message]:
+    """A message for each part: the first has the id of the call, the others are named after it."""
+    names: Counter[str] = Counter()
+    moved = _new_email(parts)
+    for number, part in enumerate(parts):
+        kind = part["type"]
+        names[kind] += 1
+        suffix = f"{kind}-{names[kind]}" if names[kind] > 1 else kind
+        kind, value = part["who"][0]
+        if part["type"] == "campaign" and moved:
+            part |= moved
+        yield _with(
+            message._replace(
+                message_id=f"{message.message_id}/{suffix}" if number else message.message_id,
+                collection=part["type"],
+                email=value if kind == "email" else None,
+            ),
+            part,
+        )
+
+
+def _new_email(parts: Sequence[Part]) -> dict[str, str]:
+    """The change of address among the parts. For the old address, Drip would make a second person
+    of the one who has just changed it."""
+    for part in parts:
+        if "new_email" in part.get("once", ()):
+            return {"new_email": part["once"]["new_email"]}
+    return {}
 
 
 def _alias(call: SegmentCall) -> dict[str, Any]:
@@ -144,10 +154,20 @@ def _alias(call: SegmentCall) -> dict[str, Any]:
 
 
 def _with(message: Message, call: Mapping[str, Any]) -> Message:
-    payload = _ENCODER.encode(call)
+    payload = _to_json(call)
     if len(payload) > LARGEST_PAYLOAD:
         raise InvalidPayload({"body": [f"Over {LARGEST_PAYLOAD:,} bytes as a request to Drip."]})
     return message._replace(payload=payload)
+
+
+def _to_json(call: Mapping[str, Any]) -> str:
+    try:
+        return _ENCODER.encode(call)
+    except (ValueError, RecursionError):
+        if call["type"] != "track":
+            raise
+        drop_unwritable(call["event"].get("properties", {}), call["left_out"])
+        return _ENCODER.encode(call)
 
 
 def _message_id(call: SegmentCall, body: bytes, account: str, options: DripOptions) -> str:

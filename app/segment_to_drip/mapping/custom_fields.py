@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-from app.segment_to_drip.mapping.drip_fields import LONGEST_TEXT
+from app.segment_to_drip.mapping.drip_fields import LONGEST_TEXT, to_text
 from app.segment_to_drip.mapping.names import free_names
 from app.segment_to_drip.mapping.traits import custom_key
 from app.segment_to_drip.schema import SegmentCall
@@ -22,8 +22,11 @@ INFINITE = "A number too large for JSON."
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def custom_fields_of(call: SegmentCall, traits: Mapping[str, Any]) -> dict[str, Any]:
-    """The custom fields of these traits. What Drip would refuse is left out, and named."""
+def custom_fields_of(
+    call: SegmentCall, traits: Mapping[str, Any], as_text: bool = False
+) -> dict[str, Any]:
+    """The custom fields of these traits, with their types or all as text. What Drip would refuse is
+    left out, and named."""
     given = dict(traits)
     for name in NAMED:
         if isinstance(given.get(name), dict):
@@ -34,7 +37,8 @@ def custom_fields_of(call: SegmentCall, traits: Mapping[str, Any]) -> dict[str, 
         if value is None:
             continue
         try:
-            custom_fields[names[trait]] = _plain(value)
+            plain = _plain(value)
+            custom_fields[names[trait]] = _to_text(plain) if as_text else plain
         except _NoField as reason:
             call.left_out[f"traits.{trait}"] = str(reason)
     return custom_fields
@@ -67,3 +71,8 @@ def _to_json(value: Any) -> str:
         raise _NoField(INFINITE) from None
     except RecursionError:
         raise _NoField(f"Over {LONGEST_JSON} characters.") from None
+
+
+def _to_text(value: Any) -> str:
+    """A plain value as JavaScript writes it."""
+    return str(value).lower() if isinstance(value, bool) else to_text(value) or str(value)

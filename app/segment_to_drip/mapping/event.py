@@ -24,10 +24,13 @@ _PAID = re.compile(r"order completed|completed order", re.IGNORECASE)
 """The events whose `total` is their revenue if they name none."""
 
 
-def event_of(call: SegmentCall, received_at: float, options: DripOptions) -> dict[str, Any]:
-    """Drip's event without the address, which may not be known yet."""
+def event_of(
+    call: SegmentCall, received_at: float, options: DripOptions, converts: bool = True
+) -> dict[str, Any]:
+    """Drip's event without the address, which may not be known yet. `converts` is whether the
+    revenue becomes the value."""
     event: dict[str, Any] = {"action": _action(call)}
-    properties = _properties(call, options)
+    properties = _properties(call, options, converts)
     if properties:
         event["properties"] = properties
     event["occurred_at"] = _occurred_at(call, received_at)
@@ -52,11 +55,11 @@ def _action(call: SegmentCall) -> str:
     return call.event[:LONGEST_ACTION].rstrip()
 
 
-def _properties(call: SegmentCall, options: DripOptions) -> dict[str, Any]:
+def _properties(call: SegmentCall, options: DripOptions, converts: bool) -> dict[str, Any]:
     """The properties as they came, but for white space in keys and for the value."""
     names = free_names(call.properties, _key, "properties", call.left_out)
     properties = {names[name]: value for name, value in call.properties.items()}
-    is_settled = _revenue_to_value(call, properties)
+    is_settled = converts and _revenue_to_value(call, properties)
     if not is_settled and "value" in properties:
         value = properties.pop("value")
         cents = to_cents(value) if options.value_unit == "major" else as_cents(value)

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from app.segment_to_drip.mapping.traits import DESTINATIONS, WITHOUT_PLACE, letters_of
+from app.segment_to_drip.mapping.traits import DESTINATIONS, letters_of
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.schema import SegmentCall
 
@@ -17,8 +17,6 @@ def reason_to_ignore(call: SegmentCall, options: DripOptions) -> str:
         return "sent by this bridge"
     if any(call.integrations.get(name) is False for name in DESTINATIONS):
         return "integrations"
-    if call.type in WITHOUT_PLACE:
-        return call.type
     if options.skip_device_mode and _is_sent_by_browser(call):
         return "device mode"
     return ""
@@ -59,12 +57,12 @@ def campaign_of(call: SegmentCall, options: DripOptions) -> str | None:
             continue
         for key, value in wanted.items():
             if letters_of(key) == "campaignid" and value is not None:
-                return _checked(value, f"integrations.{name}.{key}", call)
+                return read_campaign(value, f"integrations.{name}.{key}", call)
     for name in _EXTERNAL_IDS:
         listed = call.context.get(name)
         for each in listed if isinstance(listed, list) else ():
             if isinstance(each, dict) and each.get("type") == "dripCampaignId":
-                return _checked(each.get("id"), f"context.{name}", call)
+                return read_campaign(each.get("id"), f"context.{name}", call)
     return options.campaign_id
 
 
@@ -72,7 +70,8 @@ _EXTERNAL_IDS = ("externalIds", "externalId")
 """Segment's name for them in the context, and RudderStack's."""
 
 
-def _checked(value: Any, path: str, call: SegmentCall) -> str | None:
+def read_campaign(value: Any, path: str, call: SegmentCall) -> str | None:
+    """The id of a campaign. None if it cannot be one, which is noted."""
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if CAMPAIGN_ID.fullmatch(text.strip()):
         return text.strip()

@@ -1,5 +1,6 @@
 """Read one trait as the field of Drip that it is, or name it as left out. Pure."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import ValidationError
@@ -17,3 +18,13 @@ def read_one(field: str, path: str, raw: Any, left_out: dict[str, str]) -> Any:
     except ValidationError as error:
         left_out[path] = str(error.args[0])
         return error.valid_data or None
+
+
+def object_in(mapped: Mapping[str, Any], name: str, left_out: dict[str, str]) -> dict[str, Any]:
+    """The JSON object in a field of an action. Anything else counts as none, and is noted."""
+    value = mapped.get(name)
+    if isinstance(value, dict):
+        return value
+    if value is not None:
+        left_out[f"fields.{name}"] = "Not a JSON object."
+    return {}

@@ -26,7 +26,7 @@ def settle_status(
         values |= status
         return
     for name in ("status", "status_updated_at"):
-        if name in given:
+        if name in given and given[name][0].startswith("traits."):
             custom[name] = given[name][1]
 
 

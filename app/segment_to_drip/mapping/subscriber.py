@@ -1,10 +1,12 @@
 """Build Drip's subscriber from an identify call. Pure."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from app.segment_to_drip.mapping.actions import TO_DRIP
 from app.segment_to_drip.mapping.custom_fields import custom_fields_of
-from app.segment_to_drip.mapping.drip_fields import LONGEST_TEXT
-from app.segment_to_drip.mapping.reading import Given, read_one
+from app.segment_to_drip.mapping.drip_fields import DRIP_FIELDS, LONGEST_TEXT
+from app.segment_to_drip.mapping.reading import Given, object_in, read_one
 from app.segment_to_drip.mapping.status import settle_status
 from app.segment_to_drip.mapping.traits import ALSO_CUSTOM, ONCE, address_field, drip_field
 from app.segment_to_drip.mapping.who import email_key
@@ -27,10 +29,15 @@ class Subscriber(NamedTuple):
     """Fields that are sent once for each value."""
 
 
-def subscriber_of(call: SegmentCall, options: DripOptions) -> Subscriber:
-    """The subscriber of an identify call. What is left out is named in
-    `call.left_out`."""
+def subscriber_of(call: SegmentCall, mapped: Mapping[str, Any], options: DripOptions) -> Subscriber:
+    """The subscriber of a call. `mapped` are the values of the action's fields. What is left out is
+    named in `call.left_out`."""
+    call = call._replace(
+        traits=object_in(mapped, "traits", call.left_out),
+        context=object_in(mapped, "context", call.left_out),
+    )
     given, custom = _sort(call)
+    _add_mapped(given, mapped)
     values = _read(given, call.left_out)
     _add_address(values, call)
     _add_name(values, call)
@@ -40,7 +47,8 @@ def subscriber_of(call: SegmentCall, options: DripOptions) -> Subscriber:
     settle_status(values, given, custom, call, options)
     if call.user_id is not None:
         values["user_id"] = call.user_id
-    if custom_fields := custom_fields_of(call, custom):
+    custom |= object_in(mapped, "custom_fields", call.left_out)
+    if custom_fields := custom_fields_of(call, custom, mapped.get("custom_fields_as_text") is True):
         values["custom_fields"] = custom_fields
     once = {name: values.pop(name) for name in ONCE & values.keys()}
     return Subscriber(values, once)
@@ -67,6 +75,14 @@ def _sort(call: SegmentCall) -> tuple[Given, dict[str, Any]]:
             other, given[field] = given[field][0], (path, value)
         call.left_out[other] = f"{field} is there in another spelling."
     return given, custom
+
+
+def _add_mapped(given: Given, mapped: Mapping[str, Any]) -> None:
+    """Add the fields that the mapping names. They win over the traits."""
+    for name, value in mapped.items():
+        field = TO_DRIP.get(name, name)
+        if field in DRIP_FIELDS and value is not None:
+            given[field] = f"fields.{name}", value
 
 
 def _is_email(trait: str, call: SegmentCall) -> bool:

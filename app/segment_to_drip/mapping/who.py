@@ -13,15 +13,16 @@ Who = list[tuple[str, str]]
 "user" is a userId and "anonymous" an anonymousId, whose address the bridge may remember."""
 
 
-def who_of(call: SegmentCall, options: DripOptions) -> Who:
+def who_of(call: SegmentCall, mapped: Any, options: DripOptions) -> Who:
     """The sources of a call's address. It ends with the first address, since that is always found.
+    `mapped` is the address that the mapping gives, if any.
 
     The address in the properties comes after that of the userId: in "Friend Invited", it is another
     person's. The anonymousId counts only without a userId: on a shared browser, it is another
     person's too.
     """
     who: Who = []
-    for path, source in _sources(call, options):
+    for path, source in (("fields.email", {"email": mapped}), *_sources(call, options)):
         if path in ("user", "anonymous"):
             if source:
                 who.append((path, source))

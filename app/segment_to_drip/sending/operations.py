@@ -81,7 +81,8 @@ def next_operation(
         case _:
             if not person.is_known and options.initial_status != "none":
                 return Operation("subscriber", _introduction(call, address, options), "", True)
-            return Operation("event", _event(call["event"], address))
+            item = {"email": address, **call["event"]}
+            return Operation("event", item if call.get("keeps_email") else _without_email(item))
 
 
 def _introduction(call: Mapping[str, Any], address: str, options: DripOptions) -> Item:
@@ -99,19 +100,15 @@ def _is_users_own(call: Mapping[str, Any], address: str) -> bool:
     return len(call["who"]) == 1 or kind != "email" or not _is_same(last, address)
 
 
-def _event(event: Mapping[str, Any], address: str) -> Item:
-    """The event, without the property that only repeats the address."""
-    item = {"email": address, **event}
+def _without_email(item: Item) -> Item:
+    """The event without the property that only repeats the address."""
     properties = {
         key: value
-        for key, value in event.get("properties", {}).items()
-        if not (key.lower() == "email" and _is_same(value, address))
+        for key, value in item.get("properties", {}).items()
+        if not (key.lower() == "email" and _is_same(value, item["email"]))
     }
-    if properties:
-        item["properties"] = properties
-    else:
-        item.pop("properties", None)
-    return item
+    others = {name: value for name, value in item.items() if name != "properties"}
+    return {**others, "properties": properties} if properties else others
 
 
 def _is_same(value: Any, address: str) -> bool:

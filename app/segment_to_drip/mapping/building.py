@@ -1,0 +1,76 @@
+"""Carry out a mapping: from the values of its fields to what is kept of the call. Pure."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from app.errors import InvalidPayload
+from app.segment_to_drip.mapping.drip_fields import to_text
+from app.segment_to_drip.mapping.event import event_of
+from app.segment_to_drip.mapping.interest import campaign_of, read_campaign
+from app.segment_to_drip.mapping.reading import object_in
+from app.segment_to_drip.mapping.subscriber import subscriber_of
+from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.schema import SegmentCall
+
+Part = dict[str, Any]
+"""What is kept of a call for one mapping: its `type`, and what Drip gets. Whose it is, is added."""
+
+Fields = Mapping[str, Any]
+"""The values of the fields of a mapping's action."""
+
+
+def identify(call: SegmentCall, fields: Fields, _: float, options: DripOptions) -> Part:
+    """Make or change a person."""
+    subscriber, once = subscriber_of(call, fields, options)
+    return {"type": "identify", "subscriber": subscriber, "once": once}
+
+
+def track_event(
+    call: SegmentCall, fields: Fields, received_at: float, options: DripOptions
+) -> Part:
+    """Add an event to a person."""
+    action = to_text(fields.get("action"))
+    if action is None or not action.strip():
+        raise InvalidPayload({"action": ["Missing or blank."]})
+    written = fields.get("occurred_at")
+    call = call._replace(
+        event=action.strip(),
+        properties=object_in(fields, "properties", call.left_out),
+        timestamp=call.timestamp if written is None else written,
+    )
+    converts = fields.get("value_from_revenue") is True
+    part = {"type": "track", "event": event_of(call, received_at, options, converts)}
+    return {**part, "keeps_email": True} if fields.get("keep_email") is True else part
+
+
+def subscribe_to_campaign(
+    call: SegmentCall, fields: Fields, _: float, options: DripOptions
+) -> Part | None:
+    """Add a person to a campaign; None if the call is for none."""
+    mapped = fields.get("campaign_id")
+    campaign = (
+        campaign_of(call, options)
+        if mapped is None
+        else read_campaign(mapped, "fields.campaign_id", call)
+    )
+    if not campaign:
+        return None
+    # Drip's own default would bring back people who have left the campaign
+    joining: dict[str, Any] = {"reactivate_if_removed": False}
+    if options.double_optin is not None:
+        joining["double_optin"] = options.double_optin
+    return {"type": "campaign", "campaign_id": campaign, "subscriber": joining}
+
+
+BUILDERS: Mapping[str, Callable[[SegmentCall, Fields, float, DripOptions], Part | None]] = (
+    MappingProxyType(
+        {
+            "identify": identify,
+            "trackEvent": track_event,
+            "subscribeToCampaign": subscribe_to_campaign,
+        }
+    )
+)
+"""Action → what carries it out. It is given the call, the values of the action's fields, when the
+call was received (seconds since the epoch), and the options."""
