@@ -57,7 +57,7 @@ def _describe_sdks(base: str, settings: Settings) -> str:
         for key, of in settings.tracking_write_keys.items()
     )
     return (
-        "For Segment's SDKs, with examples in docs/drip-destination.md:\n\n"
+        "For Segment's SDKs, with examples in docs/destination.md:\n\n"
         f"  Host        {base}\n{keys}\n"
         f"Try it:\n\n  curl --user '{next(iter(settings.tracking_write_keys))}:' "
         f"--data-binary @samples/segment/identify.json '{base}/v1/identify'"
@@ -74,7 +74,7 @@ def _describe_webhook(base: str, settings: Settings) -> str:
         if account != settings.drip_account_id
     )
     return (
-        'For Segment\'s destination "Webhooks (Actions)", step by step in docs/drip-destination.md:'
+        'For Segment\'s destination "Webhooks (Actions)", step by step in docs/destination.md:'
         f"\n\n  Shared Secret   {secret}\n"
         f"  URL             {webhook}\n"
         f"{of_others}"

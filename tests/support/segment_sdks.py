@@ -68,7 +68,7 @@ def wait_for_the_example(drip: FakeDripRest) -> Person:
 
 def example(name: str, bridge: str) -> str:
     """The example of the docs with this text in it, for this bridge and the key of tests."""
-    docs = (ROOT / "docs" / "drip-destination.md").read_text(encoding="utf-8")
+    docs = (ROOT / "docs" / "destination.md").read_text(encoding="utf-8")
     blocks: list[str] = re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", docs, re.MULTILINE)
     (found,) = (code for code in blocks if name in code and "import" in code)
     return (
