@@ -29,10 +29,22 @@ from app.inspector import (
     setup,
     setup_actions,
     stream,
+    try_mapping,
 )
 from app.outbox.notes import Notes
 
-PAGES = (overview, stream, event, issues, actions, setup, setup_actions, send_sample, erase)
+PAGES = (
+    overview,
+    stream,
+    event,
+    issues,
+    actions,
+    setup,
+    setup_actions,
+    send_sample,
+    erase,
+    try_mapping,
+)
 
 FILTERS = (
     *(clock_time, iso_time, minute_time, short_time, relative_time),

@@ -93,6 +93,12 @@ class EventPage:
         return read_mapping(self.event, self.direction)
 
     @property
+    def mapped_by(self) -> str:
+        """The mapping that it went through, and of which preset or file that is; "" if none."""
+        call = json.loads(self.event.payload or "{}")
+        return f"{call['mapping']} ({call['preset']})" if call.get("preset") else ""
+
+    @property
     def problems(self) -> list[tuple[str, str]]:
         """Why it was rejected, as (field, reason) pairs."""
         return read_reasons(self.event.error) if self.event.state == "quarantined" else []

@@ -18,7 +18,7 @@ PAGES = (
 )
 """Endpoints and their names."""
 
-BELONGS_TO = {"event": "stream", "event_to": "stream"}
+BELONGS_TO = {"event": "stream", "event_to": "stream", "try_mapping": "setup"}
 """Endpoints that are not in the navigation → the one that they are reached from."""
 
 

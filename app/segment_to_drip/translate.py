@@ -109,7 +109,11 @@ def _parts(
             nobody = "Neither an address, nor a userId or anonymousId: nobody to attribute it to."
             raise InvalidPayload({"userId": [nobody]})
         whose = {"who": who, "user_id": call.user_id, "anonymous_id": call.anonymous_id}
-        about = {"mapping": mapping.name, "left_out": own.left_out}
+        about = {
+            "preset": options.mappings.name,
+            "mapping": mapping.name,
+            "left_out": own.left_out,
+        }
         parts.append({"type": part.pop("type"), **whose, **part, **about})
     if parts:
         parts[0]["left_out"] = rest | parts[0]["left_out"]

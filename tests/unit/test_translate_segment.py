@@ -42,6 +42,7 @@ def test_joining_a_campaign_follows_from_the_call() -> None:
         "anonymous_id": None,
         "campaign_id": "77",
         "subscriber": {"reactivate_if_removed": False, "double_optin": True},
+        "preset": "bridge",
         "mapping": "Campaign",
         "left_out": {},
     }

@@ -1,0 +1,67 @@
+"""`/try`: what Drip would get of a call, without keeping or sending anything."""
+
+import json
+from html import unescape
+
+import pytest
+
+from app.config.settings import Settings
+from tests.support.inspector_app import Visitor, create_inspected, text_of
+
+CALL = {"type": "identify", "userId": "7", "traits": {"email": "ana@example.com", "tags": ["a"]}}
+
+
+@pytest.fixture
+def visitor(settings: Settings) -> Visitor:
+    return Visitor(create_inspected(settings, drip_account_id="4417"))
+
+
+def tried(visitor: Visitor, call: object, mapping: str = "bridge") -> str:
+    text = call if isinstance(call, str) else json.dumps(call)
+    answer = visitor.submit("/try", call=text, mapping=mapping)
+    assert answer.status_code == 200
+    return unescape(text_of(answer.text))
+
+
+def test_it_says_what_drip_would_get_and_by_which_mapping(visitor: Visitor) -> None:
+    page = tried(visitor, CALL)
+
+    assert "POST /v2/4417/subscribers" in page
+    assert '"email": "ana@example.com"' in page
+    assert "Mapping “People”: identify" in page
+    assert "Not for: Events." in page
+
+
+def test_nothing_is_kept(visitor: Visitor) -> None:
+    tried(visitor, CALL)
+
+    assert "Nothing has come yet" in text_of(visitor.get("/setup"))
+
+
+def test_another_preset_can_be_tried(visitor: Visitor) -> None:
+    assert '"id": "7"' in tried(visitor, CALL, "classic")
+    assert '"id": "7"' not in tried(visitor, CALL, "actions")
+
+
+def test_a_preset_that_is_none_is_the_one_in_use(visitor: Visitor) -> None:
+    assert "Mapping “People”: identify" in tried(visitor, CALL, "/etc/passwd")
+
+
+def test_what_is_not_sent_is_named_with_its_reason(visitor: Visitor) -> None:
+    call = {**CALL, "traits": {"email": "ana@example.com", "prospect": "perhaps"}}
+
+    assert "traits.prospect Neither true nor false." in tried(visitor, call)
+
+
+def test_a_call_that_goes_nowhere_is_explained(visitor: Visitor) -> None:
+    assert "Reason: page." in tried(visitor, {"type": "page", "userId": "7"})
+    assert "the bridge would reject the call" in tried(visitor, {"type": "identify"})
+    assert "the bridge would reject the call" in tried(visitor, "no JSON <b>")
+    assert "It waits until" in tried(visitor, {"type": "identify", "userId": "7"})
+    assert "the bridge learns" in tried(
+        visitor, {"type": "alias", "userId": "7", "previousId": "8"}
+    )
+
+
+def test_a_call_that_is_too_long_is_refused(visitor: Visitor) -> None:
+    assert "Longer than 64,000 characters" in tried(visitor, "x" * 64_001)
