@@ -29,7 +29,7 @@ def put_one_of_each(site: BridgeProcess, segment: FakeSegment) -> list[str]:
     quarantined = json.loads(found.stdout)["message_id"]
     events = [f"/events/{message_id}" for message_id in (sent, dead, quarantined)]
     lists = ["/events", "/events?q=nobody", "/events?state=lost&since=yesterday"]
-    return ["/", *lists, "/issues", "/erase", "/sample", *events]
+    return ["/", *lists, "/issues", "/erase", "/sample", "/try", *events]
 
 
 @pytest.mark.parametrize("context_options", [NARROW], ids=["narrow"])
