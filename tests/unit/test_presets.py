@@ -12,7 +12,9 @@ from tests.support.native_vectors import (
     PRESETS,
     VECTORS,
     Differences,
+    by_place,
     differences_of,
+    sent_by_bridge,
     with_mapping,
 )
 
@@ -89,3 +91,58 @@ def test_a_preset_sends_what_the_destination_of_its_name_sends(vector: dict[str,
     if "mapping" in vector["settings"]:
         options = with_mapping(options, vector["settings"]["mapping"])
     assert differences_of(vector, options) == DIFFERENCES.get(vector["name"], {})
+
+
+def sent(preset: str, call: dict[str, Any]) -> dict[str, Any]:
+    """What the preset sends for a call, by place."""
+    vector = {"settings": {"account": "88"}, "input": {"userId": "7", **call}}
+    return by_place(sent_by_bridge(vector, PRESETS[preset]))
+
+
+def identified(preset: str, **traits: Any) -> dict[str, Any]:
+    traits = {"email": "ana@example.com", **traits}
+    return sent(preset, {"type": "identify", "traits": traits})
+
+
+def tracked(preset: str, properties: dict[str, Any], **context: Any) -> dict[str, Any]:
+    call = {"type": "track", "event": "Paid", "properties": properties}
+    return sent(preset, {**call, "context": {"traits": {"email": "ana@example.com"}, **context}})
+
+
+def test_classic_has_none_of_the_faults_that_nobody_wants_back() -> None:
+    person = identified("classic", prospect=False, tags="a, b", **{"a b": 1, "a_b": 2})
+    assert person["subscriber.prospect"] is False
+    assert person["subscriber.tags"] == ["a", "b"]
+    assert person["subscriber.custom_fields.a_b"] == 2
+    assert person["subscriber.custom_fields.a_b_2"] == 1
+    assert "subscriber.initial_status" not in person
+    assert identified("classic", born="2020-01-02")["subscriber.custom_fields.born"] == "2020-01-02"
+    event = tracked("classic", {"one more word": 1, "revenue": "$1,204.50"})
+    assert event["event.properties.one_more_word"] == 1
+    assert event["event.properties.value"] == 120_450
+
+
+def test_classic_keeps_names_as_custom_fields_alone() -> None:
+    person = identified("classic", firstName="Ana", phone="1", address={"city": "Rome"})
+    assert person["subscriber.custom_fields.firstName"] == "Ana"
+    assert person["subscriber.custom_fields.address"] == '{"city":"Rome"}'
+    assert not person.keys() & {"subscriber.first_name", "subscriber.phone", "subscriber.city"}
+
+
+def test_actions_has_none_of_the_faults_that_nobody_wants_back() -> None:
+    person = identified("actions", tags=["a", "b"], status="active", custom_fields="none")
+    assert person["subscriber.tags"] == ["a", "b"]
+    assert "subscriber.status" not in person
+    assert "subscriber.custom_fields" not in person
+    call = {"type": "identify", "traits": {"email": " ana@example.com "}}
+    person = sent("actions", {**call, "context": {"ip": "2001:db8::1"}})
+    assert person["subscriber.email"] == "ana@example.com"
+    assert person["subscriber.ip_address"] == "2001:db8::1"
+
+
+def test_actions_leaves_the_properties_as_they_are() -> None:
+    event = tracked("actions", {"email": "", "revenue": 9.5, "value": 3})
+    assert event["event.email"] == "ana@example.com"
+    assert event["event.properties.revenue"] == 9.5
+    assert event["event.properties.value"] == 3
+    assert event["event.properties.email"] == ""
