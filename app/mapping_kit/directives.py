@@ -37,11 +37,22 @@ def compile_fields(fields: Mapping[str, Any]) -> Resolve:
     if compiler.errors:
         raise InvalidMapping(compiler.errors)
 
+    # what an event has is defined all through; only what is put together may have gaps
+    whole = {name for name, each in fields.items() if _is_from_event(each)}
+
     def resolve(event: Mapping[str, Any]) -> dict[str, Any]:
-        found = ((name, value(event)) for name, value in values.items())
-        return {name: _defined(value) for name, value in found if value is not UNDEFINED}
+        resolved = {}
+        for name, value in values.items():
+            found = value(event)
+            if found is not UNDEFINED:
+                resolved[name] = found if name in whole else _defined(found)
+        return resolved
 
     return resolve
+
+
+def _is_from_event(given: Any) -> bool:
+    return not isinstance(given, dict | list) or (isinstance(given, dict) and "@path" in given)
 
 
 def _defined(value: Any) -> Any:

@@ -87,6 +87,8 @@ def _translate(
 
 def _as_read(envelope: Mapping[str, Any], call: SegmentCall) -> Mapping[str, Any]:
     """The call for mappings: without what cannot be read, and the type in lower case."""
+    if not call.left_out and envelope.get("type") == call.type:
+        return envelope
     readable = {name: value for name, value in envelope.items() if name not in call.left_out}
     return {**readable, "type": call.type}
 
