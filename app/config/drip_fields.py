@@ -45,3 +45,7 @@ class CampaignId(fields.Field[str]):
         if not re.fullmatch(r"[0-9A-Za-z_-]+", value.strip()):
             raise ValidationError("must be one id: that in the address of the campaign's page.")
         return value.strip()
+
+
+class MappingName(fields.String):
+    """The name of a preset of mappings, or the path of a file. The direction to Drip reads it."""

@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
+from marshmallow import EXCLUDE, Schema, ValidationError, validates_schema
 from sqlalchemy.engine import make_url
 
 from app.config.database_url import Database
-from app.config.drip_fields import ApiTokens, CampaignId, TrackingKeys
+from app.config.drip_fields import ApiTokens, CampaignId, MappingName, TrackingKeys
 from app.config.fields import (
     MIN_TOKEN,
     REGION_HOSTS,
@@ -89,7 +89,7 @@ class EnvironSchema(Schema):
         load_default=dict, metadata={"example": "4417=0a1b2c…,5150=3d4e5f…"}
     )
     DRIP_API_URL = Host(load_default=DRIP_API, metadata={"example": DRIP_API})
-    DRIP_MAPPING = fields.String(load_default="bridge", metadata={"example": "classic"})
+    DRIP_MAPPING = MappingName(load_default="bridge", metadata={"example": "classic"})
     DRIP_INITIAL_STATUS = Choice(
         *("unsubscribed", "active", "none"),
         load_default=None,
