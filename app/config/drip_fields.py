@@ -47,5 +47,12 @@ class CampaignId(fields.Field[str]):
         return value.strip()
 
 
+class ConsentCategories(fields.Field[tuple[str, ...]]):
+    """Ids of consent categories, separated by commas. Segment tells capitals apart."""
+
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> tuple[str, ...]:
+        return tuple(filter(None, map(str.strip, value.split(","))))
+
+
 class MappingName(fields.String):
     """The name of a preset of mappings, or the path of a file. The direction to Drip reads it."""

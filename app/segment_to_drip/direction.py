@@ -34,6 +34,7 @@ def options_of(settings: Settings) -> DripOptions:
         campaign_id=settings.drip_campaign_id,
         double_optin=settings.drip_double_optin,
         skip_device_mode=settings.drip_skip_device_mode,
+        consent_categories=settings.drip_consent_categories,
         default_account=settings.drip_account_id or "",
         mappings=load(settings.drip_mapping),
     )

@@ -23,6 +23,8 @@ class DripOptions:
     """Whether that asks for a confirmation; None leaves it to the series."""
     skip_device_mode: bool = False
     """Whether to ignore what the browser says that it sent to Drip by itself."""
+    consent_categories: tuple[str, ...] = ()
+    """Without the consent to all of these a call is ignored."""
     default_account: str = ""
     """The Drip account of calls that name none."""
     mappings: Mappings = field(default_factory=lambda: preset("bridge"))

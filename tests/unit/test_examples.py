@@ -15,7 +15,7 @@ FIELDS = EnvironSchema().fields
 
 REAL = {
     *(name for name, field in FIELDS.items() if isinstance(field, (Choice, Number, Whole, YesNo))),
-    *("SEGMENT_HOST", "DRIP_API_URL", "DRIP_MAPPING"),
+    *("SEGMENT_HOST", "DRIP_API_URL", "DRIP_MAPPING", "DRIP_CONSENT_CATEGORY"),
 }
 """Variables whose examples are values that the bridge works with."""
 

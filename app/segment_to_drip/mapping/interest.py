@@ -17,6 +17,8 @@ def reason_to_ignore(call: SegmentCall, options: DripOptions) -> str:
         return "sent by this bridge"
     if any(call.integrations.get(name) is False for name in DESTINATIONS):
         return "integrations"
+    if not _has_consent(call, options.consent_categories):
+        return "consent"
     if options.skip_device_mode and _is_sent_by_browser(call):
         return "device mode"
     return ""
@@ -39,6 +41,17 @@ def _is_own(call: SegmentCall) -> bool:
     integration = call.context.get("integration")
     is_drips = isinstance(integration, dict) and integration.get("name") == "Drip"
     return is_drips or (call.message_id or "").startswith("drip-")
+
+
+def _has_consent(call: SegmentCall, categories: tuple[str, ...]) -> bool:
+    """Whether the person has consented to all of these. What is not said counts as no. An alias
+    sends nothing, and what asks for deletion needs no consent."""
+    if call.type in ("alias", "delete"):
+        return True
+    consent = call.context.get("consent")
+    preferences = consent.get("categoryPreferences") if isinstance(consent, dict) else None
+    given = preferences if isinstance(preferences, dict) else {}
+    return all(given.get(category) is True for category in categories)
 
 
 def _is_sent_by_browser(call: SegmentCall) -> bool:
