@@ -113,6 +113,11 @@ class EnvironSchema(Schema):
     DRIP_BATCHES_PER_HOUR = Whole(1, 1_000_000, load_default=50, metadata={"example": "50"})
     DRIP_BATCH_SETTLE = Number(0, load_default=10.0, metadata={"example": "10"})
     DRIP_SKIP_DEVICE_MODE = YesNo(load_default=False, metadata={"example": "true"})
+    DRIP_DELETE = Choice(
+        *("ignore", "unsubscribe", "delete"),
+        load_default="ignore",
+        metadata={"example": "unsubscribe"},
+    )
     DRIP_CONSENT_CATEGORY = ConsentCategories(load_default=(), metadata={"example": "Marketing"})
     INSPECTOR_PASSWORD = Password(
         load_default=None, metadata={"example": "(what this prints: openssl rand -hex 16)"}

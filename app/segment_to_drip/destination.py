@@ -24,10 +24,17 @@ from app.segment_to_drip.sending.answers import (
     HourIsOver,
     SendAgain,
     Taken,
+    is_active,
     is_in_list,
     understand,
 )
-from app.segment_to_drip.sending.operations import Bucket, Operation, Request, to_request
+from app.segment_to_drip.sending.operations import (
+    UNSUBSCRIBE_ALL,
+    Bucket,
+    Operation,
+    Request,
+    to_request,
+)
 
 WHOLE_SEND = 14.0
 """Seconds for all requests that one batch leads to. A lease lasts more than twice as long."""
@@ -153,8 +160,13 @@ class _Sending:
         notes: list[str] = []
         for _ in range(MOST_REQUESTS):
             answer = self._post(kind, request)
-            match meaning := understand(Call(kind, _only_item(request)), answer):
+            meaning = understand(Call(kind, _only_item(request)), answer)
+            if isinstance(meaning, AskForAccounts):
+                meaning = self._ask(meaning)
+            match meaning:
                 case Taken(note):
+                    if request.path.endswith(UNSUBSCRIBE_ALL):
+                        self._read_back(request)
                     return "; ".join(filter(None, (*notes, note)))
                 case SendAgain(item, note):
                     notes.append(note)
@@ -167,7 +179,7 @@ class _Sending:
 
     def _post(self, kind: str, request: Request) -> Answer:
         try:
-            body = json.dumps(request.body, allow_nan=False)
+            body = None if request.body is None else json.dumps(request.body, allow_nan=False)
         except ValueError:
             raise BatchRejected("a number that JSON does not have") from None
         try:
@@ -194,7 +206,7 @@ class _Sending:
 
     def _to_error(
         self,
-        meaning: AtOnce | HourIsOver | AskForAccounts | SendError,
+        meaning: AtOnce | HourIsOver | SendError,
         answer: Answer,
         bucket: Bucket,
     ) -> SendError:
@@ -207,13 +219,25 @@ class _Sending:
                 wait = self._budget.exhausted(self._account, bucket)
                 reason = f"HTTP {answer.status}: no more requests this hour"
                 return RateLimited(reason, wait, answer.words)
-            case AskForAccounts(if_listed, if_not, if_unknown):
-                is_listed = self._is_listed()
-                if is_listed is None:
-                    return if_unknown
-                return if_listed if is_listed else if_not
             case _:
                 return meaning
+
+    def _ask(self, asked: AskForAccounts) -> Taken | SendError:
+        is_listed = self._is_listed()
+        if is_listed is None:
+            return asked.if_unknown
+        return asked.if_listed if is_listed else asked.if_not
+
+    def _read_back(self, request: Request) -> None:
+        """See that a person is unsubscribed. Drip has answered that it did it, and had not
+        (docs/development/facts.md § 5)."""
+        try:
+            path = request.path.removesuffix(UNSUBSCRIBE_ALL)
+            answer = self._exchange("requests", "GET", path)
+        except RateLimited:
+            return
+        if is_active(answer):
+            raise RetryableError("Drip answered that it did it, but the person is still active")
 
     def _is_listed(self) -> bool | None:
         """Ask Drip whether the token gives access to the account. None if it does not say."""
@@ -235,9 +259,9 @@ class _Sending:
 
 def _only_item(request: Request) -> Mapping[str, Any] | None:
     """Return the item of a request for a single one."""
-    items = [items for name, items in request.body.items() if name != "batches"]
+    items = [items for name, items in (request.body or {}).items() if name != "batches"]
     return items[0][0] if items else None
 
 
 def _with_item(request: Request, item: Mapping[str, Any]) -> Request:
-    return request._replace(body={name: [item] for name in request.body})
+    return request._replace(body={name: [item] for name in request.body or {}})

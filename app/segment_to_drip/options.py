@@ -23,6 +23,8 @@ class DripOptions:
     """Whether that asks for a confirmation; None leaves it to the series."""
     skip_device_mode: bool = False
     """Whether to ignore what the browser says that it sent to Drip by itself."""
+    delete: str = "ignore"
+    """What a delete call does to its person in Drip: "ignore", "unsubscribe" or "delete"."""
     consent_categories: tuple[str, ...] = ()
     """Without the consent to all of these a call is ignored."""
     default_account: str = ""

@@ -78,6 +78,8 @@ def _translate(
     )
     if call.type == "alias":
         return _with(message, _alias(call))
+    if call.type == "delete" and options.delete != "ignore":
+        return _with(message, _delete(call, options))
     parts = _parts(call, _as_read(envelope, call), received_at, options)
     if not parts:
         return Ignored(call.type, call.type if call.type in WITHOUT_PLACE else "no mapping")
@@ -157,6 +159,14 @@ def _alias(call: SegmentCall) -> dict[str, Any]:
         missing = "previousId" if call.previous_id is None else "userId"
         raise InvalidPayload({missing: ["Missing or blank."]})
     return {"type": "alias", "previous_id": call.previous_id, "user_id": call.user_id}
+
+
+def _delete(call: SegmentCall, options: DripOptions) -> dict[str, Any]:
+    who = who_of(call, None, options)
+    if not who:
+        raise InvalidPayload({"userId": ["Missing or blank."]})
+    whose = {"who": who, "user_id": call.user_id, "anonymous_id": call.anonymous_id}
+    return {"type": "delete", **whose, "by": options.delete, "left_out": call.left_out}
 
 
 def _with(message: Message, call: Mapping[str, Any]) -> Message:

@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 MOST_ITEMS = 1000
 
@@ -13,6 +14,36 @@ _PATH = re.compile(
     r"/v2/(?P<account>[0-9]+)/(?:campaigns/(?P<campaign>[^/]+)/(?P<list>subscribers)"
     r"|(?P<plain>subscribers|events)(?P<batch>/batches)?)"
 )
+
+
+_OF_PERSON = re.compile(
+    r"(?P<method>GET|POST|DELETE) /v2/(?P<account>[0-9]+)/subscribers/(?P<person>[^/?]+)"
+    r"(?P<what>/unsubscribe_all|/remove)?(?:\?campaign_id=(?P<campaign>[^&]+))?"
+)
+
+
+class PersonCall(NamedTuple):
+    """What a request asks for that has the person in its path."""
+
+    method: str
+    account: str
+    email: str
+    what: str
+    """"", "/unsubscribe_all" or "/remove"."""
+    campaign: str
+
+
+def parse_of_person(line: str) -> PersonCall | None:
+    """What a request with this method and path asks for; None if it has no person in its path."""
+    found = _OF_PERSON.fullmatch(line)
+    if not found or found["person"] == "batches":
+        return None
+    if (found["method"] == "POST") != bool(found["what"]):
+        return None
+    email = unquote(found["person"]).lower()
+    return PersonCall(
+        found["method"], found["account"], email, found["what"] or "", found["campaign"] or ""
+    )
 
 
 @dataclass(frozen=True)

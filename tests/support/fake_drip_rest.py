@@ -23,10 +23,12 @@ from tests.support.drip_requests import (
     NOT_FOUND,
     NOT_LOGGED_IN,
     Call,
+    PersonCall,
     Reply,
     basic,
     in_json,
     parse,
+    parse_of_person,
     refusal,
     unwrap,
 )
@@ -184,6 +186,8 @@ class FakeDripRest(OnLoopback):
         if visit.line == "GET /v2/accounts":
             accounts = [{"id": account, "name": f"Account {account}"} for account in opened]
             return in_json(200, {"links": {}, "accounts": accounts})
+        if (of_person := parse_of_person(visit.line)) and of_person.account in opened:
+            return self._do_with(of_person)
         call = visit.call
         if not visit.line.startswith("POST ") or not call or call.account not in opened:
             return NOT_FOUND
@@ -195,6 +199,22 @@ class FakeDripRest(OnLoopback):
             return NOT_FOUND
         items = unwrap(visit.body, call)
         return items if isinstance(items, Reply) else self._put(visit, call, people, items)
+
+    def _do_with(self, call: PersonCall) -> Reply:
+        """Do what is asked of a person in the path."""
+        people = self._people[call.account]
+        people.settle(self.clock())
+        person = people.by_email.get(call.email)
+        if person is None:
+            return NOT_FOUND
+        if call.method == "DELETE":
+            del people.by_email[call.email]
+            return Reply(204)
+        if call.what == "/remove" and call.campaign:
+            person.campaigns.discard(call.campaign)
+        elif call.what:
+            person.status = "unsubscribed"
+        return in_json(200, {"links": {}, "subscribers": [shown(person)]})
 
     def _put(self, visit: Visit, call: Call, people: People, items: list[Any]) -> Reply:
         now, emails = self.clock(), emails_of(items)
@@ -227,8 +247,12 @@ def _put_one(item: Any, call: Call, people: People) -> Reply:
         return refusal(422, refused.code, refused.message, refused.attribute)
     if call.kind == "event":
         return Reply(204)
-    shown = {"id": person.id, "status": person.status, "email": person.email}
-    return in_json(200, {"links": {}, "subscribers": [shown]})
+    return in_json(200, {"links": {}, "subscribers": [shown(person)]})
+
+
+def shown(person: Person) -> dict[str, str]:
+    """A person as Drip's answers show them."""
+    return {"id": person.id, "status": person.status, "email": person.email}
 
 
 def _in_the_manner_of(own: Reply, documented: Reply) -> Reply:

@@ -122,6 +122,14 @@ ACTIONS: Mapping[str, Mapping[str, Field]] = MappingProxyType(
                 "`DRIP_CAMPAIGN_ID`. Without one, nothing is sent.",
             ),
         },
+        "unsubscribe": {
+            "email": EMAIL,
+            "campaign_id": Field(
+                "Campaign ID",
+                "text or number",
+                "The campaign to leave. If it is not mapped: the person gets no mail any more.",
+            ),
+        },
     }
 )
 """Action → its fields, in the order of the docs."""

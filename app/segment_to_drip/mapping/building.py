@@ -63,12 +63,23 @@ def subscribe_to_campaign(
     return {"type": "campaign", "campaign_id": campaign, "subscriber": joining}
 
 
+def unsubscribe(call: SegmentCall, fields: Fields, _: float, __: DripOptions) -> Part | None:
+    """Unsubscribe a person from one campaign, or from all mail. None if it is not clear from which:
+    what cannot be the id of a campaign must not end all mail."""
+    mapped = fields.get("campaign_id")
+    if mapped is None:
+        return {"type": "unsubscribe"}
+    campaign = read_campaign(mapped, "fields.campaign_id", call)
+    return {"type": "unsubscribe", "campaign_id": campaign} if campaign else None
+
+
 BUILDERS: Mapping[str, Callable[[SegmentCall, Fields, float, DripOptions], Part | None]] = (
     MappingProxyType(
         {
             "identify": identify,
             "trackEvent": track_event,
             "subscribeToCampaign": subscribe_to_campaign,
+            "unsubscribe": unsubscribe,
         }
     )
 )

@@ -56,15 +56,15 @@ class Identities:
         found: dict[int, tuple[Any, Found]] = {}
         waiting: dict[str, list[Any]] = {}
         learnt: dict[str, str] = {}
-        aliases: list[int] = []
+        done: list[int] = []
         for row, call in calls:
-            if call["type"] == "alias":
-                memory.move(call)
-                aliases.append(row.id)
+            whose = memory.take(call)
+            if whose is None:
+                done.append(row.id)
             else:
-                found[row.id] = row, memory.find(call)
-                if not found[row.id][1].email:
-                    waiting.setdefault(found[row.id][1].waits_for, []).append(row)
+                found[row.id] = row, whose
+                if not whose.email:
+                    waiting.setdefault(whose.waits_for, []).append(row)
             # one call after the other, as if each had come alone: an id that is one person's now
             # may be several people's a few calls later
             for key, email in memory.take_learnt().items():
@@ -72,7 +72,7 @@ class Identities:
                 found |= {each.id: (each, Found(email, key)) for each in waiting.pop(key, ())}
         self._release(connection, account, now, learnt)  # before others wait for the same ids
         self._write(connection, account, now, list(found.values()))
-        self._settle(connection, aliases, now)
+        self._settle(connection, done, now)
         self._save(connection, account, memory.changed)
 
     def _known(self, connection: Connection, account: str, keys: set[str]) -> dict[str, Identity]:
@@ -118,10 +118,10 @@ class Identities:
         )
         return {row.email: row.busy_until for row in connection.execute(statement)}
 
-    def _settle(self, connection: Connection, aliases: Sequence[int], now: float) -> None:
-        """An alias call has done all that it does."""
-        done = update(events).where(events.c.id.in_(aliases))
-        connection.execute(done.values(state="sent", settled_at=now, person=None))
+    def _settle(self, connection: Connection, done: Sequence[int], now: float) -> None:
+        """These calls have done all that they do."""
+        settled = update(events).where(events.c.id.in_(done))
+        connection.execute(settled.values(state="sent", settled_at=now, person=None))
 
     def _save(self, connection: Connection, account: str, changed: Mapping[str, Identity]) -> None:
         new = self._insert(identities)

@@ -40,6 +40,15 @@ class Memory:
         """What was learnt."""
         self._learnt: dict[str, str] = {}
 
+    def take(self, call: Mapping[str, Any]) -> Found | None:
+        """Learn from a call, and say whose it is; None if nothing of it is to be sent: an alias, and
+        a delete of a person who is not known. One who is made later is not meant."""
+        if call["type"] == "alias":
+            self.move(call)
+            return None
+        whose = self.find(call)
+        return None if call["type"] == "delete" and not whose.email else whose
+
     def find(self, call: Mapping[str, Any]) -> Found:
         """Whose the call is; also learns from it."""
         user, anonymous = _key("u", call["user_id"]), _key("a", call["anonymous_id"])
@@ -48,6 +57,8 @@ class Memory:
         email = self._address(call)
         if call["type"] == "identify" and email:
             self._learn(call, email)
+        if call["type"] == "delete" and user:
+            self._set(user, Identity())  # what comes later must not make the person anew
         return Found(email, user or anonymous or "")
 
     def move(self, call: Mapping[str, Any]) -> None:

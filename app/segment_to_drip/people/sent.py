@@ -3,10 +3,10 @@
 import json
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select
 
 from app.database.engine import dialect_of, reader
-from app.database.tables import people
+from app.database.tables import identities, people
 from app.segment_to_drip.sending.operations import Person
 
 NOBODY = Person()
@@ -52,6 +52,14 @@ class People:
         if rows:
             with self._engine.begin() as connection:
                 connection.execute(saved, rows)
+
+    def forget(self, account: str, addresses: Collection[str]) -> None:
+        """Remember nothing of these people any more, nor which ids are theirs."""
+        with self._engine.begin() as connection:
+            for table in (people, identities):
+                of_account = table.c.destination == self._destination, table.c.account == account
+                forgotten = delete(table).where(*of_account, table.c.email.in_(addresses))
+                connection.execute(forgotten)
 
 
 def _to_text(person: Person) -> str:

@@ -35,6 +35,8 @@ ALREADY_SUBSCRIBED = "email is already subscribed"
 NEW_EMAIL_TAKEN = "new email is already subscribed"
 
 NOT_APPLIED = "answered, but fields and tags of this call may not have been applied"
+NO_SUCH_PERSON = "answered that it has no such person"
+INACTIVE = "answered that the person is inactive"
 AT_NEW_ADDRESS = "new_email belongs to a person already: the call was sent for that person"
 ALREADY_IN_CAMPAIGN = "answered that the person was in the campaign already, or has left it"
 
@@ -43,7 +45,7 @@ class Call(NamedTuple):
     """What a request asks for."""
 
     kind: str
-    """"subscriber", "event" or "campaign"."""
+    """That of the operation, or "accounts" or "person" for what is only looked up."""
     item: Mapping[str, Any] | None
     """The only item; None if it is a batch."""
 
@@ -72,7 +74,7 @@ class HourIsOver(NamedTuple):
 class AskForAccounts(NamedTuple):
     """Whether the token gives access to the account decides."""
 
-    if_listed: SendError
+    if_listed: SendError | Taken
     if_not: SendError
     if_unknown: SendError
 
@@ -100,6 +102,14 @@ def understand(call: Call, answer: Answer) -> Meaning:
     return _forbidden(answer)
 
 
+def is_active(answer: Answer) -> bool:
+    """Return whether an answer shows a person who gets mail."""
+    try:
+        return bool(json.loads(answer.body)["subscribers"][0]["status"] == "active")
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return False
+
+
 def is_in_list(account: str, answer: Answer) -> bool | None:
     """Return whether the account is in a list of accounts; None if the answer is no such list."""
     try:
@@ -119,12 +129,18 @@ def _about_key(call: Call, answer: Answer) -> Meaning:
         return InvalidKey(f"{http}: {CHECK_URL}", words)
     if answer.says(r"account\b.*\bdisabled"):
         return InvalidKey(f"{http}: Drip has disabled the account", words)
+    ends = call.kind in ("unsubscribe", "delete")
+    if ends and answer.faults and answer.says(r"\binactive\b"):
+        return Taken(INACTIVE)
     is_about_person = answer.faults and (call.kind == "campaign" or answer.says(r"\binactive\b"))
     if is_about_person:
         return BatchRejected(http, words)
-    is_there = BatchRejected(http, words) if answer.status == 404 else _forbidden(answer)
-    refused = InvalidKey(f"{http}, and Drip lists no such account: {CHECK_TOKEN}", words)
-    return AskForAccounts(is_there, refused, _forbidden(answer))
+    reason = f"{http}, and Drip lists no such account: {CHECK_TOKEN}"
+    no_account, unknown = InvalidKey(reason, words), _forbidden(answer)
+    if answer.status == 403:
+        return AskForAccounts(unknown, no_account, unknown)
+    absent = Taken(NO_SUCH_PERSON) if ends else BatchRejected(http, words)
+    return AskForAccounts(absent, no_account, unknown)
 
 
 def _about_item(call: Call, answer: Answer) -> Meaning:

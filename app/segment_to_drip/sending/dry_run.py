@@ -52,15 +52,14 @@ class DryRun:
         self._taken += 1
         for each in (message, *message.follow_ups):
             call = json.loads(each.payload or "{}")
-            if call["type"] == "alias":
-                self._memory.move(call)
+            whose = self._memory.take(call)
+            if whose is None:
                 continue
-            email, waits_for = self._memory.find(call)
-            if email:
-                found.append((email, call))
+            if whose.email:
+                found.append((whose.email, call))
             else:
                 waiting = Waiting(self._taken, place, message, call)
-                self._waiting.setdefault(waits_for, []).append(waiting)
+                self._waiting.setdefault(whose.waits_for, []).append(waiting)
         return [
             request
             for email, call in [*self._released(), *found]

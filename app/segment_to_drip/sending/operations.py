@@ -9,14 +9,20 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
+from urllib.parse import quote
 
 from app.segment_to_drip.mapping.traits import ONCE
 from app.segment_to_drip.options import DripOptions
 
-Kind = Literal["subscriber", "event", "campaign"]
+Kind = Literal["subscriber", "event", "campaign", "unsubscribe", "delete"]
+
+ALONE = frozenset({"campaign", "unsubscribe", "delete"})
+"""Kinds of which each operation is a request of its own, for its answer decides how to go on."""
 
 Bucket = Literal["requests", "batches"]
 """Which of Drip's limits a request counts for: 3,600 requests, or 50 batches an hour."""
+
+UNSUBSCRIBE_ALL = "/unsubscribe_all"
 
 Item = dict[str, Any]
 
@@ -61,7 +67,8 @@ class Request(NamedTuple):
 
     method: str
     path: str
-    body: dict[str, Any]
+    body: dict[str, Any] | None
+    """None for a request without one."""
     bucket: Bucket
 
 
@@ -78,6 +85,10 @@ def next_operation(
                 return None
             item = {"email": address, **call["subscriber"]}
             return Operation("campaign", item, call["campaign_id"])
+        case "unsubscribe":
+            return Operation("unsubscribe", {"email": address}, call.get("campaign_id", ""))
+        case "delete":
+            return Operation(call["by"], {"email": address})
         case _:
             if not person.is_known and options.initial_status != "none":
                 return Operation("subscriber", _introduction(call, address, options), "", True)
@@ -158,6 +169,10 @@ def remember(person: Person, operation: Operation) -> Person:
     """What is remembered of the person after Drip took an operation."""
     if operation.kind == "campaign":
         return person._replace(campaigns=person.campaigns | {operation.campaign_id})
+    if operation.kind == "delete":
+        return Person()
+    if operation.kind == "unsubscribe":
+        return person if operation.campaign_id else person._replace(is_unsubscribed=True)
     if operation.kind == "event" or operation.introduces:
         return person._replace(is_known=True)
     once = dict(person.once)
@@ -202,9 +217,11 @@ def _merged(first: Item, second: Item) -> Item:
 
 
 def to_request(operations: Sequence[Operation], account: str) -> Request:
-    """One request for operations of one kind: several go to the batch endpoint. A place in a
-    campaign has none, and is asked for alone."""
+    """One request for operations of one kind: several go to the batch endpoint. Those in `ALONE`
+    have none."""
     kind = operations[0].kind
+    if kind in ("unsubscribe", "delete"):
+        return _to_person_request(operations[0], account)
     items = [operation.item for operation in operations]
     if kind == "campaign":
         path = f"/v2/{account}/campaigns/{operations[0].campaign_id}/subscribers"
@@ -216,3 +233,14 @@ def to_request(operations: Sequence[Operation], account: str) -> Request:
     if kind == "subscriber":
         items = merge(items)
     return Request("POST", f"{path}/batches", {"batches": [{name: items}]}, "batches")
+
+
+def _to_person_request(operation: Operation, account: str) -> Request:
+    """A request that has the person in its path, and no body."""
+    person = f"/v2/{account}/subscribers/{quote(operation.item['email'], safe='')}"
+    if operation.kind == "delete":
+        return Request("DELETE", person, None, "requests")
+    if operation.campaign_id:
+        path = f"{person}/remove?campaign_id={operation.campaign_id}"
+        return Request("POST", path, None, "requests")
+    return Request("POST", f"{person}{UNSUBSCRIBE_ALL}", None, "requests")

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from app.outbox.messages import Claimed
 from app.segment_to_drip.sending.budget import Left
-from app.segment_to_drip.sending.operations import Operation
+from app.segment_to_drip.sending.operations import ALONE, Operation
 
 LARGEST_BATCH = 1_000
 """People, or events, of one batch (docs/development/facts.md § 5)."""
@@ -72,16 +72,17 @@ def fill_batch(messages: Iterable[Claimed], next_operation: Next) -> Batch:
     takes the calls at the beginning that are of its kind: it is not known in which order Drip works
     on different batches.
     """
-    runs: dict[str, list[list[Planned]]] = {"subscriber": [], "event": [], "campaign": []}
+    runs: dict[str, list[list[Planned]]] = {"subscriber": [], "event": []}
+    alone: list[list[Planned]] = []
     done: list[Claimed] = []
     for _, of_person in groupby(messages, key=lambda message: message.person):
         run = _first_run(of_person, next_operation, done)
         if run:
-            runs[run[0].operation.kind].append(run)
+            runs.get(run[0].operation.kind, alone).append(run)
     people, of_people = runs["subscriber"], runs["event"]
     is_mostly_events = sum(map(_items, of_people)) > 2 * len(people)
     fullest = of_people if is_mostly_events else people
-    return Batch(_fitting(fullest) or _first_of(runs["campaign"]), done)
+    return Batch(_fitting(fullest) or _first_of(alone), done)
 
 
 def _first_run(
@@ -111,7 +112,7 @@ def _can_follow(last: Operation, operation: Operation) -> bool:
 
 def _stands_alone(operation: Operation) -> bool:
     """Whether the answer to the operation decides how the person goes on."""
-    return operation.introduces or operation.kind == "campaign" or "new_email" in operation.item
+    return operation.introduces or operation.kind in ALONE or "new_email" in operation.item
 
 
 def _items(run: Sequence[Planned]) -> int:
