@@ -41,7 +41,7 @@ class Memory:
         self._learnt: dict[str, str] = {}
 
     def take(self, call: Mapping[str, Any]) -> Found | None:
-        """Learn from a call, and say whose it is; None if nothing of it is to be sent: an alias, and
+        """Learn from a call, and say whose it is. None if nothing of it is to be sent: an alias, or
         a delete of a person who is not known. One who is made later is not meant."""
         if call["type"] == "alias":
             self.move(call)
