@@ -54,5 +54,15 @@ class ConsentCategories(fields.Field[tuple[str, ...]]):
         return tuple(filter(None, map(str.strip, value.split(","))))
 
 
+class Provider(fields.String):
+    """The name of a shop, in lower snake case, as Drip asks for."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        name: str = super()._deserialize(value, *args, **kwargs)
+        if not re.fullmatch(r"[a-z0-9]+(?:_[a-z0-9]+)*", name, re.ASCII):
+            raise ValidationError("must be lower-case letters, digits and _, such as my_store.")
+        return name
+
+
 class MappingName(fields.String):
     """The name of a preset of mappings, or the path of a file. The direction to Drip reads it."""

@@ -13,6 +13,7 @@ from app.config.drip_fields import (
     CampaignId,
     ConsentCategories,
     MappingName,
+    Provider,
     TrackingKeys,
 )
 from app.config.fields import (
@@ -113,6 +114,8 @@ class EnvironSchema(Schema):
     DRIP_BATCHES_PER_HOUR = Whole(1, 1_000_000, load_default=50, metadata={"example": "50"})
     DRIP_BATCH_SETTLE = Number(0, load_default=10.0, metadata={"example": "10"})
     DRIP_SKIP_DEVICE_MODE = YesNo(load_default=False, metadata={"example": "true"})
+    DRIP_ORDERS = YesNo(load_default=False, metadata={"example": "true"})
+    DRIP_ORDER_PROVIDER = Provider(load_default="segment", metadata={"example": "my_store"})
     DRIP_DELETE = Choice(
         *("ignore", "unsubscribe", "delete"),
         load_default="ignore",

@@ -77,6 +77,8 @@ class Settings:
     drip_batch_settle: float = 10
     """Minutes after a batch in which the people in it get no other request."""
     drip_skip_device_mode: bool = False
+    drip_orders: bool = False
+    drip_order_provider: str = "segment"
     drip_delete: str = "ignore"
     drip_consent_categories: tuple[str, ...] = ()
     """Whether to ignore what the browser says that it sent to Drip by itself."""
@@ -212,6 +214,8 @@ def environ_to_settings(environ: Mapping[str, str]) -> Settings:
         drip_batches_per_hour=values["DRIP_BATCHES_PER_HOUR"],
         drip_batch_settle=values["DRIP_BATCH_SETTLE"],
         drip_skip_device_mode=values["DRIP_SKIP_DEVICE_MODE"],
+        drip_orders=values["DRIP_ORDERS"],
+        drip_order_provider=values["DRIP_ORDER_PROVIDER"],
         drip_delete=values["DRIP_DELETE"],
         drip_consent_categories=values["DRIP_CONSENT_CATEGORY"],
         inspector_password=values["INSPECTOR_PASSWORD"],

@@ -8,14 +8,14 @@ from marshmallow.fields import Field
 from sqlalchemy.engine import URL
 
 from app.config.database_url import Database
-from app.config.drip_fields import CampaignId, ConsentCategories, MappingName
+from app.config.drip_fields import CampaignId, ConsentCategories, MappingName, Provider
 from app.config.environment import ENV_FILE, Environment
 from app.config.fields import AccountId, Choice, Host, Number, Whole, YesNo
 from app.config.schema import EnvironSchema
 
 OPEN = (
     *(AccountId, CampaignId, Choice, ConsentCategories, Host),
-    *(MappingName, Number, Whole, YesNo),
+    *(MappingName, Number, Provider, Whole, YesNo),
 )
 """The kinds of settings whose values are no secret. Of any other a page shows only that it is
 set."""

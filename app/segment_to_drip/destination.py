@@ -29,6 +29,7 @@ from app.segment_to_drip.sending.answers import (
     understand,
 )
 from app.segment_to_drip.sending.operations import (
+    SHOPPER_ACTIVITIES,
     UNSUBSCRIBE_ALL,
     Bucket,
     Operation,
@@ -160,7 +161,7 @@ class _Sending:
         notes: list[str] = []
         for _ in range(MOST_REQUESTS):
             answer = self._post(kind, request)
-            meaning = understand(Call(kind, _only_item(request)), answer)
+            meaning = understand(Call(kind, _only_item(kind, request)), answer)
             if isinstance(meaning, AskForAccounts):
                 meaning = self._ask(meaning)
             match meaning:
@@ -170,7 +171,7 @@ class _Sending:
                     return "; ".join(filter(None, (*notes, note)))
                 case SendAgain(item, note):
                     notes.append(note)
-                    request = _with_item(request, item)
+                    request = _with_item(kind, request, item)
                 case _:
                     error = self._to_error(meaning, answer, request.bucket)
                     raise error.with_status(answer.status)
@@ -185,7 +186,7 @@ class _Sending:
         try:
             return self._exchange(request.bucket, request.method, request.path, body)
         except RetryableError as error:
-            if kind == "event":
+            if kind in ("event", *SHOPPER_ACTIVITIES):
                 reason = f"{error}. Drip may have kept it all the same, and will have it twice then"
                 raise RetryableError(reason, error.words, error.asked) from None
             raise
@@ -257,11 +258,15 @@ class _Sending:
                 return False
 
 
-def _only_item(request: Request) -> Mapping[str, Any] | None:
+def _only_item(kind: str, request: Request) -> Mapping[str, Any] | None:
     """Return the item of a request for a single one."""
+    if kind in SHOPPER_ACTIVITIES:
+        return request.body
     items = [items for name, items in (request.body or {}).items() if name != "batches"]
     return items[0][0] if items else None
 
 
-def _with_item(request: Request, item: Mapping[str, Any]) -> Request:
+def _with_item(kind: str, request: Request, item: Mapping[str, Any]) -> Request:
+    if kind in SHOPPER_ACTIVITIES:
+        return request._replace(body=dict(item))
     return request._replace(body={name: [item] for name in request.body or {}})

@@ -21,7 +21,7 @@ from app.segment_to_drip.sending.delivery import DripDelivery
 from app.segment_to_drip.sending.operations import Bucket
 from app.segment_to_drip.translate import translate
 
-COLLECTIONS = ("identify", "track", "campaign", "unsubscribe", "delete", "alias")
+COLLECTIONS = ("identify", "track", "order", "campaign", "unsubscribe", "delete", "alias")
 
 
 def options_of(settings: Settings) -> DripOptions:
@@ -34,6 +34,8 @@ def options_of(settings: Settings) -> DripOptions:
         campaign_id=settings.drip_campaign_id,
         double_optin=settings.drip_double_optin,
         skip_device_mode=settings.drip_skip_device_mode,
+        orders=settings.drip_orders,
+        order_provider=settings.drip_order_provider,
         delete=settings.drip_delete,
         consent_categories=settings.drip_consent_categories,
         default_account=settings.drip_account_id or "",

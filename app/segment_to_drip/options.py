@@ -23,6 +23,10 @@ class DripOptions:
     """Whether that asks for a confirmation; None leaves it to the series."""
     skip_device_mode: bool = False
     """Whether to ignore what the browser says that it sent to Drip by itself."""
+    orders: bool = False
+    """Whether ecommerce events become orders and carts."""
+    order_provider: str = "segment"
+    """Where orders were made that do not say it."""
     delete: str = "ignore"
     """What a delete call does to its person in Drip: "ignore", "unsubscribe" or "delete"."""
     consent_categories: tuple[str, ...] = ()

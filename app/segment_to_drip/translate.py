@@ -180,9 +180,8 @@ def _to_json(call: Mapping[str, Any]) -> str:
     try:
         return _ENCODER.encode(call)
     except (ValueError, RecursionError):
-        if call["type"] != "track":
-            raise
-        drop_unwritable(call["event"].get("properties", {}), call["left_out"])
+        values = call.get("order") or call.get("event", {}).get("properties", {})
+        drop_unwritable(values, call["left_out"])
         return _ENCODER.encode(call)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, NamedTuple
 
-from tests.support.drip_rules import check_item
+from tests.support.drip_rules import check_activity, check_item
 
 Item = Mapping[str, Any]
 
@@ -31,6 +31,9 @@ class Person:
     """All other fields."""
     events: list[dict[str, Any]] = field(default_factory=list)
     """In the order in which they came."""
+    orders: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    """By provider and id: a later one replaces an earlier one."""
+    carts: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     campaigns: set[str] = field(default_factory=set)
     created_by: str = "subscriber"
     """The kind of the first item."""
@@ -99,6 +102,20 @@ class People:
         if kind == "campaign":
             return self._subscribe(item, campaign)
         return self._update(item)
+
+    def record(self, kind: str, item: Any) -> None:
+        """Record an "order" or a "cart". Raises `Refused`."""
+        for problem in check_activity(kind, item):
+            attribute, _, what = problem.partition(": ")
+            raise Refused(
+                "presence_error" if what == "missing" else "format_error", attribute, what
+            )
+        is_new = item["email"].lower() not in self.by_email
+        person = self._find_or_create(item["email"], kind)
+        if is_new:
+            person.status = item["initial_status"]
+        records = person.orders if kind == "order" else person.carts
+        records[item["provider"], item[f"{kind}_id"]] = dict(item)
 
     def _apply_silently(self, batch: _Batch, item: Item) -> None:
         try:

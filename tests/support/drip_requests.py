@@ -46,6 +46,22 @@ def parse_of_person(line: str) -> PersonCall | None:
     )
 
 
+_ACTIVITY = re.compile(r"POST /v3/(?P<account>[0-9]+)/shopper_activity/(?P<kind>order|cart)")
+
+
+class ActivityCall(NamedTuple):
+    """A request that records an order or a cart."""
+
+    account: str
+    kind: str
+
+
+def parse_activity(line: str) -> ActivityCall | None:
+    """What a request with this method and path records; None if it is not for that."""
+    found = _ACTIVITY.fullmatch(line)
+    return ActivityCall(found["account"], found["kind"]) if found else None
+
+
 @dataclass(frozen=True)
 class Reply:
     """How to answer a request."""

@@ -45,9 +45,34 @@ def check_item(kind: str, item: Any) -> list[str]:
     return problems
 
 
+def check_activity(kind: str, item: Any) -> list[str]:
+    """What Drip would refuse in an "order" or a "cart"; [] if nothing."""
+    if not isinstance(item, dict) or not _is_writable(item):
+        return ["not an object of whole characters and numbers"]
+    rules = _ACTIVITIES[kind]
+    problems = [f"{name}: missing" for name in _NEEDED[kind] if name not in item]
+    problems += [
+        f"{name}: refused: {value!r:.80}"
+        for name, value in item.items()
+        if name in rules and not rules[name](value)
+    ]
+    items = item.get("items", [])
+    for place, each in enumerate(items if isinstance(items, list) else ()):
+        needed = _NEEDED_OF_ITEM[kind]
+        problems += [f"items.{place}.{name}: missing" for name in needed if name not in each]
+        problems += [
+            f"items.{place}.{name}: refused: {value!r:.80}"
+            for name, value in each.items()
+            if name in _ITEM and not _ITEM[name](value)
+        ]
+    return problems
+
+
 def check_request(path: str, body: Any) -> list[str]:
     """What Drip would refuse in a POST to this path: the wrapper, the number of items, the
     items."""
+    if activity := re.fullmatch(r"/v3/[^/]+/shopper_activity/(order|cart)", path):
+        return check_activity(activity[1], body)
     found = re.fullmatch(
         r"/v2/[^/]+/(?:campaigns/[A-Za-z0-9_-]+/)?(subscribers|events)(/batches)?", path
     )
@@ -193,4 +218,57 @@ _RULES: Mapping[str, Mapping[str, Check]] = {
         "reactivate_if_removed": _is_flag,
         "starting_email_index": lambda value: type(value) is int and value >= 0,
     },
+}
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+
+
+def _is_snake_case(value: Any) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", value))
+
+
+_AMOUNTS = ("grand_total", "total_discounts", "total_taxes", "total_fees", "total_shipping")
+
+_ACTIVITY: Mapping[str, Check] = {
+    "provider": _is_snake_case,
+    "email": _is_email,
+    "initial_status": _one_of("active", "unsubscribed"),
+    "occurred_at": _is_time,
+    **dict.fromkeys((*_AMOUNTS, "refund_amount"), _is_amount),
+    "currency": _is_text,
+    "items": lambda value: (
+        isinstance(value, list) and all(isinstance(each, dict) for each in value)
+    ),
+}
+
+_ORDER_ACTIONS = ("placed", "updated", "paid", "fulfilled", "refunded", "canceled")
+
+_ACTIVITIES: Mapping[str, Mapping[str, Check]] = {
+    "order": {**_ACTIVITY, "action": _one_of(*_ORDER_ACTIONS), "order_id": _is_text},
+    "cart": {
+        **_ACTIVITY,
+        "action": _one_of("created", "updated"),
+        **dict.fromkeys(("cart_id", "cart_url"), _is_text),
+    },
+}
+
+# initial_status is optional at Drip, but without it a person is subscribed
+_NEEDED = {
+    "order": ("provider", "email", "initial_status", "action", "order_id"),
+    "cart": ("provider", "email", "initial_status", "action", "cart_id", "cart_url", "items"),
+}
+
+_NEEDED_OF_ITEM = {
+    "order": ("name",),
+    "cart": ("product_id", "product_variant_id", "name", "price"),
+}
+
+_ITEM: Mapping[str, Check] = {
+    **dict.fromkeys(("product_id", "product_variant_id", "sku", "name", "brand"), _is_text),
+    **dict.fromkeys(("product_url", "image_url"), _is_text),
+    **dict.fromkeys(("price", "discounts", "taxes", "fees", "shipping", "total"), _is_amount),
+    "quantity": lambda value: type(value) is int and value >= 0,
+    "categories": lambda value: isinstance(value, list) and all(map(_is_text, value)),
 }

@@ -22,12 +22,14 @@ from tests.support.drip_requests import (
     HOUR_IS_OVER,
     NOT_FOUND,
     NOT_LOGGED_IN,
+    ActivityCall,
     Call,
     PersonCall,
     Reply,
     basic,
     in_json,
     parse,
+    parse_activity,
     parse_of_person,
     refusal,
     unwrap,
@@ -188,6 +190,8 @@ class FakeDripRest(OnLoopback):
             return in_json(200, {"links": {}, "accounts": accounts})
         if (of_person := parse_of_person(visit.line)) and of_person.account in opened:
             return self._do_with(of_person)
+        if (activity := parse_activity(visit.line)) and activity.account in opened:
+            return self._record(activity, visit.body)
         call = visit.call
         if not visit.line.startswith("POST ") or not call or call.account not in opened:
             return NOT_FOUND
@@ -215,6 +219,14 @@ class FakeDripRest(OnLoopback):
         elif call.what:
             person.status = "unsubscribed"
         return in_json(200, {"links": {}, "subscribers": [shown(person)]})
+
+    def _record(self, call: ActivityCall, item: Any) -> Reply:
+        """Record an order or a cart. Drip queues it."""
+        try:
+            self._people[call.account].record(call.kind, item)
+        except Refused as refused:
+            return refusal(422, refused.code, refused.message, refused.attribute)
+        return in_json(202, {"request_id": "990c99a7-5cba-42e8-8f36-aec3419186ef"})
 
     def _put(self, visit: Visit, call: Call, people: People, items: list[Any]) -> Reply:
         now, emails = self.clock(), emails_of(items)

@@ -15,7 +15,13 @@ FIELDS = EnvironSchema().fields
 
 REAL = {
     *(name for name, field in FIELDS.items() if isinstance(field, (Choice, Number, Whole, YesNo))),
-    *("SEGMENT_HOST", "DRIP_API_URL", "DRIP_MAPPING", "DRIP_CONSENT_CATEGORY"),
+    *(
+        "SEGMENT_HOST",
+        "DRIP_API_URL",
+        "DRIP_MAPPING",
+        "DRIP_CONSENT_CATEGORY",
+        "DRIP_ORDER_PROVIDER",
+    ),
 }
 """Variables whose examples are values that the bridge works with."""
 

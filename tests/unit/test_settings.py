@@ -139,6 +139,8 @@ def test_a_token_is_all_that_has_to_be_set() -> None:
         ("DRIP_BATCHES_PER_HOUR", "100", "drip_batches_per_hour", 100),
         ("DRIP_BATCH_SETTLE", "2.5", "drip_batch_settle", 2.5),
         ("DRIP_SKIP_DEVICE_MODE", "1", "drip_skip_device_mode", True),
+        ("DRIP_ORDERS", "true", "drip_orders", True),
+        ("DRIP_ORDER_PROVIDER", "my_store", "drip_order_provider", "my_store"),
         ("DRIP_DELETE", "Unsubscribe", "drip_delete", "unsubscribe"),
         ("DRIP_CONSENT_CATEGORY", "Ads, Mail,", "drip_consent_categories", ("Ads", "Mail")),
         ("DRIP_MAPPING", "classic", "drip_initial_status", "none"),

@@ -113,6 +113,26 @@ ACTIONS: Mapping[str, Mapping[str, Field]] = MappingProxyType(
                 "Occurred At", "text, ISO 8601", "If it is not mapped: the call's `timestamp`."
             ),
         },
+        "order": {
+            "email": EMAIL,
+            "properties": Field(
+                "Properties",
+                "object",
+                "Of an order or a cart, with the names of Segment's ecommerce events. Without what "
+                "Drip needs, the call is sent as an event.",
+            ),
+            "status": Field(
+                "Status",
+                "placed, updated, paid, fulfilled, refunded or canceled",
+                "What happened to the order. If it is not mapped, the name of the event says it.",
+            ),
+            "provider": Field(
+                "Provider",
+                "text",
+                "Where the order was made. If it is not mapped: `affiliation`, or "
+                "`DRIP_ORDER_PROVIDER`.",
+            ),
+        },
         "subscribeToCampaign": {
             "email": EMAIL,
             "campaign_id": Field(

@@ -8,6 +8,7 @@ from app.errors import InvalidPayload
 from app.segment_to_drip.mapping.drip_fields import to_text
 from app.segment_to_drip.mapping.event import event_of
 from app.segment_to_drip.mapping.interest import campaign_of, read_campaign
+from app.segment_to_drip.mapping.orders import Activity, activity_of
 from app.segment_to_drip.mapping.reading import object_in
 from app.segment_to_drip.mapping.subscriber import subscriber_of
 from app.segment_to_drip.options import DripOptions
@@ -39,9 +40,25 @@ def track_event(
         properties=object_in(fields, "properties", call.left_out),
         timestamp=call.timestamp if written is None else written,
     )
+    if options.orders and (activity := activity_of(call, {}, received_at, options)):
+        return _order(activity)
     converts = fields.get("value_from_revenue") is True
     part = {"type": "track", "event": event_of(call, received_at, options, converts)}
     return {**part, "keeps_email": True} if fields.get("keep_email") is True else part
+
+
+def order(call: SegmentCall, fields: Fields, received_at: float, options: DripOptions) -> Part:
+    """Record an order or a cart; add an event, if something is missing that Drip needs."""
+    properties = object_in(fields, "properties", call.left_out)
+    call = call._replace(event=call.event or "Order", properties=properties)
+    activity = activity_of(call, fields, received_at, options)
+    if activity:
+        return _order(activity)
+    return {"type": "track", "event": event_of(call, received_at, options)}
+
+
+def _order(activity: Activity) -> Part:
+    return {"type": "order", "activity": activity.kind, "order": activity.item}
 
 
 def subscribe_to_campaign(
@@ -78,6 +95,7 @@ BUILDERS: Mapping[str, Callable[[SegmentCall, Fields, float, DripOptions], Part 
         {
             "identify": identify,
             "trackEvent": track_event,
+            "order": order,
             "subscribeToCampaign": subscribe_to_campaign,
             "unsubscribe": unsubscribe,
         }

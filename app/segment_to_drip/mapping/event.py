@@ -33,7 +33,7 @@ def event_of(
     properties = _properties(call, options, converts)
     if properties:
         event["properties"] = properties
-    event["occurred_at"] = _occurred_at(call, received_at)
+    event["occurred_at"] = occurred_at_of(call, received_at)
     return event
 
 
@@ -114,7 +114,7 @@ def _key(name: str) -> str:
     return _short_key(name) if len(name) <= 100 else _short_key.__wrapped__(name)
 
 
-def _occurred_at(call: SegmentCall, received_at: float) -> str:
+def occurred_at_of(call: SegmentCall, received_at: float) -> str:
     """When it happened. The time of receipt, if the call does not say, and at the latest: Segment's
     time is in the future if the sender's clock jumped."""
     received = datetime.fromtimestamp(received_at, UTC)

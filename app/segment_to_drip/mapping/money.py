@@ -33,6 +33,14 @@ def to_cents(amount: Any) -> int | str:
     return cents if cents <= MOST_CENTS else TOO_LARGE
 
 
+def to_amount(amount: Any) -> float | str:
+    """An amount in major units as a number, or the reason why it is none."""
+    number = _to_decimal(amount)
+    if number is None or not number.is_finite():
+        return UNCLEAR
+    return NEGATIVE if number < 0 else float(number)
+
+
 def as_cents(value: Any) -> int | str:
     """A whole number of cents as it is, or the reason why it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:

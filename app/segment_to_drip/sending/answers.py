@@ -23,6 +23,7 @@ CULPRIT_INSIDE = frozenset({413, 422, *NEVER})
 
 NEVER_LEFT_OUT = frozenset(
     {"email", "action", "status", "initial_status", "status_updated_at"}
+    | {"provider", "order_id", "cart_id", "cart_url"}
     | {"double_optin", "reactivate_if_removed", "eu_consent", "sms_consent"}
 )
 """Fields that are never left out. They say what the call is about, or keep people from getting mail

@@ -14,9 +14,11 @@ from urllib.parse import quote
 from app.segment_to_drip.mapping.traits import ONCE
 from app.segment_to_drip.options import DripOptions
 
-Kind = Literal["subscriber", "event", "campaign", "unsubscribe", "delete"]
+Kind = Literal["subscriber", "event", "order", "cart", "campaign", "unsubscribe", "delete"]
 
-ALONE = frozenset({"campaign", "unsubscribe", "delete"})
+SHOPPER_ACTIVITIES = frozenset({"order", "cart"})
+
+ALONE = frozenset({*SHOPPER_ACTIVITIES, "campaign", "unsubscribe", "delete"})
 """Kinds of which each operation is a request of its own, for its answer decides how to go on."""
 
 Bucket = Literal["requests", "batches"]
@@ -85,6 +87,8 @@ def next_operation(
                 return None
             item = {"email": address, **call["subscriber"]}
             return Operation("campaign", item, call["campaign_id"])
+        case "order":
+            return Operation(call["activity"], {"email": address, **call["order"]})
         case "unsubscribe":
             return Operation("unsubscribe", {"email": address}, call.get("campaign_id", ""))
         case "delete":
@@ -173,7 +177,7 @@ def remember(person: Person, operation: Operation) -> Person:
         return Person()
     if operation.kind == "unsubscribe":
         return person if operation.campaign_id else person._replace(is_unsubscribed=True)
-    if operation.kind == "event" or operation.introduces:
+    if operation.kind in ("event", *SHOPPER_ACTIVITIES) or operation.introduces:
         return person._replace(is_known=True)
     once = dict(person.once)
     for name in ONCE & operation.item.keys():
@@ -220,6 +224,9 @@ def to_request(operations: Sequence[Operation], account: str) -> Request:
     """One request for operations of one kind: several go to the batch endpoint. Those in `ALONE`
     have none."""
     kind = operations[0].kind
+    if kind in SHOPPER_ACTIVITIES:
+        path = f"/v3/{account}/shopper_activity/{kind}"
+        return Request("POST", path, operations[0].item, "requests")
     if kind in ("unsubscribe", "delete"):
         return _to_person_request(operations[0], account)
     items = [operation.item for operation in operations]
