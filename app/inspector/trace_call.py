@@ -5,7 +5,7 @@ rest is translated again: what is missing or different then came from that value
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.inspector.trace import FieldTrace, NotTraceable, Path, dotted, leaves
@@ -73,12 +73,21 @@ def _sent(translated: Any) -> tuple[dict[Path, Any], dict[str, str]] | None:
     if not isinstance(translated, Message) or not translated.payload:
         return None
     call = json.loads(translated.payload)
-    gets = {"email": next((value for kind, value in call.get("who", ()) if kind == "email"), None)}
-    for name in ("subscriber", "once", "event"):
-        gets |= call.get(name, {})
+    gets = _values(call)
     for follow_up in translated.follow_ups:
-        gets["campaign"] = json.loads(follow_up.payload or "{}").get("campaign_id")
+        follows = json.loads(follow_up.payload or "{}")
+        gets[follows["type"]] = follows.get("campaign_id") or _values(follows)
     return dict(leaves(gets)), call.get("left_out", {})
+
+
+def _values(call: Mapping[str, Any]) -> dict[str, Any]:
+    """What Drip gets of one message."""
+    values = {
+        "email": next((value for kind, value in call.get("who", ()) if kind == "email"), None)
+    }
+    for name in ("subscriber", "once", "event", "order"):
+        values |= call.get(name, {})
+    return values
 
 
 def _without(value: Any, path: Path) -> Any:

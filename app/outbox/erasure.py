@@ -51,7 +51,10 @@ LOG_IN_USE = (
     "erase again in a minute."
 )
 
-BAGS = (("properties",), ("event", "properties"), ("subscriber", "custom_fields"), ("left_out",))
+BAGS = (
+    *(("properties",), ("event", "properties"), ("order",)),
+    *(("subscriber", "custom_fields"), ("left_out",)),
+)
 """Where the calls of both directions have values of which any can be left out."""
 
 ERASED = {

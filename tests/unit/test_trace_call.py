@@ -53,6 +53,18 @@ def test_each_field_of_an_identify_call_has_its_way() -> None:
     assert found["traits.email"][0] == ("email",)
 
 
+def test_each_property_of_an_order_has_its_way() -> None:
+    properties = {"order_id": 5, "total": "20.00", "coupon": "x", "products": [{"name": "Uno"}]}
+    call = {**IDENTIFY, "type": "track", "event": "Order Completed", "properties": properties}
+    options = DripOptions(orders=True)
+    traces = trace_call(json.dumps(call).encode(), lambda body: translate(body, NOW, "", options))
+    found = {trace.source: trace.targets for trace in traces}
+    assert "order_id" in found["properties.order_id"]  # without it, it is no order
+    assert found["properties.total"] == ("grand_total",)
+    assert found["properties.coupon"] == ("coupon",)
+    assert found["properties.products[0].name"] == ("items[0].name",)
+
+
 def test_each_property_of_a_track_call_has_its_way() -> None:
     found = ways(
         {
