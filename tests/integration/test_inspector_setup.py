@@ -217,7 +217,7 @@ def test_the_other_direction_shows_its_addresses_tokens_and_quotas(settings: Set
 @pytest.fixture
 def chat() -> Iterator[Chat]:
     with Chat() as chat:
-        threading.Thread(target=chat.serve_forever, daemon=True).start()
+        threading.Thread(target=chat.serve_forever, args=(0.01,), daemon=True).start()
         yield chat
         chat.shutdown()
 
