@@ -13,7 +13,7 @@ from app.outbox.messages import Ignored, Message
 from app.segment_to_drip.mapping.building import BUILDERS, Part
 from app.segment_to_drip.mapping.characters import REPLACED, of_characters
 from app.segment_to_drip.mapping.event import drop_unwritable
-from app.segment_to_drip.mapping.interest import reason_to_ignore
+from app.segment_to_drip.mapping.interest import DEVICE_MODE, reason_to_ignore
 from app.segment_to_drip.mapping.traits import WITHOUT_PLACE
 from app.segment_to_drip.mapping.who import who_of
 from app.segment_to_drip.options import DripOptions
@@ -65,7 +65,8 @@ def _translate(
     call = call_of(envelope)
     if readable is not body:
         call.left_out["body"] = REPLACED
-    if reason := reason_to_ignore(call, options):
+    reason = reason_to_ignore(call, account, options)
+    if reason and (reason != DEVICE_MODE or call.type != "identify"):
         return Ignored(call.type, reason)
     message = Message(
         message_id=_message_id(call, body, account, options),
@@ -81,10 +82,27 @@ def _translate(
     if call.type == "delete" and options.delete != "ignore":
         return _with(message, _delete(call, options))
     parts = _parts(call, _as_read(envelope, call), received_at, options)
+    if reason:
+        parts = _to_learn_from(parts, call)
     if not parts:
-        return Ignored(call.type, call.type if call.type in WITHOUT_PLACE else "no mapping")
+        return Ignored(call.type, reason or _without_mapping(call))
     first, *others = _messages(message, parts)
     return first._replace(follow_ups=tuple(others))
+
+
+def _without_mapping(call: SegmentCall) -> str:
+    return call.type if call.type in WITHOUT_PLACE else "no mapping"
+
+
+def _to_learn_from(parts: Sequence[Part], call: SegmentCall) -> list[Part]:
+    """What is kept of an identify call that Drip has from the browser: whose its ids are. Calls
+    that name only an id need that; nothing is sent."""
+    left_out = {f"traits.{name}": "Drip has it from the browser." for name in call.traits}
+    return [
+        {**part, "subscriber": {}, "once": {}, "is_taken": True, "left_out": left_out}
+        for part in parts
+        if part["type"] == "identify" and part["who"][0][0] == "email"
+    ][:1]
 
 
 def _as_read(envelope: Mapping[str, Any], call: SegmentCall) -> Mapping[str, Any]:

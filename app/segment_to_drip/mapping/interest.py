@@ -7,20 +7,23 @@ from app.segment_to_drip.mapping.traits import DESTINATIONS, letters_of
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.schema import SegmentCall
 
+DEVICE_MODE = "device mode"
+"""The reason of calls that the browser has sent to Drip."""
+
 CAMPAIGN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """It becomes part of a URL, and may come from a browser."""
 
 
-def reason_to_ignore(call: SegmentCall, options: DripOptions) -> str:
-    """Why Drip should not get a call, or ""."""
+def reason_to_ignore(call: SegmentCall, account: str, options: DripOptions) -> str:
+    """Why a call should not be sent to this account of Drip, or ""."""
     if _is_own(call):
         return "sent by this bridge"
     if any(call.integrations.get(name) is False for name in DESTINATIONS):
         return "integrations"
     if not _has_consent(call, options.consent_categories):
         return "consent"
-    if options.skip_device_mode and _is_sent_by_browser(call):
-        return "device mode"
+    if call.type in ("identify", "track") and _is_sent_by_browser(call, account, options):
+        return DEVICE_MODE
     return ""
 
 
@@ -54,10 +57,17 @@ def _has_consent(call: SegmentCall, categories: tuple[str, ...]) -> bool:
     return all(given.get(category) is True for category in categories)
 
 
-def _is_sent_by_browser(call: SegmentCall) -> bool:
+def _is_sent_by_browser(call: SegmentCall, account: str, options: DripOptions) -> bool:
+    """Whether Drip has the call from the browser.
+
+    The mark of the plugin for browsers says so, and for which account, after Drip has answered
+    there. What is bundled is only what should have run.
+    """
+    mark = call.context.get("drip_device")
+    if mark is True or (account and mark == account):
+        return True
     bundled = call.metadata.get("bundled")
-    is_bundled = isinstance(bundled, list) and "Drip" in bundled
-    return is_bundled or call.context.get("drip_device") is True
+    return options.skip_device_mode and isinstance(bundled, list) and "Drip" in bundled
 
 
 def campaign_of(call: SegmentCall, options: DripOptions) -> str | None:

@@ -79,14 +79,13 @@ def next_operation(
 ) -> Operation | None:
     """What to send next for a call of the person with this address; None if nothing is left."""
     match call["type"]:
+        case "identify" if call.get("is_taken"):
+            return None
         case "identify":
             once = _not_sent_yet(call["once"], person, address)
             return Operation("subscriber", {"email": address, **call["subscriber"], **once})
         case "campaign":
-            if person.is_unsubscribed or call["campaign_id"] in person.campaigns:
-                return None
-            item = {"email": address, **call["subscriber"]}
-            return Operation("campaign", item, call["campaign_id"])
+            return _joining(call, address, person)
         case "order":
             return Operation(call["activity"], {"email": address, **call["order"]})
         case "unsubscribe":
@@ -98,6 +97,12 @@ def next_operation(
                 return Operation("subscriber", _introduction(call, address, options), "", True)
             item = {"email": address, **call["event"]}
             return Operation("event", item if call.get("keeps_email") else _without_email(item))
+
+
+def _joining(call: Mapping[str, Any], address: str, person: Person) -> Operation | None:
+    if person.is_unsubscribed or call["campaign_id"] in person.campaigns:
+        return None
+    return Operation("campaign", {"email": address, **call["subscriber"]}, call["campaign_id"])
 
 
 def _introduction(call: Mapping[str, Any], address: str, options: DripOptions) -> Item:
