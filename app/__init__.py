@@ -18,6 +18,7 @@ from app.monitoring.endpoints import create_endpoints
 from app.outbox.group_commit import GroupCommit
 from app.outbox.notes import Notes
 from app.segment_to_drip.direction import options_of
+from app.segment_to_drip.receiving.plugin import create_plugin
 from app.segment_to_drip.receiving.tracking import create_tracking
 from app.segment_to_drip.webhook import create_webhook as create_segment_webhook
 from app.web.auth import has_token
@@ -50,8 +51,9 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _register_segment(app: Flask, settings: Settings, outbox: GroupCommit) -> None:
-    """Let Segment's webhook and its SDKs in, each if it has a secret."""
+    """Let Segment's webhook and its SDKs in, each if it has a secret, and serve the plugin."""
     options = options_of(settings)
+    app.register_blueprint(create_plugin(options))
     if secrets := settings.segment_webhook_secrets:
         app.register_blueprint(create_segment_webhook(secrets, outbox, options))
     if keys := settings.tracking_write_keys:

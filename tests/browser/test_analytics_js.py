@@ -2,10 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -14,7 +11,6 @@ from sqlalchemy.engine import make_url
 from tests.support.bridge_process import BridgeProcess
 from tests.support.fake_drip_rest import FakeDripRest
 from tests.support.fake_segment import FakeSegment
-from tests.support.loopback import OnLoopback
 from tests.support.segment_sdks import (
     WRITE_KEY,
     example,
@@ -22,6 +18,7 @@ from tests.support.segment_sdks import (
     take_sdks,
     wait_for_the_example,
 )
+from tests.support.shop import Shop
 
 SHOP = """<!doctype html>
 <title>Shop</title>
@@ -30,13 +27,6 @@ SHOP = """<!doctype html>
 <script type="module" src="/example.js"></script>
 """
 """A page that has the package as its authors built it for browsers, in place of a bundler."""
-
-
-class _Files(SimpleHTTPRequestHandler):
-    """Serves a folder, and writes no log."""
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
 
 
 @pytest.fixture
@@ -57,19 +47,12 @@ def bridge(drip: FakeDripRest, segment: FakeSegment, tmp_path: Path) -> Iterator
 
 
 @pytest.fixture
-def shop(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnLoopback]:
-    """Another site than the bridge's."""
-    folder = tmp_path / "shop"
-    folder.mkdir()
+def shop(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     modules = install_packages(tmp_path_factory.getbasetemp().parent / "segment-sdks")
-    (folder / "node_modules").symlink_to(modules)
-    (folder / "index.html").write_text(SHOP)
-    (folder / "analytics-next.js").write_text(
-        "export const { AnalyticsBrowser } = window.AnalyticsNext\n"
-    )
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=folder))
-    with OnLoopback(server) as site:
-        yield site
+    with Shop(tmp_path / "shop", modules) as shop:
+        shop.put("index.html", SHOP)
+        shop.put("analytics-next.js", "export const { AnalyticsBrowser } = window.AnalyticsNext\n")
+        yield shop
 
 
 @pytest.fixture
@@ -85,13 +68,12 @@ class Visitor:
 
     page: Page
     bridge: BridgeProcess
-    shop: OnLoopback
-    folder: Path
+    shop: Shop
 
     def visit(self, script: str, last: str) -> list[str]:
         """Open the shop with this script, until the page has the answer of the last URL. Returns
         what it asked other hosts for."""
-        (self.folder / "shop" / "example.js").write_text(script)
+        self.shop.put("example.js", script)
         asked: list[str] = []
         self.page.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
         with self.page.expect_response(last):
@@ -100,8 +82,8 @@ class Visitor:
 
 
 @pytest.fixture
-def visitor(page: Page, bridge: BridgeProcess, shop: OnLoopback, tmp_path: Path) -> Visitor:
-    return Visitor(page, bridge, shop, tmp_path)
+def visitor(page: Page, bridge: BridgeProcess, shop: Shop) -> Visitor:
+    return Visitor(page, bridge, shop)
 
 
 def test_each_call_alone(visitor: Visitor, drip: FakeDripRest) -> None:

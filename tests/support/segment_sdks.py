@@ -70,7 +70,7 @@ def example(name: str, bridge: str) -> str:
     """The example of the docs with this text in it, for this bridge and the key of tests."""
     docs = (ROOT / "docs" / "destination.md").read_text(encoding="utf-8")
     blocks: list[str] = re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", docs, re.MULTILINE)
-    (found,) = (code for code in blocks if name in code and "import" in code)
+    (found,) = (code for code in blocks if name in code and re.search("import|<script", code))
     return (
         dedent(found)
         .replace("your-write-key", WRITE_KEY)
