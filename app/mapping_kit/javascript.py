@@ -1,48 +1,25 @@
 """What JavaScript makes of values, as far as mappings show it."""
 
+import json
+import math
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeGuard
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, Final, Literal, TypeGuard
 
 
 class Undefined:
     """The type of `UNDEFINED`."""
 
+    def __bool__(self) -> Literal[False]:
+        return False
+
 
 UNDEFINED: Final = Undefined()
 """What is not there, other than null, which is None."""
 
-Look = Callable[[Any], Any]
-"""Looks up a path in a value; returns `UNDEFINED` if there is nothing."""
-
-
-def compile_path(path: str) -> Look:
-    """Compile a path such as `traits.address['home town'][0]`. An empty one is the value itself."""
-    keys = [re.sub("['\"]", "", key) for key in _SEPARATORS.split(path) if key]
-    return lambda value: _look(value, keys)
-
-
-_SEPARATORS = re.compile(r"""\[(?=["'\d])|\.|(?<=["'\d])\]+""")
-"""Brackets count only around text in quotes or a number."""
-
-
-def _look(value: Any, keys: list[str]) -> Any:
-    for key in keys:
-        if not value and not isinstance(value, list | dict):
-            return value  # `previous && previous[key]`: null, false, 0 and "" are passed on
-        value = _item(value, key)
-    return value
-
-
-def _item(value: Any, key: str) -> Any:
-    if isinstance(value, dict):
-        return value.get(key, UNDEFINED)
-    if isinstance(value, list | str):
-        if key == "length":
-            return len(value)
-        if re.fullmatch("0|[1-9][0-9]{0,8}", key) and int(key) < len(value):
-            return value[int(key)]
-    return UNDEFINED
+LARGEST_WRITTEN_OUT = 10**21
+"""From here on JavaScript writes numbers with an exponent."""
 
 
 def is_missing(value: Any) -> TypeGuard[Undefined | None]:
@@ -50,11 +27,14 @@ def is_missing(value: Any) -> TypeGuard[Undefined | None]:
     return value is None or value is UNDEFINED
 
 
+def is_truthy(value: Any) -> bool:
+    """Whether it counts as true: empty lists and objects do."""
+    return bool(value) or isinstance(value, list | dict)
+
+
 def is_blank(value: Any) -> bool:
     """Whether `value == ''` holds."""
-    if isinstance(value, list):
-        return not value or (len(value) == 1 and (is_missing(value[0]) or is_blank(value[0])))
-    return value in ("", 0)
+    return to_string(value) == "" if isinstance(value, list) else value in ("", 0)
 
 
 def to_string(value: Any) -> str:
@@ -64,22 +44,64 @@ def to_string(value: Any) -> str:
             return value
         case bool():
             return str(value).lower()
-        case None:
-            return "null"
         case int() | float():
             return _number(value)
         case list():
             return ",".join("" if is_missing(item) else to_string(item) for item in value)
         case dict():
             return "[object Object]"
+        case None:
+            return "null"
         case _:
             return "undefined"
 
 
 def _number(value: float) -> str:
-    if value == value // 1 and abs(value) < 1e21:
-        return str(int(value))
-    return re.sub(r"e([+-])0(?=\d)", r"e\1", repr(float(value)))
+    if isinstance(value, int) and abs(value) < LARGEST_WRITTEN_OUT:
+        return str(value)
+    number = _double(value)
+    if math.isinf(number):
+        return "Infinity" if number > 0 else "-Infinity"
+    if number == 0:
+        return "0"
+    if 1e-6 <= abs(number) < LARGEST_WRITTEN_OUT:
+        return format(Decimal(repr(number)), "f").removesuffix(".0")
+    return re.sub(r"e([+-])0", r"e\1", repr(number))
+
+
+def _double(value: float) -> float:
+    """The number as JavaScript has all numbers."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def to_json(value: Any) -> str:
+    """`JSON.stringify(value)`."""
+    match value:
+        case str():
+            quoted = json.dumps(value, ensure_ascii=False)
+            return _HALF_OF_A_PAIR.sub(lambda half: f"\\u{ord(half[0]):x}", quoted)
+        case list():
+            return f"[{','.join(map(to_json, value))}]"
+        case dict():
+            items = (
+                f"{to_json(key)}:{to_json(item)}"
+                for key, item in value.items()
+                if item is not UNDEFINED
+            )
+            return f"{{{','.join(items)}}}"
+        case None | Undefined():
+            return "null"
+        case float() if math.isinf(value):
+            return "null"
+        case _:
+            return to_string(value)
+
+
+_HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
+"""JSON writes half of a surrogate pair by its number, since UTF-8 has no form for it."""
 
 
 def entries(value: Any) -> Iterator[tuple[str, Any]]:

@@ -4,64 +4,49 @@ Triggers are in the language of Segment's Actions. What Segment reads otherwise 
 as `and` beside `or` without parentheses, is refused.
 """
 
-import operator
-import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from app.mapping_kit.errors import InvalidMapping
-from app.mapping_kit.javascript import compile_path, is_missing, to_string
+from app.mapping_kit.paths import Look, compile_field_path
+from app.mapping_kit.trigger_tests import (
+    FUNCTIONS,
+    ORDER,
+    Constant,
+    Test,
+    compare_any,
+    compare_text,
+    compile_function,
+)
+from app.mapping_kit.trigger_tokens import END, Token, text_in_quotes, tokens_of, unescaped
 
 Matches = Callable[[Mapping[str, Any]], bool]
 """Whether an event is one for the trigger."""
 
 FIELDS = ("type", "event", "name", "userId")
+"""Fields of a call that are text."""
+
+NEVER_NULL = ("type", "event")
+"""Fields that Segment compares with the text "null", not with null."""
+
 OBJECTS = ("properties", "traits", "context")
 
-_TOKENS = re.compile(
-    r"""\s*(?:
-      (?P<string>"(?:[^"\\]|\\.)*")
-    | (?P<number>-?\d+(?:\.\d+)?(?![\w.]))
-    | (?P<sign>!=|<=|>=|[=<>!(),])
-    | (?P<word>[^\s"=<>!(),]+)
-    )""",
-    re.VERBOSE,
-)
-
-
-class Token(NamedTuple):
-    """A token of a trigger."""
-
-    kind: str
-    text: str
-
-
-_END = Token("end", "the end")
+WORDS: Mapping[str, Constant] = {"true": True, "false": False, "null": None}
 
 
 def compile_trigger(text: str) -> Matches:
     """Compile a trigger. Raises `InvalidMapping`."""
-    parser = _Parser(_tokens(text))
+    parser = _Parser(tokens_of(text))
     matches = parser.group()
-    if parser.next != _END:
-        raise parser.wrong(f"{parser.next.text} is not expected here.")
+    if parser.next != END:
+        raise InvalidMapping.because(
+            f"{parser.next.text} is not expected here: conditions are joined by and, or."
+        )
     return matches
 
 
-def _tokens(text: str) -> list[Token]:
-    tokens = []
-    end, length = 0, len(text.rstrip())
-    while end < length:
-        found = _TOKENS.match(text, end)
-        if found is None or found.lastgroup is None:
-            raise InvalidMapping({"": [f"{text[end:].strip()[:20]} cannot be read."]})
-        tokens.append(Token(found.lastgroup, found[found.lastgroup]))
-        end = found.end()
-    return tokens
-
-
 class _Parser:
-    """Reads tokens from left to right."""
+    """Reads tokens from left to right. Each method raises `InvalidMapping` if it cannot go on."""
 
     def __init__(self, tokens: list[Token]) -> None:
         self._tokens = tokens
@@ -70,7 +55,7 @@ class _Parser:
     @property
     def next(self) -> Token:
         """The next token."""
-        return self._tokens[self._place] if self._place < len(self._tokens) else _END
+        return self._tokens[self._place] if self._place < len(self._tokens) else END
 
     def take(self) -> Token:
         """The next token, which is then behind."""
@@ -82,11 +67,7 @@ class _Parser:
         """Take a sign."""
         token = self.take()
         if token.text != text:
-            raise self.wrong(f"{text} is expected before {token.text}.")
-
-    def wrong(self, reason: str) -> InvalidMapping:
-        """The error for this reason."""
-        return InvalidMapping({"": [reason]})
+            raise InvalidMapping.because(f"{text} is expected before {token.text}.")
 
     def group(self) -> Matches:
         """Conditions with `and` or `or` between them."""
@@ -96,7 +77,7 @@ class _Parser:
             words.add(self.take().text)
             conditions.append(self._condition())
         if len(words) > 1:
-            raise self.wrong(
+            raise InvalidMapping.because(
                 "Put parentheses around what belongs together: and beside or is ambiguous."
             )
         if len(conditions) == 1:
@@ -110,119 +91,63 @@ class _Parser:
             inner = self.group()
             self.expect(")")
             return inner
+        if token.text == "!" and self.next.text not in FUNCTIONS:
+            raise InvalidMapping.because("! is for contains() and match() alone.")
         if token.text == "!":
-            if self.next.text not in _FUNCTIONS:
-                raise self.wrong("! is for contains() and match() alone.")
             return self._function(self.take().text, is_negated=True)
-        if token.text in _FUNCTIONS:
+        if token.text in FUNCTIONS:
             return self._function(token.text)
         if token.text == "not":
-            raise self.wrong("not is not supported: use !=, !contains() or !match().")
-        if token.kind != "word":
-            raise self.wrong(f"A field is expected before {token.text}.")
-        return self._comparison(token.text)
+            raise InvalidMapping.because("not is not supported: use !=, !contains() or !match().")
+        return self._comparison(token)
 
-    def _comparison(self, field: str) -> Matches:
-        look = self._field(field)
+    def _comparison(self, token: Token) -> Matches:
+        look = _field(token)
         sign = self.take().text
-        value = self._value()
-        if sign not in ("=", "!=", *_ORDER):
-            raise self.wrong(f"{sign} is no comparison: use =, !=, <, <=, >, >=.")
-        if sign in _ORDER:
-            return _ordered(look, _ORDER[sign], self._number(value))
-        test = _equals(value, is_text=field in FIELDS)
-        if sign == "=":
-            return lambda event: test(look(event))
-        if isinstance(value, bool) and field not in FIELDS:
-            raise self.wrong("Segment reads != true and != false as text: use = in their place.")
-        if isinstance(value, float) and field not in FIELDS:
-            return lambda event: _is_number(found := look(event)) and not test(found)
-        return lambda event: not test(look(event))
-
-    def _number(self, value: Any) -> float:
-        try:
-            return float(value)
-        except (TypeError, ValueError):
-            raise self.wrong("<, <=, > and >= are for numbers.") from None
+        if sign not in ("=", "!=", *ORDER):
+            raise InvalidMapping.because(f"{sign} is no comparison: use =, !=, <, <=, >, >=.")
+        wanted = self._constant()
+        if token.text in NEVER_NULL and wanted is None:
+            raise InvalidMapping.because(f'Segment compares {token.text} with the text "null".')
+        test = (compare_text if token.text in FIELDS else compare_any)(sign, wanted)
+        return _on(look, test)
 
     def _function(self, name: str, is_negated: bool = False) -> Matches:
         self.expect("(")
-        look = self._field(self.take().text)
+        field = self.take()
+        if field.text == "type":
+            raise InvalidMapping.because(f"{name}() does not take type.")
         self.expect(",")
-        wanted = to_string(self._value())
+        wanted = self._constant()
         self.expect(")")
-        if name == "match":
-            name, wanted = self._glob(wanted)
-        test = _FUNCTIONS[name]
+        return _on(_field(field), compile_function(name, wanted, is_negated))
 
-        def matches(event: Mapping[str, Any]) -> bool:
-            found = look(event)
-            return isinstance(found, str) and test(found, wanted) is not is_negated
-
-        return matches
-
-    def _glob(self, pattern: str) -> tuple[str, str]:
-        """The test for a pattern, and its text."""
-        if pattern.count("*") == 1 and pattern.endswith("*"):
-            return "starts", pattern[:-1]
-        if pattern.count("*") == 1 and pattern.startswith("*"):
-            return "ends", pattern[1:]
-        raise self.wrong('match() takes one * at the beginning or the end: "Signed*".')
-
-    def _field(self, name: str) -> Callable[[Mapping[str, Any]], Any]:
-        first, _, rest = name.partition(".")
-        if name in FIELDS:
-            return lambda event: event.get(name)
-        if first in OBJECTS and rest:
-            path = compile_path(rest)
-            return lambda event: path(event.get(first))
-        allowed = ", ".join([*FIELDS, *(f"{each}.…" for each in OBJECTS)])
-        raise self.wrong(f"{name} is no field: use {allowed}.")
-
-    def _value(self) -> str | float | bool | None:
+    def _constant(self) -> Constant:
         token = self.take()
         if token.kind == "string":
-            return re.sub(r"\\(.)", r"\1", token.text[1:-1])
+            return text_in_quotes(token)
         if token.kind == "number":
             return float(token.text)
-        if token.text in _WORDS:
-            return _WORDS[token.text]
-        raise self.wrong(
+        if token.text in WORDS:
+            return WORDS[token.text]
+        raise InvalidMapping.because(
             f'A value is expected before {token.text}: text in ", a number, true or null.'
         )
 
 
-_WORDS = {"true": True, "false": False, "null": None}
-
-_ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-
-_FUNCTIONS: Mapping[str, Callable[[str, str], bool]] = {
-    "contains": lambda text, wanted: wanted in text,
-    "match": str.__eq__,
-    "starts": str.startswith,
-    "ends": str.endswith,
-}
+def _on(look: Look, test: Test) -> Matches:
+    return lambda event: test(look(event))
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _ordered(
-    look: Callable[[Mapping[str, Any]], Any],
-    compare: Callable[[float, float], bool],
-    wanted: float,
-) -> Matches:
-    return lambda event: _is_number(found := look(event)) and compare(found, wanted)
-
-
-def _equals(value: str | float | bool | None, is_text: bool) -> Callable[[Any], bool]:
-    """The test for one value. Of fields that are text, everything is compared as text."""
-    if value is None:
-        return is_missing
-    if isinstance(value, bool) and not is_text:
-        return lambda found: found is value
-    if isinstance(value, float) and not is_text:
-        return lambda found: _is_number(found) and found == value
-    text = to_string(value)
-    return lambda found: isinstance(found, str) and found == text
+def _field(token: Token) -> Look:
+    if token.kind != "word":
+        raise InvalidMapping.because(f"A field is expected before {token.text}.")
+    name = unescaped(token.text)
+    first, _, rest = name.partition(".")
+    if name in FIELDS:
+        return lambda event: event.get(name)
+    if first in OBJECTS and rest.strip(".[]"):
+        inner = compile_field_path(rest)
+        return lambda event: inner(event.get(first))
+    allowed = ", ".join([*FIELDS, *(f"{each}.…" for each in OBJECTS)])
+    raise InvalidMapping.because(f"{name} is no field: use {allowed}.")
