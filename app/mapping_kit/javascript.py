@@ -74,7 +74,7 @@ def _double(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def to_json(value: Any) -> str:
@@ -86,19 +86,24 @@ def to_json(value: Any) -> str:
         case list():
             return f"[{','.join(map(to_json, value))}]"
         case dict():
-            items = (
-                f"{to_json(key)}:{to_json(item)}"
-                for key, item in value.items()
-                if item is not UNDEFINED
-            )
-            return f"{{{','.join(items)}}}"
+            items = sorted(value.items(), key=_place)
+            members = (f"{to_json(key)}:{to_json(it)}" for key, it in items if it is not UNDEFINED)
+            return f"{{{','.join(members)}}}"
         case None | Undefined():
             return "null"
-        case float() if math.isinf(value):
+        case float() if not math.isfinite(value):
             return "null"
         case _:
             return to_string(value)
 
+
+def _place(item: tuple[str, Any]) -> tuple[bool, int]:
+    """What an object's items are sorted by: keys that are whole numbers come first."""
+    is_number = bool(_WHOLE.fullmatch(item[0]))
+    return not is_number, int(item[0]) if is_number else 0
+
+
+_WHOLE = re.compile("0|[1-9][0-9]{0,8}")
 
 _HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 """JSON writes half of a surrogate pair by its number, since UTF-8 has no form for it."""

@@ -19,11 +19,10 @@ def compile_if(compiler: Compiler, given: Any, place: str) -> Value:
     if not (is_truthy(options.get("exists")) or is_truthy(options.get("blank"))):
         raise InvalidMapping.because("Needs exists or blank.", place)
     test = "exists" if "exists" in options else "blank"
-    condition = compiler.value(options[test], f"{place}.{test}")
-    then = compiler.value(options.get("then", UNDEFINED), f"{place}.then")
+    parts = {key: compiler.value(each, f"{place}.{key}") for key, each in options.items()}
+    condition, then = parts[test], parts.get("then", _nothing)
     # as in Segment, an `else` that is null, false, 0 or "" counts as none
-    has_else = is_truthy(options.get("else"))
-    otherwise = compiler.value(options["else"] if has_else else UNDEFINED, f"{place}.else")
+    otherwise = parts["else"] if is_truthy(options.get("else")) else _nothing
 
     def choose(event: Any) -> Any:
         found = condition(event)
@@ -31,6 +30,10 @@ def compile_if(compiler: Compiler, given: Any, place: str) -> Value:
         return then(event) if holds else otherwise(event)
 
     return choose
+
+
+def _nothing(_: Any) -> Any:
+    return UNDEFINED
 
 
 def compile_literal(compiler: Compiler, given: Any, place: str) -> Value:

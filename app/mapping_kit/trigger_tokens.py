@@ -37,7 +37,7 @@ def tokens_of(text: str) -> list[Token]:
         if found is None or found.lastgroup is None:
             raise InvalidMapping.because(f"{text[end:].strip()[:20]} cannot be read.")
         token = Token(found.lastgroup, found[found.lastgroup])
-        if token.text in ("and", "or") and text.startswith("(", found.end()):
+        if token.text in ("and", "or") and text.startswith(("(", "!"), found.end()):
             raise InvalidMapping.because(f"Put a space after {token.text}, as Segment needs it.")
         tokens.append(token)
         end = found.end()

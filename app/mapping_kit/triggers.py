@@ -40,7 +40,7 @@ def compile_trigger(text: str) -> Matches:
     matches = parser.group()
     if parser.next != END:
         raise InvalidMapping.because(
-            f"{parser.next.text} is not expected here: conditions are joined by and, or."
+            f"{parser.next.text} is not expected here: and, or (in small letters) join conditions."
         )
     return matches
 
@@ -131,7 +131,7 @@ class _Parser:
         if token.text in WORDS:
             return WORDS[token.text]
         raise InvalidMapping.because(
-            f'A value is expected before {token.text}: text in ", a number, true or null.'
+            f'{token.text} is no value: use text in ", a number, true, false or null.'
         )
 
 
