@@ -1,0 +1,56 @@
+"""Every example of docs/mapping-file.md is right."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from app.mapping_kit.directives import DIRECTIVES, compile_fields
+from app.mapping_kit.errors import InvalidMapping
+from app.mapping_kit.triggers import compile_trigger
+from tests.support.bridge_process import ROOT
+
+PAGE = (ROOT / "docs" / "mapping-file.md").read_text(encoding="utf-8")
+
+
+def rows(heading: str) -> Iterator[list[str]]:
+    """The cells of a table's rows, by the beginning of its head."""
+    table = PAGE.partition(f"| {heading} |")[2].partition("\n\n")[0]
+    for line in table.splitlines()[2:]:
+        yield [cell.strip().strip("`") for cell in line.strip("|").split(" | ")]
+
+
+@pytest.mark.parametrize(("trigger", "fitting", "other"), [*rows("trigger")])
+def test_an_event_fits_a_trigger_as_the_page_says(trigger: str, fitting: str, other: str) -> None:
+    matches = compile_trigger(trigger)
+    assert matches(json.loads(fitting))
+    assert not matches(json.loads(other))
+
+
+@pytest.mark.parametrize(("trigger", "instead"), [*rows("refused")])
+def test_a_trigger_that_the_page_calls_refused_is(trigger: str, instead: str) -> None:
+    assert instead
+    with pytest.raises(InvalidMapping):
+        compile_trigger(trigger)
+
+
+def event_of_the_page() -> dict[str, Any]:
+    (text,) = re.findall(r"```json\n(\{\n  \"type\".*?)```", PAGE, re.DOTALL)
+    event: dict[str, Any] = json.loads(text)
+    return event
+
+
+@pytest.mark.parametrize(("name", "what", "example", "gives"), [*rows("directive")])
+def test_a_directive_gives_what_the_page_says(
+    name: str, what: str, example: str, gives: str
+) -> None:
+    assert what
+    value = json.loads(example)
+    assert [*value] == [name]
+    assert compile_fields({"field": value})(event_of_the_page()) == {"field": json.loads(gives)}
+
+
+def test_the_page_has_an_example_of_each_directive() -> None:
+    assert {row[0] for row in rows("directive")} == set(DIRECTIVES)
