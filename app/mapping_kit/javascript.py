@@ -91,7 +91,7 @@ def to_json(value: Any) -> str:
             return f"{{{','.join(members)}}}"
         case None | Undefined():
             return "null"
-        case float() if not math.isfinite(value):
+        case int() | float() if not math.isfinite(_double(value)):
             return "null"
         case _:
             return to_string(value)

@@ -24,6 +24,8 @@ PATH = {"@path": "$.properties.a"}
 
 SHAPED = {"@arrayPath": ["$.properties", {"b": PATH, "c": {"@path": "$."}}]}
 
+ENCODED = {"@json": {"mode": "encode", "value": {"@path": "$."}}}
+
 ANYTHING: dict[str, Any] = {
     "path": PATH,
     "computed": {"@path": PATH},
@@ -66,6 +68,12 @@ def test_any_event_is_mapped_without_an_error_and_left_as_it_was(event: dict[str
     assert to_the_letter(event) == to_the_letter(before)
 
 
+@pytest.mark.parametrize("number", [json.loads("1e400"), 10**400])
+def test_a_number_beyond_javascript_is_infinity_and_in_json_null(number: float) -> None:
+    fields = {"text": {"@template": "{{n}}"}, "json": ENCODED}
+    assert compile_fields(fields)({"n": -number}) == {"text": "-Infinity", "json": '{"n":null}'}
+
+
 def test_what_is_nested_too_deeply_costs_no_other_field() -> None:
     deep: Any = 1
     for _ in range(20_000):
@@ -78,7 +86,7 @@ def test_what_is_nested_too_deeply_costs_no_other_field() -> None:
     assert "flat" not in found
 
 
-@pytest.mark.parametrize("text", ["{{" * 30_000, "{{a}" * 20_000, "{{a." * 20_000])
+@pytest.mark.parametrize("text", ["{{" * 30_000 + "}", "{{a}" * 20_000, "{{a." * 20_000])
 def test_text_of_an_event_cannot_make_a_mapping_slow(text: str) -> None:
     start = time.process_time()
     resolve_anything({"properties": {"a": text}})

@@ -78,6 +78,7 @@ def test_any_event_can_be_tested(event: dict[str, Any]) -> None:
         ('type.a = "A"', "type.a is no field"),
         ("properties = null", "properties is no field"),
         ("properties. = null", "properties. is no field"),
+        ("properties.[] = null", "properties.[] is no field"),
     ],
 )
 def test_what_is_no_trigger_is_refused_with_the_reason(trigger: str, reason: str) -> None:
