@@ -73,7 +73,7 @@ def compile_fields(fields: Mapping[str, Any]) -> Resolve:
 
 
 def _is_from_event(given: Any) -> bool:
-    return not isinstance(given, dict | list) or (isinstance(given, dict) and "@path" in given)
+    return not isinstance(given, (dict, list)) or (isinstance(given, dict) and "@path" in given)
 
 
 def _defined(value: Any) -> Any:

@@ -29,7 +29,7 @@ def is_missing(value: Any) -> TypeGuard[Undefined | None]:
 
 def is_truthy(value: Any) -> bool:
     """Whether it counts as true: empty lists and objects do."""
-    return bool(value) or isinstance(value, list | dict)
+    return bool(value) or isinstance(value, (list, dict))
 
 
 def is_blank(value: Any) -> bool:
@@ -39,21 +39,17 @@ def is_blank(value: Any) -> bool:
 
 def to_string(value: Any) -> str:
     """`String(value)`."""
-    match value:
-        case str():
-            return value
-        case bool():
-            return str(value).lower()
-        case int() | float():
-            return _number(value)
-        case list():
-            return ",".join("" if is_missing(item) else to_string(item) for item in value)
-        case dict():
-            return "[object Object]"
-        case None:
-            return "null"
-        case _:
-            return "undefined"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return _number(value)
+    if isinstance(value, list):
+        return ",".join("" if is_missing(item) else to_string(item) for item in value)
+    if isinstance(value, dict):
+        return "[object Object]"
+    return "null" if value is None else "undefined"
 
 
 def _number(value: float) -> str:
@@ -79,39 +75,44 @@ def _double(value: float) -> float:
 
 def to_json(value: Any) -> str:
     """`JSON.stringify(value)`."""
-    match value:
-        case str():
-            quoted = json.dumps(value, ensure_ascii=False)
-            return _HALF_OF_A_PAIR.sub(lambda half: f"\\u{ord(half[0]):x}", quoted)
-        case list():
-            return f"[{','.join(map(to_json, value))}]"
-        case dict():
-            items = sorted(value.items(), key=_place)
-            members = (f"{to_json(key)}:{to_json(it)}" for key, it in items if it is not UNDEFINED)
-            return f"{{{','.join(members)}}}"
-        case None | Undefined():
-            return "null"
-        case int() | float() if not math.isfinite(_double(value)):
-            return "null"
-        case _:
-            return to_string(value)
+    if isinstance(value, str):
+        text = _quoted(value)
+        return text if text.isascii() else _HALF_OF_A_PAIR.sub(_by_number, text)
+    if isinstance(value, list):
+        return f"[{','.join(map(to_json, value))}]"
+    if isinstance(value, dict):
+        items = sorted(value.items(), key=_place)
+        members = (f"{to_json(key)}:{to_json(it)}" for key, it in items if it is not UNDEFINED)
+        return f"{{{','.join(members)}}}"
+    text = to_string(value)
+    return "null" if text in _NOT_IN_JSON else text
+
+
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
+
+_NOT_IN_JSON = ("undefined", "Infinity", "-Infinity")
+
+_HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
+
+
+def _by_number(half: re.Match[str]) -> str:
+    """Half of a surrogate pair as JSON writes it, since UTF-8 has no form for it."""
+    return f"\\u{ord(half[0]):x}"
 
 
 def _place(item: tuple[str, Any]) -> tuple[bool, int]:
     """What an object's items are sorted by: keys that are whole numbers come first."""
-    is_number = bool(_WHOLE.fullmatch(item[0]))
-    return not is_number, int(item[0]) if is_number else 0
+    key = item[0]
+    is_number = key[:1] in "0123456789" and bool(_WHOLE.fullmatch(key))
+    return (False, int(key)) if is_number else (True, 0)
 
 
 _WHOLE = re.compile("0|[1-9][0-9]{0,8}")
-
-_HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
-"""JSON writes half of a surrogate pair by its number, since UTF-8 has no form for it."""
 
 
 def entries(value: Any) -> Iterator[tuple[str, Any]]:
     """The own entries of an object, a list or text. Of anything else none."""
     if isinstance(value, dict):
         yield from value.items()
-    elif isinstance(value, list | str):
+    elif isinstance(value, (list, str)):
         yield from ((str(place), item) for place, item in enumerate(value))

@@ -35,7 +35,7 @@ def compile_replace(compiler: Compiler, given: Any, place: str) -> Value:
 
     def replace(event: Any) -> str:
         found = value(event)
-        text = to_string(found) if isinstance(found, str | bool | int | float) else ""
+        text = to_string(found) if isinstance(found, (str, bool, int, float)) else ""
         for step in steps:
             text = step(text)
         return text

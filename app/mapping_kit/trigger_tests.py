@@ -85,7 +85,7 @@ def _ordered(sign: str, wanted: Constant) -> Test:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def compile_function(name: str, wanted: Constant, is_negated: bool) -> Test:
