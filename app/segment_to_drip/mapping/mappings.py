@@ -55,7 +55,7 @@ def text_of(name: str) -> str:
         preset = files("app.segment_to_drip.mapping") / "presets" / f"{name}.json"
         return preset.read_text(encoding="utf-8")
     try:
-        return Path(name).read_text(encoding="utf-8")
+        return Path(name).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(
             f"DRIP_MAPPING: cannot read {name}: {error.strerror}. It is a JSON file's path or one "
