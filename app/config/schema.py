@@ -121,6 +121,7 @@ class EnvironSchema(Schema):
         load_default="ignore",
         metadata={"example": "unsubscribe"},
     )
+    DRIP_CHANGE_ADDRESS = YesNo(load_default=False, metadata={"example": "true"})
     DRIP_CONSENT_CATEGORY = ConsentCategories(load_default=(), metadata={"example": "Marketing"})
     INSPECTOR_PASSWORD = Password(
         load_default=None, metadata={"example": "(what this prints: openssl rand -hex 16)"}

@@ -77,11 +77,14 @@ class Settings:
     drip_batch_settle: float = 10
     """Minutes after a batch in which the people in it get no other request."""
     drip_skip_device_mode: bool = False
+    """Whether to ignore what the browser says that it sent to Drip by itself."""
     drip_orders: bool = False
     drip_order_provider: str = "segment"
     drip_delete: str = "ignore"
+    drip_change_address: bool = False
+    """Whether a user who is identified with another address has changed it."""
     drip_consent_categories: tuple[str, ...] = ()
-    """Whether to ignore what the browser says that it sent to Drip by itself."""
+    """Without the consent to all of these a call is ignored."""
     inspector_password: str | None = field(default=None, repr=False)
     """None turns the inspector off."""
     inspector_link: bool = False
@@ -217,6 +220,7 @@ def environ_to_settings(environ: Mapping[str, str]) -> Settings:
         drip_orders=values["DRIP_ORDERS"],
         drip_order_provider=values["DRIP_ORDER_PROVIDER"],
         drip_delete=values["DRIP_DELETE"],
+        drip_change_address=values["DRIP_CHANGE_ADDRESS"],
         drip_consent_categories=values["DRIP_CONSENT_CATEGORY"],
         inspector_password=values["INSPECTOR_PASSWORD"],
         metrics_token=values["METRICS_TOKEN"],

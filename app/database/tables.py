@@ -52,8 +52,10 @@ events = Table(
     # a line of JSON for each failed try; see app/outbox/messages.py
     Column("history", Text),
     # whose message it is, for destinations that want each person's messages in order: "e:" and an
-    # address; of an unidentified message what it waits for, "u:" and a user id or "a:" and an
-    # anonymous id; "" before anybody has looked. NULL for destinations without such an order
+    # address, or "d:" and the destination's own id; of an unidentified message what it waits for,
+    # "u:" and a user id or "a:" and an anonymous id; "" before anybody has looked. NULL for
+    # destinations without such an order. The address may be one that the person has later than the
+    # message's own, which is in `email`
     Column("person", Text),
     # the error in a form that those with the same trouble share (app/outbox/reasons.py)
     Column("reason", Text),
@@ -200,11 +202,13 @@ identities = Table(
     metadata,
     Column("destination", Text, primary_key=True),
     Column("account", Text, primary_key=True),
-    # as `events.person` has it: of a user id or an anonymous id
+    # as `events.person` has it: of a user id, an anonymous id or the destination's own; or of an
+    # address that was changed
     Column("key", Text, primary_key=True),
     # the person's address; NULL if none is known, or if several people share the anonymous id
     Column("email", Text),
-    # of an anonymous id: the user id that appeared under it; "*" if several did
+    # of an anonymous id: the user id that appeared under it; "*" if several did. Of an address that
+    # was changed: the user id whose it was
     Column("user_id", Text),
 )
 
@@ -215,7 +219,7 @@ people = Table(
     metadata,
     Column("destination", Text, primary_key=True),
     Column("account", Text, primary_key=True),
-    # in small letters
+    # in small letters; of a person without one, "d:" and the destination's own id
     Column("email", Text, primary_key=True),
     # what was sent of the person and need not be sent again, in JSON
     Column("memory", Text, nullable=False),

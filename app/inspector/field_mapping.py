@@ -1,7 +1,7 @@
 """The field mapping of one event: what was sent, what the bridge added, and what was not sent."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,9 +66,18 @@ def read_mapping(event: Event, direction: Direction) -> FieldMapping:
     note = ""
     if len(traces) > MOST_TRACES:
         note = f"The first {MOST_TRACES} of {len(traces):,} fields."
-    elif json.loads(event.payload) not in _todays_calls(event, direction):
-        note = "The call was made by another version of the bridge: this is today's mapping."
+    else:
+        note = _note_on(json.loads(event.payload), _todays_calls(event, direction))
     return FieldMapping(tuple(traces[:MOST_TRACES]), note)
+
+
+def _note_on(kept: Any, todays: Sequence[Any]) -> str:
+    """What is to be said of a call that is not quite one of those that today's rules make."""
+    same = next((call for call in todays if {**kept, **call} == kept), None)
+    if same is None:
+        return "The call was made by another version of the bridge: this is today's mapping."
+    found = ", ".join(kept.keys() - same.keys())
+    return found and f"Added when the bridge knew whose call it is: {found}."
 
 
 def _todays_calls(event: Event, direction: Direction) -> list[Any]:

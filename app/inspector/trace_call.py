@@ -82,9 +82,10 @@ def _sent(translated: Any) -> tuple[dict[Path, Any], dict[str, str]] | None:
 
 def _values(call: Mapping[str, Any]) -> dict[str, Any]:
     """What Drip gets of one message."""
-    values = {
-        "email": next((value for kind, value in call.get("who", ()) if kind == "email"), None)
-    }
+    who = dict(reversed(call.get("who", ())))  # the first of each kind
+    values = {"email": who.get("email")}
+    if "email" not in who and "drip" in who:
+        values["id"] = who["drip"]
     for name in ("subscriber", "once", "event", "order"):
         values |= call.get(name, {})
     return values

@@ -53,6 +53,8 @@ class Claimed(NamedTuple):
     payload: str
     person: str | None = None
     """As `events.person` has it."""
+    email: str | None = None
+    """The person's address in small letters, if it is known."""
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ def options_of(settings: Settings) -> DripOptions:
         orders=settings.drip_orders,
         order_provider=settings.drip_order_provider,
         delete=settings.drip_delete,
+        change_address=settings.drip_change_address,
         consent_categories=settings.drip_consent_categories,
         default_account=settings.drip_account_id or "",
         mappings=load(settings.drip_mapping),

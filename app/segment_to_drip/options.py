@@ -29,6 +29,8 @@ class DripOptions:
     """Where orders were made that do not say it."""
     delete: str = "ignore"
     """What a delete call does to its person in Drip: "ignore", "unsubscribe" or "delete"."""
+    change_address: bool = False
+    """Whether a user who is identified with another address has changed it."""
     consent_categories: tuple[str, ...] = ()
     """Without the consent to all of these a call is ignored."""
     default_account: str = ""

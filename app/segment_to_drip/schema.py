@@ -11,6 +11,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, valid
 
 from app.errors import InvalidPayload
 from app.segment_to_drip.mapping.drip_fields import to_text
+from app.segment_to_drip.mapping.external_ids import drip_id_in
 from app.segment_to_drip.mapping.traits import SENT, WITHOUT_PLACE
 
 LONGEST_ID = 255
@@ -28,6 +29,8 @@ class SegmentCall(NamedTuple):
     user_id: str | None
     anonymous_id: str | None
     previous_id: str | None
+    drip_id: str | None
+    """Drip's own id of the person."""
     event: str
     """What happened, if it is a track call."""
     email: Any
@@ -64,6 +67,7 @@ def call_of(envelope: Object) -> SegmentCall:
         user_id=get("user_id"),
         anonymous_id=get("anonymous_id"),
         previous_id=get("previous_id"),
+        drip_id=drip_id_in(get("context", NOTHING), left_out),
         event=get("event") or "",
         email=envelope.get("email"),
         channel=envelope.get("channel"),

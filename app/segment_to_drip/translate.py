@@ -15,7 +15,7 @@ from app.segment_to_drip.mapping.characters import REPLACED, of_characters
 from app.segment_to_drip.mapping.event import drop_unwritable
 from app.segment_to_drip.mapping.interest import DEVICE_MODE, reason_to_ignore
 from app.segment_to_drip.mapping.traits import WITHOUT_PLACE
-from app.segment_to_drip.mapping.who import who_of
+from app.segment_to_drip.mapping.who import Who, address_change_of, who_of
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.schema import SegmentCall, call_of
 
@@ -130,13 +130,14 @@ def _parts(
         if not who:
             nobody = "Neither an address, nor a userId or anonymousId: nobody to attribute it to."
             raise InvalidPayload({"userId": [nobody]})
-        whose = {"who": who, "user_id": call.user_id, "anonymous_id": call.anonymous_id}
+        if part["type"] == "identify" and options.change_address:
+            part |= address_change_of(call, who)
         about = {
             "preset": options.mappings.name,
             "mapping": mapping.name,
             "left_out": own.left_out,
         }
-        parts.append({"type": part.pop("type"), **whose, **part, **about})
+        parts.append({"type": part.pop("type"), **_whose(call, who), **part, **about})
     if parts:
         parts[0]["left_out"] = rest | parts[0]["left_out"]
     return parts
@@ -183,8 +184,14 @@ def _delete(call: SegmentCall, options: DripOptions) -> dict[str, Any]:
     who = who_of(call, None, options)
     if not who:
         raise InvalidPayload({"userId": ["Missing or blank."]})
-    whose = {"who": who, "user_id": call.user_id, "anonymous_id": call.anonymous_id}
+    whose = _whose(call, who)
     return {"type": "delete", **whose, "by": options.delete, "left_out": call.left_out}
+
+
+def _whose(call: SegmentCall, who: Who) -> dict[str, Any]:
+    """What a kept call has of its person."""
+    ids = {"user_id": call.user_id, "anonymous_id": call.anonymous_id}
+    return {"who": who, **ids, **({"drip_id": call.drip_id} if call.drip_id else {})}
 
 
 def _with(message: Message, call: Mapping[str, Any]) -> Message:

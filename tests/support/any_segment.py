@@ -23,7 +23,10 @@ CALLS: list[dict[str, Any]] = [
             "ip": "203.0.113.7",
             "timezone": "Europe/Madrid",
             "traits": {"email": ANA},
-            "externalIds": [{"type": "dripCampaignId", "id": "77"}],
+            "externalIds": [
+                {"type": "dripCampaignId", "id": "77"},
+                {"type": "dripId", "id": "z1togz2hcjrkpp5treip"},
+            ],
         },
         "traits": {
             "email": ANA,
@@ -70,6 +73,12 @@ CALLS: list[dict[str, Any]] = [
         },
     },
     {"type": "track", "event": "Paid", "anonymousId": "a-5", "properties": {"email": ANA}},
+    {
+        "type": "track",
+        "event": "Paid",
+        "messageId": "m-5",
+        "context": {"externalId": [{"type": "dripId", "id": "z1togz2hcjrkpp5treip"}]},
+    },
     {"type": "alias", "messageId": "m-3", "previousId": "a-5", "userId": "u-81"},
     {"type": "page", "messageId": "m-4", "userId": "u-81", "name": "Pricing"},
 ]

@@ -87,7 +87,7 @@ class People:
     def put_batch(self, kind: str, items: list[Any], due: float) -> None:
         """Take a batch, to be done later."""
         self._batches.append(_Batch(due, kind, items))
-        self._outstanding.update(dict.fromkeys(emails_of(items), due))
+        self._outstanding.update(dict.fromkeys(self.emails_of(items), due))
 
     def apply(self, kind: str, item: Item, campaign: str = "") -> Person:
         """Do what one item asks for. Raises `Refused`."""
@@ -95,6 +95,7 @@ class People:
             attribute, _, what = problem.partition(": ")
             code = "presence_error" if what == "missing" else "format_error"
             raise Refused(code, attribute, f"{attribute} is not good: {what}")
+        item = self._by_email(item, "id")
         if kind == "event":
             person = self._find_or_create(item["email"], kind)
             person.events.append(dict(item))
@@ -110,12 +111,38 @@ class People:
             raise Refused(
                 "presence_error" if what == "missing" else "format_error", attribute, what
             )
+        item = self._by_email(item, "person_id")
         is_new = item["email"].lower() not in self.by_email
         person = self._find_or_create(item["email"], kind)
         if is_new:
             person.status = item["initial_status"]
         records = person.orders if kind == "order" else person.carts
         records[item["provider"], item[f"{kind}_id"]] = dict(item)
+
+    def emails_of(self, items: Iterable[Any]) -> list[str]:
+        """The addresses that items are about, in lower case; not the new ones."""
+        found = [self._email_of(item) for item in items if isinstance(item, dict)]
+        return [email.lower() for email in found if isinstance(email, str)]
+
+    def _email_of(self, item: Item) -> Any:
+        if "email" in item or not isinstance(item.get("id"), str):
+            return item.get("email")
+        person = self.find(item["id"])
+        return person and person.email
+
+    def find(self, person: str) -> Person | None:
+        """The person with this address, in any case, or this id."""
+        by_id = (each for each in self.by_email.values() if each.id == person)
+        return self.by_email.get(person.lower()) or next(by_id, None)
+
+    def _by_email(self, item: Item, name_of_id: str) -> Item:
+        """The item with the person's address in place of the id."""
+        if "email" in item:
+            return item
+        if person := self.find(item[name_of_id]):
+            others = {name: value for name, value in item.items() if name != name_of_id}
+            return {"email": person.email, **others}
+        raise Refused("not_found_error", name_of_id, "Nobody has this id")
 
     def _apply_silently(self, batch: _Batch, item: Item) -> None:
         try:
@@ -169,9 +196,3 @@ class People:
         person.fields.update(
             {name: value for name, value in item.items() if name not in NOT_KEPT_AS_THEY_ARE}
         )
-
-
-def emails_of(items: Iterable[Any]) -> list[str]:
-    """The addresses that items are about, in lower case; not the new ones."""
-    found = (item.get("email") for item in items if isinstance(item, dict))
-    return [email.lower() for email in found if isinstance(email, str)]

@@ -27,7 +27,7 @@ class PersonCall(NamedTuple):
 
     method: str
     account: str
-    email: str
+    person: str
     what: str
     """"", "/unsubscribe_all" or "/remove"."""
     campaign: str
@@ -40,9 +40,9 @@ def parse_of_person(line: str) -> PersonCall | None:
         return None
     if (found["method"] == "POST") != bool(found["what"]):
         return None
-    email = unquote(found["person"]).lower()
+    person = unquote(found["person"])
     return PersonCall(
-        found["method"], found["account"], email, found["what"] or "", found["campaign"] or ""
+        found["method"], found["account"], person, found["what"] or "", found["campaign"] or ""
     )
 
 

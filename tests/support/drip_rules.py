@@ -31,8 +31,7 @@ def check_item(kind: str, item: Any) -> list[str]:
     if not _is_writable(item):
         return ["not JSON of whole characters and numbers"]
     rules = _RULES[kind]
-    required = ("email", "action") if kind == "event" else ("email",)
-    problems = [f"{name}: missing" for name in required if name not in item]
+    problems = [f"{name}: missing" for name in _needed(kind, item) if name not in item]
     for name, value in item.items():
         if name not in rules:
             problems.append(f"{name}: unknown")
@@ -45,12 +44,20 @@ def check_item(kind: str, item: Any) -> list[str]:
     return problems
 
 
+def _needed(kind: str, item: Mapping[str, Any]) -> list[str]:
+    """What has to be there. Drip's own id of a person takes the place of the address, but not in a
+    campaign."""
+    whom = [] if "id" in item and kind != "campaign" else ["email"]
+    return [*whom, "action"] if kind == "event" else whom
+
+
 def check_activity(kind: str, item: Any) -> list[str]:
     """What Drip would refuse in an "order" or a "cart"; [] if nothing."""
     if not isinstance(item, dict) or not _is_writable(item):
         return ["not an object of whole characters and numbers"]
     rules = _ACTIVITIES[kind]
-    problems = [f"{name}: missing" for name in _NEEDED[kind] if name not in item]
+    whom = "person_id" if "person_id" in item else "email"
+    problems = [f"{name}: missing" for name in (whom, *_NEEDED[kind]) if name not in item]
     problems += [
         f"{name}: refused: {value!r:.80}"
         for name, value in item.items()
@@ -193,6 +200,7 @@ _PERSON: Mapping[str, Check] = {
 _RULES: Mapping[str, Mapping[str, Check]] = {
     "subscriber": {
         **_PERSON,
+        "id": _is_text,
         "new_email": _is_email,
         **dict.fromkeys(("first_name", "last_name", "phone"), _is_text),
         **dict.fromkeys(("address1", "address2", "city", "state", "zip", "country"), _is_text),
@@ -207,6 +215,7 @@ _RULES: Mapping[str, Mapping[str, Check]] = {
     },
     "event": {
         "email": _is_email,
+        "id": _is_text,
         "action": lambda value: isinstance(value, str) and 1 <= len(value.strip()) <= 255,
         "properties": _is_properties,
         "occurred_at": _is_time,
@@ -256,8 +265,8 @@ _ACTIVITIES: Mapping[str, Mapping[str, Check]] = {
 
 # initial_status is optional at Drip, but without it a person is subscribed
 _NEEDED = {
-    "order": ("provider", "email", "initial_status", "action", "order_id"),
-    "cart": ("provider", "email", "initial_status", "action", "cart_id", "cart_url", "items"),
+    "order": ("provider", "initial_status", "action", "order_id"),
+    "cart": ("provider", "initial_status", "action", "cart_id", "cart_url", "items"),
 }
 
 _NEEDED_OF_ITEM = {

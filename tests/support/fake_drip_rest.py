@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.support.drip_people import People, Person, Refused, emails_of
+from tests.support.drip_people import People, Person, Refused
 from tests.support.drip_requests import (
     AT_ONCE,
     HOUR_IS_OVER,
@@ -139,8 +139,10 @@ class FakeDripRest(OnLoopback):
         """Record a request and say how to answer it. It is in flight until it is answered."""
         visit = _to_visit(line, headers, body, self.clock())
         account = visit.call.account if visit.call else ""
-        keys = {(account, email) for email in emails_of(visit.items)}
         with self._lock:
+            people = self._people.get(account)
+            emails = people.emails_of(visit.items) if people else []
+            keys = {(account, email) for email in emails}
             self.visits.append(visit)
             is_at_once = any(self._in_flight[key] for key in keys)
             self._in_flight.update(keys)
@@ -208,11 +210,11 @@ class FakeDripRest(OnLoopback):
         """Do what is asked of a person in the path."""
         people = self._people[call.account]
         people.settle(self.clock())
-        person = people.by_email.get(call.email)
+        person = people.find(call.person)
         if person is None:
             return NOT_FOUND
         if call.method == "DELETE":
-            del people.by_email[call.email]
+            del people.by_email[person.email]
             return Reply(204)
         if call.what == "/remove" and call.campaign:
             person.campaigns.discard(call.campaign)
@@ -229,7 +231,7 @@ class FakeDripRest(OnLoopback):
         return in_json(202, {"request_id": "990c99a7-5cba-42e8-8f36-aec3419186ef"})
 
     def _put(self, visit: Visit, call: Call, people: People, items: list[Any]) -> Reply:
-        now, emails = self.clock(), emails_of(items)
+        now, emails = self.clock(), people.emails_of(items)
         for email in set(emails):
             if people.is_outstanding(email, now):
                 self.violations.append(f"{visit.line}: {email} is in a batch that is not done")

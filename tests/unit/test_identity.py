@@ -2,9 +2,12 @@
 
 from typing import Any
 
-from app.segment_to_drip.people.identity import Found, Memory, keys_of
+from app.segment_to_drip.people.identity import Found, Memory, Move
+from app.segment_to_drip.people.keys import keys_of
 
 ANA, BO = "ana@example.com", "bo@example.com"
+
+MAY_CHANGE = {"changes_address": True}
 
 
 def identify(
@@ -92,6 +95,56 @@ def test_a_change_of_address_is_followed_and_not_made_twice() -> None:
     assert whose(memory, change) == BO
     # somebody else may have the old address now
     assert whose(memory, identify(ANA, "u9")) == ANA
+
+
+def test_after_another_change_the_first_is_not_made_again() -> None:
+    memory = Memory({})
+    first = identify(ANA, "u1", new_email=BO)
+    assert [whose(memory, call) for call in (first, identify(BO, "u1", new_email="c@x.org"))] == [
+        ANA,
+        BO,
+    ]
+    assert memory.find(first) == Found("c@x.org", "u:u1", "c@x.org")
+    assert whose(memory, track("u1")) == "c@x.org"
+    # somebody may want the first address back
+    assert whose(memory, identify("c@x.org", "u1", new_email=ANA)) == "c@x.org"
+    assert whose(memory, identify(ANA, "u1")) == ANA
+
+
+def test_a_user_with_another_address_has_a_new_one_if_calls_may_say_so() -> None:
+    memory = Memory({})
+    assert memory.find(identify(ANA, "u1") | MAY_CHANGE) == Found(ANA, "u:u1")
+    assert memory.find(identify(BO, "u1") | MAY_CHANGE) == Found(ANA, "u:u1", BO)
+    assert memory.take_moves() == [Move(ANA, BO, "u1")]
+    for again in (identify(BO, "u1"), identify(ANA, "u1")):
+        assert memory.find(again | MAY_CHANGE) == Found(BO, "u:u1")
+    assert whose(memory, track("u1", who=[["email", ANA]])) == BO
+    assert memory.take_moves() == []
+    # nothing is sent of what Drip has from the browser, so that changes nothing
+    taken = identify("b@x.org", "u1") | MAY_CHANGE | {"is_taken": True}
+    assert memory.find(taken) == Found("b@x.org", "u:u1")
+    # without a word on it, another address is another person's
+    assert whose(memory, identify("c@x.org", "u1")) == "c@x.org"
+
+
+def test_one_more_address_of_a_profile_is_not_remembered_for_the_user() -> None:
+    memory = Memory({})
+    one_more = {"changes_address": False}
+    assert whose(memory, identify(ANA, "u1") | one_more) == ANA
+    assert whose(memory, identify(BO, "u1") | one_more) == BO
+    assert whose(memory, track("u1")) == ANA
+
+
+def test_a_person_without_an_address_goes_by_drips_own_id() -> None:
+    memory = Memory({})
+    drip: dict[str, Any] = {"who": [["user", "u1"], ["drip", "d1"]], "drip_id": "d1"}
+    assert memory.find(track("u1", **drip)) == Found(None, "d:d1", by_id=True)
+    assert memory.find(track("u1", **drip)).person == "d:d1"
+    campaign = {**track("u1", **drip), "type": "campaign"}
+    assert memory.find(campaign) == Found(None, "u:u1")
+    memory.find(identify(ANA, "u2") | {"drip_id": "d1"})
+    assert memory.take_learnt() == {"u:u2": ANA, "d:d1": ANA}
+    assert memory.find(track("u1", **drip)).person == ANA
 
 
 def test_ids_of_any_length_and_letters_have_a_key() -> None:

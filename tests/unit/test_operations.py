@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 
 from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.sending.answers import AT_NEW_ADDRESS, NOT_APPLIED, new_email_of
 from app.segment_to_drip.sending.operations import (
     Operation,
     Person,
+    merge,
     next_operation,
     remember,
+    to_request,
 )
 
 ANA, BO = "ana@example.com", "bo@example.com"
@@ -190,3 +193,37 @@ def test_whoever_is_unsubscribed_joins_no_campaign() -> None:
     assert next_operation(campaign(), ANA, person, DripOptions()) is None
     _, person = sent(identify(status="active"), person)
     assert next_operation(campaign(), ANA, person, DripOptions())
+
+
+def test_a_person_with_drips_own_id_is_found_by_it_and_needs_no_introduction() -> None:
+    event = next_operation(track(email=ANA), "d:d1", Person(), DripOptions())
+    assert event == Operation("event", {"id": "d1", **track(email=ANA)["event"]})
+    leaves = next_operation({"type": "delete", "by": "delete"}, "d:d1", Person(), DripOptions())
+    assert leaves
+    assert to_request([leaves], "7").path == "/v2/7/subscribers/d1"
+
+
+def test_updates_by_id_are_merged_by_id() -> None:
+    items = [{"id": "d1", "city": "Bilbao"}, {"email": ANA}, {"id": "d1", "zip": "48001"}]
+    assert merge(items) == [{"id": "d1", "city": "Bilbao", "zip": "48001"}, {"email": ANA}]
+
+
+def test_the_address_that_was_found_later_counts() -> None:
+    call = identify(new_email=ANA) | {"new_email": BO}
+    assert sent(call, KNOWN)[0]["new_email"] == BO
+    assert "new_email" not in sent(identify(new_email=BO) | {"new_email": ANA}, KNOWN)[0]
+
+
+@pytest.mark.parametrize(
+    ("note", "is_new"),
+    [
+        ("", True),
+        ("city left out: Drip answered length_error", True),
+        ("new_email left out: Drip answered email_error", False),
+        (AT_NEW_ADDRESS, False),
+        (NOT_APPLIED, False),
+    ],
+)
+def test_the_answer_says_whether_the_address_is_new(note: str, is_new: bool) -> None:
+    operation = Operation("subscriber", {"email": ANA, "new_email": "Bo@example.com"})
+    assert new_email_of(operation, note) == (BO if is_new else None)

@@ -142,6 +142,7 @@ def test_a_token_is_all_that_has_to_be_set() -> None:
         ("DRIP_ORDERS", "true", "drip_orders", True),
         ("DRIP_ORDER_PROVIDER", "my_store", "drip_order_provider", "my_store"),
         ("DRIP_DELETE", "Unsubscribe", "drip_delete", "unsubscribe"),
+        ("DRIP_CHANGE_ADDRESS", "true", "drip_change_address", True),
         ("DRIP_CONSENT_CATEGORY", "Ads, Mail,", "drip_consent_categories", ("Ads", "Mail")),
         ("DRIP_MAPPING", "classic", "drip_initial_status", "none"),
         ("PUBLIC_URL", "https://b.example.org/", "public_url", "https://b.example.org"),
@@ -171,6 +172,7 @@ def test_segment_to_drip_is_off_and_careful_unless_it_is_set() -> None:
     assert (settings.drip_requests_per_hour, settings.drip_batches_per_hour) == (3600, 50)
     assert settings.drip_batch_settle == 10
     assert settings.drip_skip_device_mode is False
+    assert settings.drip_change_address is False
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql"])

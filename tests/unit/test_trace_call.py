@@ -53,6 +53,14 @@ def test_each_field_of_an_identify_call_has_its_way() -> None:
     assert found["traits.email"][0] == ("email",)
 
 
+def test_drips_own_id_counts_without_an_address() -> None:
+    external = {"externalIds": [{"type": "dripId", "id": "z1tog"}]}
+    call = {"type": "track", "event": "Paid", "context": external}
+    assert ways(call)["context.externalIds[0].id"][0] == ("id",)
+    named = {**external, "traits": {"email": "ana@example.com"}}
+    assert ways(call | {"context": named})["context.externalIds[0].id"][0] == ()
+
+
 def test_each_property_of_an_order_has_its_way() -> None:
     properties = {"order_id": 5, "total": "20.00", "coupon": "x", "products": [{"name": "Uno"}]}
     call = {**IDENTIFY, "type": "track", "event": "Order Completed", "properties": properties}

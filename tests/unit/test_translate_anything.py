@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from app.outbox.messages import Ignored, Message
 from app.segment_to_drip.options import DripOptions
-from app.segment_to_drip.people.identity import Memory, keys_of
+from app.segment_to_drip.people.identity import Memory
+from app.segment_to_drip.people.keys import keys_of
 from app.segment_to_drip.sending.dry_run import requests_of
 from app.segment_to_drip.sending.operations import (
     Operation,
@@ -35,6 +36,7 @@ all_options = st.builds(
     campaign_id=st.none() | st.just("999"),
     double_optin=st.none() | st.booleans(),
     skip_device_mode=st.booleans(),
+    change_address=st.booleans(),
     default_account=st.sampled_from(["", ACCOUNT]),
 )
 
@@ -80,7 +82,7 @@ def assert_sent_right(message: Message, options: DripOptions) -> None:
         return
     assert call["who"]
     found = Memory({}).find(call)
-    assert found.email or found.waits_for
+    assert found.person or found.waits_for
     for request in requests_of(message, ACCOUNT, options):
         problems = check_request(request.path, request.body)
         assert not problems, problems

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from app.segment_to_drip.mapping.external_ids import external_ids
 from app.segment_to_drip.mapping.traits import DESTINATIONS, letters_of
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.schema import SegmentCall
@@ -81,16 +82,9 @@ def campaign_of(call: SegmentCall, options: DripOptions) -> str | None:
         for key, value in wanted.items():
             if letters_of(key) == "campaignid" and value is not None:
                 return read_campaign(value, f"integrations.{name}.{key}", call)
-    for name in _EXTERNAL_IDS:
-        listed = call.context.get(name)
-        for each in listed if isinstance(listed, list) else ():
-            if isinstance(each, dict) and each.get("type") == "dripCampaignId":
-                return read_campaign(each.get("id"), f"context.{name}", call)
+    for path, value in external_ids(call.context, "dripCampaignId"):
+        return read_campaign(value, path, call)
     return options.campaign_id
-
-
-_EXTERNAL_IDS = ("externalIds", "externalId")
-"""Segment's name for them in the context, and RudderStack's."""
 
 
 def read_campaign(value: Any, path: str, call: SegmentCall) -> str | None:

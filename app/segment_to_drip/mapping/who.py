@@ -10,7 +10,10 @@ from app.segment_to_drip.schema import Object, SegmentCall
 
 Who = list[tuple[str, str]]
 """Kind and value of each source of an address, the first to be tried first. "email" is an address;
-"user" is a userId and "anonymous" an anonymousId, whose address the bridge may remember."""
+"user" is a userId, "drip" an id of Drip's own and "anonymous" an anonymousId, whose address the
+bridge may remember."""
+
+_IDS = frozenset({"user", "drip", "anonymous"})
 
 
 def who_of(call: SegmentCall, mapped: Any, options: DripOptions) -> Who:
@@ -23,7 +26,7 @@ def who_of(call: SegmentCall, mapped: Any, options: DripOptions) -> Who:
     """
     who: Who = []
     for path, source in (("fields.email", {"email": mapped}), *_sources(call, options)):
-        if path in ("user", "anonymous"):
+        if path in _IDS:
             if source:
                 who.append((path, source))
         elif source and (address := _address(call, path, source)):
@@ -32,22 +35,40 @@ def who_of(call: SegmentCall, mapped: Any, options: DripOptions) -> Who:
     return who
 
 
+def address_change_of(call: SegmentCall, who: Who) -> dict[str, bool]:
+    """What another address than the one that is remembered for the userId means: true if it is the
+    person's new one. False if it is one more, and the remembered one stays: Engage sends a call for
+    each address of a profile. Nothing if it is another person's.
+
+    A new address has to be the trait of an identify call. And if userIds are addresses, another
+    address is another user.
+    """
+    if call.type != "identify" or call.user_id is None:
+        return {}
+    if "personas" in call.context:
+        return {"changes_address": False}
+    trait = call.traits.get(email_key(call.traits))
+    is_trait = isinstance(trait, str) and who[0] == ("email", trait.strip())
+    is_address = _address(call, "userId", {"email": call.user_id}) is not None
+    return {"changes_address": True} if is_trait and not is_address else {}
+
+
 def _sources(call: SegmentCall, options: DripOptions) -> list[tuple[str, Any]]:
     """Path and source in the order of rule 1: objects that may have an address, or ids."""
     traits = ("traits.email", call.traits)
     context = ("context.traits.email", call.context_traits)
-    user = ("user", call.user_id)
+    ids = ("user", call.user_id), ("drip", call.drip_id)
     rest: list[tuple[str, Any]] = [
         ("anonymous", None if call.user_id else call.anonymous_id),
         ("userId", {"email": call.user_id}),
         ("email", {"email": call.email}),
     ]
     if call.type != "track":
-        return [traits, context, user, *rest]
+        return [traits, context, *ids, *rest]
     properties = ("properties.email", call.properties)
     if options.track_email == "properties":
-        return [properties, context, traits, user, *rest]
-    return [context, traits, user, properties, *rest]
+        return [properties, context, traits, *ids, *rest]
+    return [context, traits, *ids, properties, *rest]
 
 
 def _address(call: SegmentCall, path: str, source: Object) -> str | None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import ColumnElement, Engine, delete, select
 
 from app.database.engine import dialect_of, reader
 from app.database.tables import identities, people
@@ -14,7 +14,8 @@ NOBODY = Person()
 
 
 class People:
-    """The people about whom something was sent to Drip, by their address in lower case."""
+    """The people about whom something was sent to Drip, by their address in lower case, or by the
+    key of Drip's own id."""
 
     def __init__(self, engine: Engine, destination: str) -> None:
         self._engine = engine
@@ -23,17 +24,14 @@ class People:
 
     def load(self, account: str, addresses: Collection[str]) -> dict[str, Person]:
         """What is remembered of these people; of those that are not known, that they are not."""
-        statement = select(people.c.email, people.c.memory).where(
-            people.c.destination == self._destination,
-            people.c.account == account,
-            people.c.email.in_(addresses),
-        )
+        statement = select(people.c.email, people.c.memory).where(*self._are(account, addresses))
         with reader(self._engine) as connection:
             known = {email: _to_person(memory) for email, memory in connection.execute(statement)}
         return {address: known.get(address, NOBODY) for address in addresses}
 
     def save(self, account: str, remembered: Mapping[str, Person], busy_until: float = 0.0) -> None:
-        """Remember these people. Nothing is sent of them before `busy_until`."""
+        """Remember these people. Nothing is sent of them before `busy_until`. Of those about whom
+        there is nothing to remember, nothing is kept."""
         rows = [
             {
                 "destination": self._destination,
@@ -43,15 +41,19 @@ class People:
                 "busy_until": busy_until,
             }
             for address, person in sorted(remembered.items())
+            if person != NOBODY
         ]
         new = self._insert(people)
         saved = new.on_conflict_do_update(
             index_elements=[*people.primary_key],
             set_={"memory": new.excluded.memory, "busy_until": new.excluded.busy_until},
         )
-        if rows:
-            with self._engine.begin() as connection:
+        gone = [address for address, person in remembered.items() if person == NOBODY]
+        with self._engine.begin() as connection:
+            if rows:
                 connection.execute(saved, rows)
+            if gone:
+                connection.execute(delete(people).where(*self._are(account, gone)))
 
     def forget(self, account: str, addresses: Collection[str]) -> None:
         """Remember nothing of these people any more, nor which ids are theirs."""
@@ -60,6 +62,13 @@ class People:
                 of_account = table.c.destination == self._destination, table.c.account == account
                 forgotten = delete(table).where(*of_account, table.c.email.in_(addresses))
                 connection.execute(forgotten)
+
+    def _are(self, account: str, addresses: Collection[str]) -> tuple[ColumnElement[bool], ...]:
+        return (
+            people.c.destination == self._destination,
+            people.c.account == account,
+            people.c.email.in_(addresses),
+        )
 
 
 def _to_text(person: Person) -> str:

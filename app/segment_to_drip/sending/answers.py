@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from app.clients.drip_answers import read_accounts
 from app.clients.drip_api import Answer
 from app.destination import BatchRejected, Forbidden, InvalidKey, RetryableError, SendError
+from app.segment_to_drip.sending.operations import Operation
 
 LATER = frozenset({408, 425})
 """The 4xx after which the same request may be taken, beside 429."""
@@ -22,7 +23,7 @@ CULPRIT_INSIDE = frozenset({413, 422, *NEVER})
 """Answers that are about what is in the request, whether or not the body says so."""
 
 NEVER_LEFT_OUT = frozenset(
-    {"email", "action", "status", "initial_status", "status_updated_at"}
+    {"email", "id", "person_id", "action", "status", "initial_status", "status_updated_at"}
     | {"provider", "order_id", "cart_id", "cart_url"}
     | {"double_optin", "reactivate_if_removed", "eu_consent", "sms_consent"}
 )
@@ -111,6 +112,14 @@ def is_active(answer: Answer) -> bool:
         return False
 
 
+def new_email_of(operation: Operation, note: str) -> str | None:
+    """Return the address that the person has since Drip took the operation with this note; None if
+    it is the one that the person had."""
+    new_email = operation.item.get("new_email")
+    is_refused = "new_email" in note or NOT_APPLIED in note
+    return None if new_email is None or is_refused else new_email.lower()
+
+
 def is_in_list(account: str, answer: Answer) -> bool | None:
     """Return whether the account is in a list of accounts; None if the answer is no such list."""
     try:
@@ -154,9 +163,8 @@ def _about_item(call: Call, answer: Answer) -> Meaning:
     if call.kind == "campaign" and answer.says(r"\b(already|removed)\b"):
         return Taken(ALREADY_IN_CAMPAIGN)
     if first == NEW_EMAIL_TAKEN and "new_email" in call.item:
-        item = {**call.item, "email": call.item["new_email"]}
-        del item["new_email"]
-        return SendAgain(item, AT_NEW_ADDRESS)
+        others = {name: call.item[name] for name in call.item.keys() - {"new_email", "id"}}
+        return SendAgain({**others, "email": call.item["new_email"]}, AT_NEW_ADDRESS)
     return _without_fields(call.item, answer)
 
 

@@ -15,7 +15,8 @@ from app.outbox.turns import Turns
 from app.segment_to_drip.destination import DripDestination, account_of
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.people.identities import Identities
-from app.segment_to_drip.people.sent import People
+from app.segment_to_drip.people.sent import NOBODY, People
+from app.segment_to_drip.sending.answers import new_email_of
 from app.segment_to_drip.sending.budget import DatabaseBudget
 from app.segment_to_drip.sending.operations import Operation, Person, next_operation, remember
 from app.segment_to_drip.sending.planning import (
@@ -129,7 +130,7 @@ class DripDelivery(DeliveryWorker):
 
     def _plan(self, account: str, messages: Sequence[Claimed]) -> list[Planned]:
         """Choose what to send together. Calls that need no request are settled."""
-        people = self._people.load(account, {_address(message) for message in messages})
+        people = self._people.load(account, {_whom(message) for message in messages})
         batch = fill_batch(messages, self._next_for(people))
         if batch.done:
             now = self._clock()
@@ -155,8 +156,8 @@ class DripDelivery(DeliveryWorker):
 
     def _next_for(self, people: dict[str, Person]) -> Next:
         def next_for(message: Claimed) -> Operation | None:
-            address = _address(message)
-            return next_operation(call_of(message), address, people[address], self._options)
+            whom = _whom(message)
+            return next_operation(call_of(message), whom, people[whom], self._options)
 
         return next_for
 
@@ -177,12 +178,14 @@ class DripDelivery(DeliveryWorker):
         crash in between is then less. A call whose person was only introduced is due again."""
         account = lease.messages[0].account
         operations = [Operation.from_json(message.payload) for message in lease.messages]
-        people = self._people.load(account, {_address(message) for message in lease.messages})
+        people = self._people.load(account, {_whom(message) for message in lease.messages})
         introduced: list[Claimed] = []
         ended: list[Claimed] = []
         for message, operation in zip(lease.messages, operations, strict=True):
-            address = _address(message)
-            people[address] = remember(people[address], operation)
+            whom = _whom(message)
+            people[whom] = remember(people[whom], operation)
+            if new_email := new_email_of(operation, sent.note):
+                people |= {whom: NOBODY, new_email: people[whom]}
             (introduced if operation.introduces else ended).append(message)
         is_batch = len(operations) > 1
         busy_until = sent.at + self._settle_time if is_batch else 0.0
@@ -224,5 +227,7 @@ class DripDelivery(DeliveryWorker):
         self._answers.note(key, limited, self._circuits[key])
 
 
-def _address(message: Claimed) -> str:
-    return (message.person or "").removeprefix("e:")
+def _whom(message: Claimed) -> str:
+    """By what Drip is to find the person. The address is not that of `person`, by which calls are
+    in order, if it changes (`Move.order_of`)."""
+    return message.email or message.person or ""

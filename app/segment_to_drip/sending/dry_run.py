@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from app.outbox.messages import Message
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.people.identity import Memory
+from app.segment_to_drip.sending.answers import new_email_of
 from app.segment_to_drip.sending.operations import (
     Person,
     Request,
@@ -55,15 +56,17 @@ class DryRun:
             whose = self._memory.take(call)
             if whose is None:
                 continue
-            if whose.email:
-                found.append((whose.email, call))
+            if whose.new_email:
+                call |= {"new_email": whose.new_email}
+            if whose.person:
+                found.append((whose.person, call))
             else:
                 waiting = Waiting(self._taken, place, message, call)
                 self._waiting.setdefault(whose.waits_for, []).append(waiting)
         return [
             request
-            for email, call in [*self._released(), *found]
-            for request in self._requests_for(email, call)
+            for whom, call in [*self._released(), *found]
+            for request in self._requests_for(whom, call)
         ]
 
     def _released(self) -> list[tuple[str, Mapping[str, Any]]]:
@@ -76,11 +79,13 @@ class DryRun:
         released.sort(key=lambda pair: pair[1].number)
         return [(email, each.call) for email, each in released]
 
-    def _requests_for(self, email: str, call: Mapping[str, Any]) -> Iterator[Request]:
-        person = self._people.get(email, Person())
-        while operation := next_operation(call, email, person, self._options):
+    def _requests_for(self, whom: str, call: Mapping[str, Any]) -> Iterator[Request]:
+        person = self._people.get(whom, Person())
+        while operation := next_operation(call, whom, person, self._options):
             yield to_request([operation], self._account)
-            self._people[email] = person = remember(person, operation)
+            self._people[whom] = person = remember(person, operation)
+            if new_email := new_email_of(operation, ""):
+                self._people[new_email] = self._people.pop(whom)
             if not operation.introduces:
                 break
 
@@ -88,8 +93,3 @@ class DryRun:
 def requests_of(message: Message, account: str, options: DripOptions) -> list[Request]:
     """The requests for one message. None for a call that names no address."""
     return DryRun(account, options).take(message)
-
-
-def address_of(message: Message) -> str | None:
-    """The address that a call names itself, in lower case."""
-    return Memory({}).find(json.loads(message.payload or "{}")).email

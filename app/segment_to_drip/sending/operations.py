@@ -24,6 +24,9 @@ ALONE = frozenset({*SHOPPER_ACTIVITIES, "campaign", "unsubscribe", "delete"})
 Bucket = Literal["requests", "batches"]
 """Which of Drip's limits a request counts for: 3,600 requests, or 50 batches an hour."""
 
+BY_ID = "d:"
+"""How the key of a person begins whom Drip is to find by its own id (`people/keys.py`)."""
+
 UNSUBSCRIBE_ALL = "/unsubscribe_all"
 
 Item = dict[str, Any]
@@ -49,7 +52,7 @@ class Operation(NamedTuple):
 
     kind: Kind
     item: Item
-    """As Drip takes it, with the person's email."""
+    """As Drip takes it, with the person's email or Drip's own id."""
     campaign_id: str = ""
     introduces: bool = False
     """Whether it only makes the person known to Drip: the call itself is still to be sent."""
@@ -77,26 +80,40 @@ class Request(NamedTuple):
 def next_operation(
     call: Mapping[str, Any], address: str, person: Person, options: DripOptions
 ) -> Operation | None:
-    """What to send next for a call of the person with this address; None if nothing is left."""
+    """What to send next for a call of the person with this address, or with this key of Drip's own
+    id; None if nothing is left."""
+    drip_id = address.removeprefix(BY_ID) if address.startswith(BY_ID) else None
+    whom = {"id": drip_id} if drip_id else {"email": address}
     match call["type"]:
         case "identify" if call.get("is_taken"):
             return None
         case "identify":
-            once = _not_sent_yet(call["once"], person, address)
-            return Operation("subscriber", {"email": address, **call["subscriber"], **once})
+            once = _not_sent_yet(_once(call), person, address)
+            return Operation("subscriber", {**whom, **call["subscriber"], **once})
         case "campaign":
             return _joining(call, address, person)
         case "order":
-            return Operation(call["activity"], {"email": address, **call["order"]})
+            buyer = {"person_id": drip_id} if drip_id else whom
+            return Operation(call["activity"], {**buyer, **call["order"]})
         case "unsubscribe":
-            return Operation("unsubscribe", {"email": address}, call.get("campaign_id", ""))
+            return Operation("unsubscribe", whom, call.get("campaign_id", ""))
         case "delete":
-            return Operation(call["by"], {"email": address})
+            return Operation(call["by"], whom)
         case _:
-            if not person.is_known and options.initial_status != "none":
+            # whom Drip gave an id, Drip has
+            if not (person.is_known or drip_id) and options.initial_status != "none":
                 return Operation("subscriber", _introduction(call, address, options), "", True)
-            item = {"email": address, **call["event"]}
-            return Operation("event", item if call.get("keeps_email") else _without_email(item))
+            item = {**whom, **call["event"]}
+            return Operation(
+                "event", item if call.get("keeps_email") else _without_email(item, address)
+            )
+
+
+def _once(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields that are sent once for each value, with the change of address that was found when
+    the call was identified."""
+    found = {"new_email": call["new_email"]} if "new_email" in call else {}
+    return {**call["once"], **found}
 
 
 def _joining(call: Mapping[str, Any], address: str, person: Person) -> Operation | None:
@@ -120,12 +137,12 @@ def _is_users_own(call: Mapping[str, Any], address: str) -> bool:
     return len(call["who"]) == 1 or kind != "email" or not _is_same(last, address)
 
 
-def _without_email(item: Item) -> Item:
+def _without_email(item: Item, address: str) -> Item:
     """The event without the property that only repeats the address."""
     properties = {
         key: value
         for key, value in item.get("properties", {}).items()
-        if not (key.lower() == "email" and _is_same(value, item["email"]))
+        if not (key.lower() == "email" and _is_same(value, address))
     }
     others = {name: value for name, value in item.items() if name != "properties"}
     return {**others, "properties": properties} if properties else others
@@ -202,8 +219,8 @@ def merge(items: Sequence[Item]) -> list[Item]:
     win; tags unite, unless a later update removes them, and the other way round."""
     merged: dict[str, Item] = {}
     for item in items:
-        email = item["email"]
-        merged[email] = _merged(merged[email], item) if email in merged else item
+        whom = item.get("email") or item["id"]
+        merged[whom] = _merged(merged[whom], item) if whom in merged else item
     return list(merged.values())
 
 
@@ -249,7 +266,8 @@ def to_request(operations: Sequence[Operation], account: str) -> Request:
 
 def _to_person_request(operation: Operation, account: str) -> Request:
     """A request that has the person in its path, and no body."""
-    person = f"/v2/{account}/subscribers/{quote(operation.item['email'], safe='')}"
+    whom = operation.item.get("email") or operation.item["id"]
+    person = f"/v2/{account}/subscribers/{quote(whom, safe='')}"
     if operation.kind == "delete":
         return Request("DELETE", person, None, "requests")
     if operation.campaign_id:
