@@ -13,9 +13,10 @@ from app.outbox.messages import Ignored, Message
 from app.segment_to_drip.mapping.building import BUILDERS, Part
 from app.segment_to_drip.mapping.characters import REPLACED, of_characters
 from app.segment_to_drip.mapping.event import drop_unwritable
-from app.segment_to_drip.mapping.interest import DEVICE_MODE, reason_to_ignore
+from app.segment_to_drip.mapping.interest import DEVICE_MODE, has_consent, reason_to_ignore
+from app.segment_to_drip.mapping.mappings import Mapping as MappingToDrip
 from app.segment_to_drip.mapping.traits import WITHOUT_PLACE
-from app.segment_to_drip.mapping.who import Who, address_change_of, who_of
+from app.segment_to_drip.mapping.who import Who, address_change_of, is_of_another, who_of
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.schema import SegmentCall, call_of
 
@@ -60,11 +61,7 @@ def quarantine(message: Message, errors: FieldErrors) -> Message:
 def _translate(
     body: bytes, received_at: float, account: str, options: DripOptions
 ) -> Message | Ignored:
-    readable = of_characters(body)
-    envelope = read_object(readable)
-    call = call_of(envelope)
-    if readable is not body:
-        call.left_out["body"] = REPLACED
+    call, event = read_call(body)
     reason = reason_to_ignore(call, account, options)
     if reason and (reason != DEVICE_MODE or call.type != "identify"):
         return Ignored(call.type, reason)
@@ -81,17 +78,15 @@ def _translate(
         return _with(message, _alias(call))
     if call.type == "delete" and options.delete != "ignore":
         return _with(message, _delete(call, options))
-    parts = _parts(call, _as_read(envelope, call), received_at, options)
+    mappings = mappings_of(call, event, options)
+    parts = [part for each in mappings if (part := _part(call, event, each, received_at, options))]
     if reason:
         parts = _to_learn_from(parts, call)
     if not parts:
-        return Ignored(call.type, reason or _without_mapping(call))
+        return Ignored(call.type, reason or _why_nothing(call, options))
+    parts[0]["left_out"] = call.left_out | parts[0]["left_out"]
     first, *others = _messages(message, parts)
     return first._replace(follow_ups=tuple(others))
-
-
-def _without_mapping(call: SegmentCall) -> str:
-    return call.type if call.type in WITHOUT_PLACE else "no mapping"
 
 
 def _to_learn_from(parts: Sequence[Part], call: SegmentCall) -> list[Part]:
@@ -105,42 +100,66 @@ def _to_learn_from(parts: Sequence[Part], call: SegmentCall) -> list[Part]:
     ][:1]
 
 
-def _as_read(envelope: Mapping[str, Any], call: SegmentCall) -> Mapping[str, Any]:
-    """The call for mappings: without what cannot be read, and the type in lower case."""
-    if not call.left_out and envelope.get("type") == call.type:
-        return envelope
-    readable = {name: value for name, value in envelope.items() if name not in call.left_out}
-    return {**readable, "type": call.type}
+def read_call(body: bytes) -> tuple[SegmentCall, Mapping[str, Any]]:
+    """A call, and the same as mappings see it: without what cannot be read, and with its type in
+    lower case. Raises `InvalidPayload`."""
+    readable = of_characters(body)
+    event = read_object(readable)
+    call = call_of(event)
+    if call.left_out or event.get("type") != call.type:
+        whole = {name: value for name, value in event.items() if name not in call.left_out}
+        event = {**whole, "type": call.type}
+    if readable is not body:
+        call.left_out["body"] = REPLACED
+    return call, event
 
 
-def _parts(
-    call: SegmentCall, envelope: Mapping[str, Any], received_at: float, options: DripOptions
-) -> list[Part]:
-    """What the mappings make of the call. What one of them leaves out is named in its own part."""
-    parts: list[Part] = []
-    rest = call.left_out
-    for mapping in options.mappings.of(envelope):
-        own = call._replace(left_out={})
-        fields = mapping.resolve(envelope)
-        part = BUILDERS[mapping.action](own, fields, received_at, options)
-        if part is None:
-            rest |= own.left_out
-            continue
-        who = who_of(own, fields.get("email"), options)
-        if not who:
-            nobody = "Neither an address, nor a userId or anonymousId: nobody to attribute it to."
-            raise InvalidPayload({"userId": [nobody]})
-        if part["type"] == "identify" and options.change_address:
-            part |= address_change_of(call, who)
-        about = {
-            "preset": options.mappings.name,
-            "mapping": mapping.name,
-            "left_out": own.left_out,
-        }
-        parts.append({"type": part.pop("type"), **_whose(call, who), **part, **about})
-    if parts:
-        parts[0]["left_out"] = rest | parts[0]["left_out"]
-    return parts
+def mappings_of(
+    call: SegmentCall, event: Mapping[str, Any], options: DripOptions
+) -> list[MappingToDrip]:
+    """The mappings that a call goes through. To take a consent back, none is needed."""
+    if call.type == "alias" or (call.type == "delete" and options.delete != "ignore"):
+        return []
+    mappings = options.mappings.of(event)
+    if has_consent(call, options.consent_categories):
+        return mappings
+    return [mapping for mapping in mappings if mapping.action == "unsubscribe"]
+
+
+def _why_nothing(call: SegmentCall, options: DripOptions) -> str:
+    if not has_consent(call, options.consent_categories):
+        return "consent"
+    return call.type if call.type in WITHOUT_PLACE else "no mapping"
+
+
+def _part(
+    call: SegmentCall,
+    event: Mapping[str, Any],
+    mapping: MappingToDrip,
+    received_at: float,
+    options: DripOptions,
+) -> Part | None:
+    """What a mapping makes of the call; None if that is nothing."""
+    own = call._replace(left_out={})
+    fields = mapping.resolve(event)
+    who = who_of(own, fields.get("email"), options)
+    if fields.get("email") is not None and is_of_another(own, who, options):
+        own = own._replace(user_id=None, anonymous_id=None, drip_id=None)
+    part = BUILDERS[mapping.action](own, fields, received_at, options)
+    if part is None:
+        call.left_out.update(own.left_out)
+        return None
+    if not who:
+        nobody = "Neither an address, nor a userId or anonymousId: nobody to attribute it to."
+        raise InvalidPayload({"userId": [nobody]})
+    if part["type"] == "identify" and options.change_address:
+        part |= address_change_of(call, who)
+    about = {
+        "preset": options.mappings.name,
+        "mapping": mapping.name,
+        "left_out": own.left_out,
+    }
+    return {"type": part.pop("type"), **_whose(own, who), **part, **about}
 
 
 def _messages(message: Message, parts: Sequence[Part]) -> Iterator[Message]:
@@ -152,7 +171,7 @@ def _messages(message: Message, parts: Sequence[Part]) -> Iterator[Message]:
         names[kind] += 1
         suffix = f"{kind}-{names[kind]}" if names[kind] > 1 else kind
         kind, value = part["who"][0]
-        if part["type"] == "campaign" and moved:
+        if part["type"] != "identify" and moved:
             part |= moved
         yield _with(
             message._replace(

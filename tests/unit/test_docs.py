@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 from flask.cli import run_command
 
 from app.cli import COMMANDS
+from app.cli.mapping import fields
 from tests.support.bridge_process import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -95,3 +97,8 @@ def parse(text: str) -> None:
 def test_every_command_and_option_is_there(page: Path) -> None:
     for text in commands(page):
         parse(text)
+
+
+def test_the_fields_of_mappings_are_documented_as_the_code_has_them() -> None:
+    listed = CliRunner().invoke(fields).output.strip()
+    assert listed in (ROOT / "docs" / "mapping-file.md").read_text()

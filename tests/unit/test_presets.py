@@ -33,9 +33,9 @@ SINGLE: Differences = {
 """Batches are for when many calls wait."""
 
 
-def introduced(email: str) -> Differences:
+def introduced(email: str, **more: str) -> Differences:
     """The person goes before their first event, so that an event subscribes nobody."""
-    item = {"email": email, "initial_status": "unsubscribed", "user_id": "user-1"}
+    item = {"email": email, "initial_status": "unsubscribed", **more}
     sent = {"path": "POST /v2/2445926/subscribers", **item}
     return {f"subscriber.{name}": (NOT, value) for name, value in sent.items()}
 
@@ -81,7 +81,7 @@ DIFFERENCES: dict[str, Differences] = {
     "actions-identify-custom-fields-all-null": USER,
     "actions-track-default-mapping": TIME | introduced("test@example.com"),
     "actions-track-email-precedence": TIME | introduced("prop@example.com"),
-    "actions-track-email-null-falls-back": TIME | introduced("ctx@example.com"),
+    "actions-track-email-null-falls-back": TIME | introduced("ctx@example.com", user_id="user-1"),
 }
 
 

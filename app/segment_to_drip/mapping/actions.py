@@ -21,7 +21,8 @@ class Field(NamedTuple):
 EMAIL = Field(
     "Email Address",
     "text, an address",
-    "Whose call it is. If it is not mapped, the bridge looks at the places where calls have it.",
+    "Whose call it is. If it is not mapped, or no address, the bridge looks at the places where "
+    "calls have it.",
 )
 
 _OF_DRIP: Mapping[str, Field] = MappingProxyType(
@@ -143,11 +144,15 @@ ACTIONS: Mapping[str, Mapping[str, Field]] = MappingProxyType(
             ),
         },
         "unsubscribe": {
-            "email": EMAIL,
+            "email": EMAIL._replace(
+                description="Who leaves. If it is not mapped, the bridge looks at the places where "
+                "calls have it. If it is mapped and no address, the call goes to quarantine."
+            ),
             "campaign_id": Field(
                 "Campaign ID",
                 "text or number",
-                "The campaign to leave. If it is not mapped: the person gets no mail any more.",
+                "The campaign to leave. If it is not mapped: the person gets no mail any more. If it "
+                "is mapped and no campaign's id, the call goes to quarantine.",
             ),
         },
     }

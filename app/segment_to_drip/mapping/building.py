@@ -11,6 +11,7 @@ from app.segment_to_drip.mapping.interest import campaign_of, read_campaign
 from app.segment_to_drip.mapping.orders import Activity, activity_of
 from app.segment_to_drip.mapping.reading import object_in
 from app.segment_to_drip.mapping.subscriber import subscriber_of
+from app.segment_to_drip.mapping.who import read_address
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.schema import SegmentCall
 
@@ -65,12 +66,12 @@ def subscribe_to_campaign(
     call: SegmentCall, fields: Fields, _: float, options: DripOptions
 ) -> Part | None:
     """Add a person to a campaign; None if the call is for none."""
-    mapped = fields.get("campaign_id")
-    campaign = (
-        campaign_of(call, options)
-        if mapped is None
-        else read_campaign(mapped, "fields.campaign_id", call)
-    )
+    if "campaign_id" not in fields:
+        campaign = campaign_of(call, options)
+    elif fields["campaign_id"] is None:
+        campaign = None
+    else:
+        campaign = read_campaign(fields["campaign_id"], "fields.campaign_id", call)
     if not campaign:
         return None
     # Drip's own default would bring back people who have left the campaign
@@ -80,14 +81,18 @@ def subscribe_to_campaign(
     return {"type": "campaign", "campaign_id": campaign, "subscriber": joining}
 
 
-def unsubscribe(call: SegmentCall, fields: Fields, _: float, __: DripOptions) -> Part | None:
-    """Unsubscribe a person from one campaign, or from all mail. None if it is not clear from which:
-    what cannot be the id of a campaign must not end all mail."""
-    mapped = fields.get("campaign_id")
-    if mapped is None:
+def unsubscribe(call: SegmentCall, fields: Fields, _: float, __: DripOptions) -> Part:
+    """Unsubscribe a person from one campaign, or from all mail. Raises `InvalidPayload` if a mapped
+    field cannot be read: without the campaign's id all mail would end, and without the address
+    perhaps another person's."""
+    if "email" in fields and read_address(fields["email"]) is None:
+        raise InvalidPayload({"fields.email": ["Not an address."]})
+    if "campaign_id" not in fields:
         return {"type": "unsubscribe"}
-    campaign = read_campaign(mapped, "fields.campaign_id", call)
-    return {"type": "unsubscribe", "campaign_id": campaign} if campaign else None
+    campaign = read_campaign(fields["campaign_id"], "fields.campaign_id", call)
+    if campaign is None:
+        raise InvalidPayload({"fields.campaign_id": ["Not a campaign's id."]})
+    return {"type": "unsubscribe", "campaign_id": campaign}
 
 
 BUILDERS: Mapping[str, Callable[[SegmentCall, Fields, float, DripOptions], Part | None]] = (

@@ -21,8 +21,6 @@ def reason_to_ignore(call: SegmentCall, account: str, options: DripOptions) -> s
         return "sent by this bridge"
     if any(call.integrations.get(name) is False for name in DESTINATIONS):
         return "integrations"
-    if not _has_consent(call, options.consent_categories):
-        return "consent"
     if call.type in ("identify", "track") and _is_sent_by_browser(call, account, options):
         return DEVICE_MODE
     return ""
@@ -47,7 +45,7 @@ def _is_own(call: SegmentCall) -> bool:
     return is_drips or (call.message_id or "").startswith("drip-")
 
 
-def _has_consent(call: SegmentCall, categories: tuple[str, ...]) -> bool:
+def has_consent(call: SegmentCall, categories: tuple[str, ...]) -> bool:
     """Whether the person has consented to all of these. What is not said counts as no. An alias
     sends nothing, and what asks for deletion needs no consent."""
     if call.type in ("alias", "delete"):

@@ -34,7 +34,7 @@ class Mapping(NamedTuple):
     matches: Matches
     """Whether a call is one for this mapping."""
     resolve: Resolve
-    """The values of the action's fields for a call."""
+    """The values of the action's fields for a call. One that is mapped and has no value is None."""
 
 
 class Mappings(NamedTuple):
@@ -125,7 +125,8 @@ def _compile(each: Dict[str, Any]) -> Mapping:
         errors |= {path: [*reasons] for path, reasons in error.errors.items()}
     if errors or matches is None or resolve is None:
         raise InvalidMapping(errors)
-    return Mapping(each["name"], each["action"], matches, resolve)
+    nothing = dict.fromkeys(each["values"])
+    return Mapping(each["name"], each["action"], matches, lambda call: nothing | resolve(call))
 
 
 class _Mapping(Schema):

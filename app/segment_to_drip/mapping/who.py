@@ -53,6 +53,17 @@ def address_change_of(call: SegmentCall, who: Who) -> dict[str, bool]:
     return {"changes_address": True} if is_trait and not is_address else {}
 
 
+def is_of_another(call: SegmentCall, who: Who, options: DripOptions) -> bool:
+    """Whether the address that a mapping gives may be another person's than the call's ids are, as
+    in "Friend Invited": it may, unless the first source without the mapping has it too. But an
+    identify call is always about the person whose ids it has."""
+    if call.type == "identify" or not who or who[0][0] != "email":
+        return False
+    own = who_of(call._replace(left_out={}), None, options)
+    trusted = {call.user_id or "", *(value for _, value in own[:1])}
+    return who[0][1].lower() not in {each.strip().lower() for each in trusted}
+
+
 def _sources(call: SegmentCall, options: DripOptions) -> list[tuple[str, Any]]:
     """Path and source in the order of rule 1: objects that may have an address, or ids."""
     traits = ("traits.email", call.traits)
@@ -63,12 +74,23 @@ def _sources(call: SegmentCall, options: DripOptions) -> list[tuple[str, Any]]:
         ("userId", {"email": call.user_id}),
         ("email", {"email": call.email}),
     ]
+    if call.type == "group":  # its traits are those of the group
+        return [context, *ids, *rest]
     if call.type != "track":
         return [traits, context, *ids, *rest]
     properties = ("properties.email", call.properties)
     if options.track_email == "properties":
         return [properties, context, traits, *ids, *rest]
     return [context, traits, *ids, properties, *rest]
+
+
+def read_address(value: Any) -> str | None:
+    """The address; None if it is none."""
+    try:
+        address: str | None = EMAIL.deserialize(value)
+    except ValidationError:
+        return None
+    return address
 
 
 def _address(call: SegmentCall, path: str, source: Object) -> str | None:

@@ -5,13 +5,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from app.errors import FieldErrors, InvalidPayload
-from app.json_reading import read_object
 from app.outbox.messages import Ignored, Message
-from app.segment_to_drip.mapping.characters import of_characters
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.sending.dry_run import DryRun
 from app.segment_to_drip.sending.operations import Request
-from app.segment_to_drip.translate import translate
+from app.segment_to_drip.translate import mappings_of, read_call, translate
 
 
 class Applied(NamedTuple):
@@ -57,12 +55,12 @@ def try_event(body: bytes, received_at: float, account: str, options: DripOption
 
 def _applied(body: bytes, options: DripOptions) -> list[Applied]:
     try:
-        event = read_object(of_characters(body))
+        call, event = read_call(body)
     except InvalidPayload:
         return []
     return [
         Applied(mapping.name, mapping.action, mapping.resolve(event))
-        for mapping in options.mappings.of(event)
+        for mapping in mappings_of(call, event, options)
     ]
 
 
