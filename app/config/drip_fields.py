@@ -51,7 +51,10 @@ class ConsentCategories(fields.Field[tuple[str, ...]]):
     """Ids of consent categories, separated by commas. Segment tells capitals apart."""
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> tuple[str, ...]:
-        return tuple(filter(None, map(str.strip, value.split(","))))
+        categories = tuple(filter(None, map(str.strip, value.split(","))))
+        if not categories:
+            raise ValidationError("must be the ids of categories, with commas between them.")
+        return categories
 
 
 class Provider(fields.String):

@@ -1,12 +1,14 @@
 """A mapping file of one's own: which person gets what of a call, and what goes to quarantine."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.errors import ConfigError
 from app.outbox.messages import Ignored, Message
-from app.segment_to_drip.mapping.mappings import compile_mappings
+from app.segment_to_drip.mapping.mappings import compile_mappings, load
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.people.identity import Memory
 from app.segment_to_drip.sending.trial import try_event
@@ -18,6 +20,12 @@ PATH_OF_EMAIL = {"@path": "$.properties.email"}
 
 def mapped(action: str, trigger: str = 'type = "track"', /, **fields: Any) -> dict[str, Any]:
     return {"name": action, "trigger": trigger, "action": action, "fields": fields}
+
+
+def one(changed: str) -> str:
+    """A file with one mapping, in which this is different: of several keys the last one counts."""
+    mapping = json.dumps(mapped("trackEvent", action="Did"))
+    return f'{{"mappings": [{mapping[:-1]}, {changed}}}]}}'
 
 
 def options_with(*mappings: dict[str, Any], **changes: Any) -> DripOptions:
@@ -46,6 +54,52 @@ def track(address: str | None = ANA, /, **properties: Any) -> dict[str, Any]:
     """A call whose context has this address."""
     call = {"type": "track", "event": "Did", "properties": properties}
     return {**call, "context": {"traits": {"email": address} if address else {}}}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[]", "Not a JSON object."),
+        ('{"mappings": NaN}', "NaN is not a JSON value"),
+        (f'{{"mappings": {"1" * 5000}}}', "Exceeds the limit"),
+        ('{"mappings": []}', "mappings: Length must be between 1 and 50."),
+        (one('"name": "a\\nb"'), "mappings.0.name: Has to be letters"),
+        (one('"name": "\\ud800"'), "mappings.0.name: Has to be letters"),
+        (one('"fields": {}'), "mappings.0.fields.action: trackEvent needs it."),
+        (one(f'"trigger": "{"(" * 9000}"'), "nested too deeply"),
+        (one('"fields": {"action": ' + '{"a":' * 2000 + "1" + "}" * 2001), "nested too deeply"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    file = tmp_path / "my.json"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        load(str(file))
+    assert reason in str(refused.value)
+    assert "my.json" in str(refused.value)
+
+
+def test_a_file_may_begin_with_a_mark(tmp_path: Path) -> None:
+    file = tmp_path / "my.json"
+    file.write_text(one('"name": "á"'), encoding="utf-8-sig")
+    assert load(str(file)).all[0].name == "á"
+
+
+@pytest.mark.parametrize("field", ["keep_email", "value_from_revenue"])
+def test_a_flag_that_is_text_is_noted(field: str) -> None:
+    options = options_with(mapped("trackEvent", **{"action": "Did", field: "true"}))
+    (part,) = kept(track(email=ANA, revenue=3), options)
+    assert part["left_out"] == {f"fields.{field}": "Neither true nor false."}
+    options = options_with(mapped("identify", custom_fields_as_text="true"))
+    assert "fields.custom_fields_as_text" in kept(track(), options)[0]["left_out"]
+
+
+@pytest.mark.parametrize("status", [[], {}, 1, "Placed"])
+def test_a_status_of_an_order_that_is_none_is_noted(status: Any) -> None:
+    options = options_with(mapped("order", status=status))
+    (part,) = kept(track(order_id="5"), options)
+    assert part["type"] == "track"
+    assert "fields.status" in part["left_out"]
 
 
 @pytest.mark.parametrize("campaign", [{}, {"campaign": None}, {"campaign": "a b"}])

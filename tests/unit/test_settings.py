@@ -392,6 +392,7 @@ IN_MEMORY = "events kept in memory only would be lost"
         ("DRIP_ALLOW_RESUBSCRIBE", "perhaps", "must be true or false"),
         ("DRIP_CAMPAIGN_ID", "a/b", "must be one id"),
         ("DRIP_CAMPAIGN_ID", "1,2", "must be one id"),
+        ("DRIP_CONSENT_CATEGORY", " , ", "must be the ids of categories"),
         ("DRIP_DOUBLE_OPTIN", "perhaps", "must be true or false"),
         ("DRIP_HOLD_HOURS", "-1", "must be at least 0"),
         ("DRIP_HOLD_HOURS", "a day", "is not a number"),

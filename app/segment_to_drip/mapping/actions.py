@@ -16,6 +16,7 @@ class Field(NamedTuple):
     type: str
     """What a value has to be, in words."""
     description: str
+    is_needed: bool = False
 
 
 EMAIL = Field(
@@ -98,7 +99,9 @@ ACTIONS: Mapping[str, Mapping[str, Field]] = MappingProxyType(
         },
         "trackEvent": {
             "email": EMAIL,
-            "action": Field("Action", "text", "What happened. Needed; up to 255 characters."),
+            "action": Field(
+                "Action", "text", "What happened. Needed; up to 255 characters.", is_needed=True
+            ),
             "properties": Field("Properties", "object", "White space in keys becomes `_`."),
             "keep_email": Field(
                 "Keep the address in the properties",
@@ -151,8 +154,8 @@ ACTIONS: Mapping[str, Mapping[str, Field]] = MappingProxyType(
             "campaign_id": Field(
                 "Campaign ID",
                 "text or number",
-                "The campaign to leave. If it is not mapped: the person gets no mail any more. If it "
-                "is mapped and no campaign's id, the call goes to quarantine.",
+                "The campaign to leave. If it is not mapped: the person gets no mail any more. If "
+                "it is mapped and no campaign's id, the call goes to quarantine.",
             ),
         },
     }

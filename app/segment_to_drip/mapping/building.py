@@ -9,7 +9,7 @@ from app.segment_to_drip.mapping.drip_fields import to_text
 from app.segment_to_drip.mapping.event import event_of
 from app.segment_to_drip.mapping.interest import campaign_of, read_campaign
 from app.segment_to_drip.mapping.orders import Activity, activity_of
-from app.segment_to_drip.mapping.reading import object_in
+from app.segment_to_drip.mapping.reading import flag_in, object_in
 from app.segment_to_drip.mapping.subscriber import subscriber_of
 from app.segment_to_drip.mapping.who import read_address
 from app.segment_to_drip.options import DripOptions
@@ -43,9 +43,9 @@ def track_event(
     )
     if options.orders and (activity := activity_of(call, {}, received_at, options)):
         return _order(activity)
-    converts = fields.get("value_from_revenue") is True
+    converts = flag_in(fields, "value_from_revenue", call.left_out)
     part = {"type": "track", "event": event_of(call, received_at, options, converts)}
-    return {**part, "keeps_email": True} if fields.get("keep_email") is True else part
+    return {**part, "keeps_email": True} if flag_in(fields, "keep_email", call.left_out) else part
 
 
 def order(call: SegmentCall, fields: Fields, received_at: float, options: DripOptions) -> Part:

@@ -4,7 +4,6 @@ The form is that of Segment's Actions: a trigger, an action, and the action's fi
 directives of Segment's mapping-kit (docs/mapping-file.md).
 """
 
-import json
 from collections.abc import Mapping as Dict
 from functools import cache
 from importlib.resources import files
@@ -13,7 +12,8 @@ from typing import Any, NamedTuple
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from app.errors import ConfigError, FieldErrors
+from app.errors import ConfigError, FieldErrors, InvalidPayload
+from app.json_reading import read_object
 from app.mapping_kit.directives import Resolve, compile_fields
 from app.mapping_kit.errors import InvalidMapping
 from app.mapping_kit.triggers import Matches, compile_trigger
@@ -55,7 +55,7 @@ def text_of(name: str) -> str:
         preset = files("app.segment_to_drip.mapping") / "presets" / f"{name}.json"
         return preset.read_text(encoding="utf-8")
     try:
-        return Path(name).read_text(encoding="utf-8-sig")
+        return Path(name).read_text(encoding="utf-8-sig")  # some editors begin it with a mark
     except OSError as error:
         raise ConfigError(
             f"DRIP_MAPPING: cannot read {name}: {error.strerror}. It is a JSON file's path or one "
@@ -69,9 +69,11 @@ def load(name: str) -> Mappings:
     """The mappings of a preset or a file. Raises `ConfigError` that says what is wrong, and at
     which place."""
     try:
-        return compile_mappings(Path(name).name, json.loads(text_of(name)))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ConfigError(f"DRIP_MAPPING: {name} is not JSON: {error}.") from None
+        return compile_mappings(Path(name).name, read_object(text_of(name).encode()))
+    except InvalidPayload as error:
+        raise ConfigError(f"DRIP_MAPPING: {name}: {error.errors['body'][0]}") from None
+    except RecursionError:
+        raise ConfigError(f"DRIP_MAPPING: {name} is nested too deeply.") from None
     except InvalidMapping as error:
         lines = (
             f"\n  {path}: {' '.join(reasons)}" for path, reasons in sorted(error.errors.items())
@@ -114,6 +116,9 @@ def _compile(each: Dict[str, Any]) -> Mapping:
     known = ACTIONS[each["action"]]
     for name in each["values"].keys() - known.keys():
         errors[f"fields.{name}"] = [f"Not a field of {each['action']}: it has {', '.join(known)}."]
+    for name, field in known.items():
+        if field.is_needed and each["values"].get(name) is None:
+            errors[f"fields.{name}"] = [f"{each['action']} needs it."]
     matches, resolve = None, None
     try:
         matches = compile_trigger(each["trigger"])
@@ -132,7 +137,13 @@ def _compile(each: Dict[str, Any]) -> Mapping:
 class _Mapping(Schema):
     """One mapping as it stands in a file."""
 
-    name = fields.String(required=True, validate=validate.Length(1, 100))
+    name = fields.String(
+        required=True,
+        validate=[
+            validate.Length(1, 100),
+            validate.Predicate("isprintable", error="Has to be letters that can be shown."),
+        ],
+    )
     trigger = fields.String(required=True)
     action = fields.String(
         required=True,

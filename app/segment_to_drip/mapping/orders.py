@@ -100,7 +100,7 @@ def activity_of(
 
 def _status(call: SegmentCall, mapped: Mapping[str, Any]) -> str | None:
     given = mapped.get("status")
-    if given is None or given in STATUSES:
+    if given is None or (isinstance(given, str) and given in STATUSES):
         return given
     call.left_out["fields.status"] = f"None of {', '.join(sorted(STATUSES))}."
     return None

@@ -20,6 +20,15 @@ def read_one(field: str, path: str, raw: Any, left_out: dict[str, str]) -> Any:
         return error.valid_data or None
 
 
+def flag_in(mapped: Mapping[str, Any], name: str, left_out: dict[str, str]) -> bool:
+    """Whether a field of an action is true. Anything but true and false counts as false, and is
+    noted."""
+    value = mapped.get(name)
+    if value is not None and not isinstance(value, bool):
+        left_out[f"fields.{name}"] = "Neither true nor false."
+    return value is True
+
+
 def object_in(mapped: Mapping[str, Any], name: str, left_out: dict[str, str]) -> dict[str, Any]:
     """The JSON object in a field of an action. Anything else counts as none, and is noted."""
     value = mapped.get(name)

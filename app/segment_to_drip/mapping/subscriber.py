@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from app.segment_to_drip.mapping.actions import TO_DRIP
 from app.segment_to_drip.mapping.custom_fields import custom_fields_of
 from app.segment_to_drip.mapping.drip_fields import DRIP_FIELDS, LONGEST_TEXT
-from app.segment_to_drip.mapping.reading import Given, object_in, read_one
+from app.segment_to_drip.mapping.reading import Given, flag_in, object_in, read_one
 from app.segment_to_drip.mapping.status import settle_status
 from app.segment_to_drip.mapping.traits import ALSO_CUSTOM, ONCE, address_field, drip_field
 from app.segment_to_drip.mapping.who import email_key
@@ -48,7 +48,8 @@ def subscriber_of(call: SegmentCall, mapped: Mapping[str, Any], options: DripOpt
     if call.user_id is not None:
         values["user_id"] = call.user_id
     custom |= object_in(mapped, "custom_fields", call.left_out)
-    if custom_fields := custom_fields_of(call, custom, mapped.get("custom_fields_as_text") is True):
+    as_text = flag_in(mapped, "custom_fields_as_text", call.left_out)
+    if custom_fields := custom_fields_of(call, custom, as_text):
         values["custom_fields"] = custom_fields
     once = {name: values.pop(name) for name in ONCE & values.keys()}
     return Subscriber(values, once)
