@@ -15,7 +15,7 @@ from app.segment_to_drip.direction import options_of
 from app.segment_to_drip.mapping.actions import ACTIONS
 from app.segment_to_drip.mapping.mappings import load, text_of
 from app.segment_to_drip.options import DripOptions
-from app.segment_to_drip.sending.trial import Trial, try_event
+from app.segment_to_drip.sending.trial import NOTHING, Trial, try_event
 
 
 class MappingGroup(click.Group):
@@ -61,12 +61,14 @@ def _table(action: str) -> str:
 
 @mapping_commands.command()
 @click.argument("name")
-@click.argument("paths", metavar="EVENT…", nargs=-1)
+@click.argument(
+    "paths", metavar="[EVENT]…", nargs=-1, type=click.Path(exists=True, allow_dash=True)
+)
 @with_appcontext
 def check(name: str, paths: tuple[str, ...]) -> None:
     """Check the mappings in a file, and say what would become of events in Drip.
 
-    NAME is a JSON file or a preset, EVENT… are files of calls as Segment posts them (- for standard
+    NAME is a JSON file or a preset, EVENT are files of calls as Segment posts them (- for standard
     input). Nothing is kept or sent. Ends with 1 if an event would go to quarantine.
     """
     mappings = load(name)
@@ -78,7 +80,7 @@ def check(name: str, paths: tuple[str, ...]) -> None:
         for posted in read_bodies(path):
             trial = try_event(posted.body, time.time(), _account(options), options)
             click.echo(f"\n{posted.name}:{posted.line}")
-            for line in _lines(trial):
+            for line in (*_values(trial), *_outcome(trial)):
                 click.echo(f"  {line}")
             is_good = is_good and not trial.errors
     if not is_good:
@@ -89,20 +91,27 @@ def _account(options: DripOptions) -> str:
     return options.default_account or "ACCOUNT"
 
 
-def _lines(trial: Trial) -> Iterator[str]:
-    """What becomes of one event."""
+def _values(trial: Trial) -> Iterator[str]:
+    """The mappings that an event is for, and the values of their fields."""
     for applied in trial.applied:
         yield f"{applied.name}: {applied.action}"
         for field, value in applied.fields.items():
             yield f"  {field} = {json.dumps(value, ensure_ascii=False)}"
+
+
+def _outcome(trial: Trial) -> Iterator[str]:
+    """What becomes of it."""
     if trial.ignored:
         yield f"Ignored: {trial.ignored}."
     for path, reasons in trial.errors.items():
         yield f"To quarantine. {path}: {' '.join(reasons)}"
+    if trial.is_nothing:
+        yield NOTHING
     if trial.waits:
         yield "It names no address: it waits until the bridge knows the one of its id."
     for request in trial.requests:
         yield f"{request.method} {request.path}"
-        yield f"  {json.dumps(request.body, ensure_ascii=False)}"
+        if request.body is not None:
+            yield f"  {json.dumps(request.body, ensure_ascii=False)}"
     for path, reason in trial.left_out.items():
         yield f"{path}: {reason}"

@@ -9,12 +9,13 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app.bridge import Bridge
+from app.config.settings import Settings
 from app.errors import ConfigError
 from app.inspector.display import value_to_pretty
 from app.segment_to_drip.direction import options_of
 from app.segment_to_drip.mapping.mappings import PRESETS, load
 from app.segment_to_drip.options import DripOptions
-from app.segment_to_drip.sending.trial import Trial, try_event
+from app.segment_to_drip.sending.trial import NOTHING, Trial, try_event
 
 LARGEST = 64_000
 """Characters of a call. Segment's have 32 kB at most."""
@@ -37,6 +38,7 @@ class TryPage:
     call: str
     trial: Trial | None = None
     error: str = ""
+    nothing: str = NOTHING
 
     @staticmethod
     def pretty(value: Any) -> str:
@@ -52,6 +54,8 @@ class TryPage:
 def register(blueprint: Blueprint, bridge: Bridge) -> None:
     """Register `/try`."""
     in_use = bridge.settings.drip_mapping
+    # the file may have changed since; if the direction is off, it was not read at all
+    at_start = options_of(bridge.settings) if bridge.segment_to_drip else None
 
     @blueprint.get("/try")
     def try_mapping() -> ResponseReturnValue:
@@ -66,12 +70,13 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
         if len(call) > LARGEST:
             page = replace(page, call="", error=f"Longer than {LARGEST:,} characters.")
         else:
-            page = _tried(page, options_of(bridge.settings))
+            page = _tried(page, bridge.settings, at_start)
         return render_template("try_mapping.html", page=page)
 
 
-def _tried(page: TryPage, options: DripOptions) -> TryPage:
+def _tried(page: TryPage, settings: Settings, at_start: DripOptions | None) -> TryPage:
     try:
+        options = at_start or options_of(settings)
         mappings = options.mappings if page.chosen == page.in_use else load(page.chosen)
     except ConfigError as error:
         return replace(page, error=str(error))

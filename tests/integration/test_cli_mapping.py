@@ -59,3 +59,20 @@ def test_a_faulty_file_is_one_message(app: Flask, tmp_path: Path) -> None:
         result = run(app, "mapping", command, str(path))
         assert result.exit_code == 1
         assert result.stderr.startswith(f"Error: DRIP_MAPPING: {path} cannot be used:\n  mappings:")
+
+
+def test_what_makes_no_request_or_has_no_body_is_said(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    leaves = {"type": "delete", "userId": "ana@example.com"}
+    alias = {"type": "alias", "userId": "7", "previousId": "8"}
+    path.write_text("\n".join(map(json.dumps, (leaves, alias))))
+    with app_over(replace(settings, drip_delete="delete")) as app:
+        said = run(app, "mapping", "check", "bridge", str(path)).stdout
+    assert "DELETE /v2/ACCOUNT/subscribers/ana%40example.com\n\n" in said
+    assert "  Nothing: of an alias" in said
+
+
+def test_a_file_of_events_that_is_not_there_is_named(app: Flask) -> None:
+    result = run(app, "mapping", "check", "bridge", "none.jsonl")
+    assert "'none.jsonl' does not exist" in result.stderr
+    assert isinstance(result.exception, SystemExit)

@@ -2,10 +2,12 @@
 
 import json
 from html import unescape
+from pathlib import Path
 
 import pytest
 
 from app.config.settings import Settings
+from app.segment_to_drip.mapping.mappings import text_of as text_of_mappings
 from tests.support.inspector_app import Visitor, create_inspected, text_of
 
 CALL = {"type": "identify", "userId": "7", "traits": {"email": "ana@example.com", "tags": ["a"]}}
@@ -65,3 +67,28 @@ def test_a_call_that_goes_nowhere_is_explained(visitor: Visitor) -> None:
 
 def test_a_call_that_is_too_long_is_refused(visitor: Visitor) -> None:
     assert "Longer than 64,000 characters" in tried(visitor, "x" * 64_001)
+
+
+def test_a_file_counts_as_it_was_at_the_start(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "my.json"
+    file.write_text(text_of_mappings("actions"))
+    changes = {"drip_mapping": str(file), "segment_webhook_secrets": ("a-secret-of-my-own-1",)}
+    visitor = Visitor(create_inspected(settings, drip_account_id="4417", **changes))
+    file.unlink()
+
+    assert "Mapping “Identify”: identify" in tried(visitor, CALL, str(file))
+
+
+def test_a_file_that_is_not_there_is_named(settings: Settings, tmp_path: Path) -> None:
+    gone = str(tmp_path / "gone.json")
+    visitor = Visitor(create_inspected(settings, drip_mapping=gone))
+
+    assert f"cannot read {gone}" in tried(visitor, CALL, gone)
+
+
+def test_a_request_without_a_body_shows_none(settings: Settings) -> None:
+    visitor = Visitor(create_inspected(settings, drip_account_id="4417", drip_delete="delete"))
+    page = tried(visitor, {"type": "delete", "userId": "ana@example.com"})
+
+    assert "DELETE /v2/4417/subscribers/ana%40example.com" in page
+    assert "null" not in page

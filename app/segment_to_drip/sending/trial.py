@@ -11,6 +11,11 @@ from app.segment_to_drip.sending.dry_run import DryRun
 from app.segment_to_drip.sending.operations import Request
 from app.segment_to_drip.translate import mappings_of, read_call, translate
 
+NOTHING = (
+    "Nothing: of an alias, the bridge learns which ids belong together; a person to delete, it "
+    "does not know."
+)
+
 
 class Applied(NamedTuple):
     """A mapping that the event is for."""
@@ -36,6 +41,11 @@ class Trial(NamedTuple):
     """Why it would go to quarantine, if it would."""
     waits: bool = False
     """Whether it names no address, so that it would wait for one."""
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it is done without a request, as `NOTHING` says."""
+        return not (self.requests or self.ignored or self.errors or self.waits)
 
 
 def try_event(body: bytes, received_at: float, account: str, options: DripOptions) -> Trial:
