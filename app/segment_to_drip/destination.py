@@ -18,6 +18,7 @@ from app.destination import (
     Unreachable,
 )
 from app.segment_to_drip.sending.answers import (
+    NO_SUCH_PERSON,
     AskForAccounts,
     AtOnce,
     Call,
@@ -29,6 +30,7 @@ from app.segment_to_drip.sending.answers import (
     understand,
 )
 from app.segment_to_drip.sending.operations import (
+    REMOVE,
     SHOPPER_ACTIVITIES,
     UNSUBSCRIBE_ALL,
     Bucket,
@@ -166,7 +168,9 @@ class _Sending:
                 meaning = self._ask(meaning)
             match meaning:
                 case Taken(note):
-                    if request.path.endswith(UNSUBSCRIBE_ALL):
+                    if note == NO_SUCH_PERSON and REMOVE in request.path:
+                        self._see_that_nobody_is_there(request, answer)
+                    elif request.path.endswith(UNSUBSCRIBE_ALL) and note != NO_SUCH_PERSON:
                         self._read_back(request)
                     return "; ".join(filter(None, (*notes, note)))
                 case SendAgain(item, note):
@@ -239,6 +243,17 @@ class _Sending:
             return
         if is_active(answer):
             raise RetryableError("Drip answered that it did it, but the person is still active")
+
+    def _see_that_nobody_is_there(self, request: Request, refused: Answer) -> None:
+        """See that Drip has no such person. A campaign that it does not have is answered in the
+        same way, and the person would go on getting mail."""
+        person = self._exchange("requests", "GET", request.path.partition(REMOVE)[0])
+        if person.status == 404:
+            return
+        if not 200 <= person.status < 300:
+            raise RetryableError(f"HTTP {person.status}, when asked for the person", person.words)
+        reason = f"HTTP {refused.status}, and Drip has the person: is the campaign's id right?"
+        raise BatchRejected(reason, refused.words).with_status(refused.status)
 
     def _is_listed(self) -> bool | None:
         """Ask Drip whether the token gives access to the account. None if it does not say."""

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select
 
 from app.database.tables import people
 from app.outbox.messages import Message
-from app.segment_to_drip.people.sent import People
+from app.segment_to_drip.people.sent import NOBODY, People
 from tests.support.builders import rows
 from tests.support.clock import Clock
 from tests.support.drip_delivery import SETTLE, DripDeliverer, identify, kept, track
@@ -31,7 +31,7 @@ def drip(engine: Engine, fake: FakeDripRest, clock: Clock) -> DripDeliverer:
     drip = DripDeliverer(engine, fake, clock)
     drip.put(identify("i0", ANA))
     drip.drain()
-    People(engine, drip.store.destination).forget(ACCOUNT, {ANA})
+    People(engine, drip.store.destination).save(ACCOUNT, {ANA: NOBODY})
     return drip
 
 

@@ -10,11 +10,12 @@ from sqlalchemy import Engine
 from app.outbox.messages import Message
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.people.sent import People
+from app.segment_to_drip.sending.delivery import TURN_LEASE
 from app.segment_to_drip.translate import translate
 from tests.support.builders import rows
 from tests.support.clock import Clock
 from tests.support.drip_delivery import DripDeliverer, campaign, identify, kept, track
-from tests.support.drip_requests import in_json
+from tests.support.drip_requests import Reply, in_json
 from tests.support.fake_drip_rest import ACCOUNT, CAMPAIGN, FakeDripRest
 
 ANA = "ana+x@example.com"
@@ -121,6 +122,68 @@ def test_deleting_an_unknown_person_is_done_at_once(
     drip.drain()
     assert states(drip) == {"d": "sent", "i": "sent"}
     assert list(fake.people()) == [ANA]
+
+
+def test_a_campaign_that_drip_does_not_have_is_nobodys_success(drip: DripDeliverer) -> None:
+    drip.put(identify("i", ANA), leave("known", campaign_id="9"))
+    drip.put(leave("unknown", "bo@example.com", campaign_id="9"))
+    drip.drain()
+    assert states(drip) == {"i": "sent", "known": "dead", "unknown": "sent"}
+    assert "campaign's id" in rows(drip.store)["known"].history
+    assert "no such person" in rows(drip.store)["unknown"].history
+
+
+def test_a_campaign_is_looked_at_again_if_drip_does_not_say_whether_it_has_the_person(
+    drip: DripDeliverer, fake: FakeDripRest
+) -> None:
+    fake.behave = lambda visit: Reply(503) if visit.line.startswith(f"GET {ANAS}") else None
+    drip.put(leave("u", campaign_id="9"))
+    drip.drain()
+    assert states(drip) == {"u": "pending"}
+
+
+def test_what_comes_after_a_delete_under_another_id_makes_nobody_anew(
+    drip: DripDeliverer, fake: FakeDripRest
+) -> None:
+    drip.put(identify("i", ANA, "u1", anonymous_id="b1"), identify("j", ANA, "u2"))
+    drip.drain()
+    drip.put(delete("d", "u1", "delete"), track("t", None, "u2"))
+    drip.put(track("at the browser", who=[["anonymous", "b1"]], anonymous_id="b1"))
+    drip.drain()
+    assert fake.people() == {}
+    assert states(drip)["at the browser"] == states(drip)["t"] == "unidentified"
+
+
+def test_who_comes_back_after_a_delete_is_remembered_again(
+    drip: DripDeliverer, fake: FakeDripRest
+) -> None:
+    drip.put(identify("i", ANA, "u1"), delete("d", "u1", "delete"), identify("j", ANA, "u1"))
+    drip.drain()
+    drip.put(track("t", None, "u1"))
+    drip.drain()
+    assert states(drip)["t"] == "sent"
+    assert list(fake.people()) == [ANA]
+
+
+def test_a_delete_is_done_again_after_a_crash_between_its_answer_and_its_settling(
+    engine: Engine, fake: FakeDripRest, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying, next_one = (DripDeliverer(engine, fake, clock) for _ in range(2))
+    dying.put(identify("i", ANA, "u1"))
+    dying.drain()
+    dying.put(delete("d", "u1", "delete"))
+    monkeypatch.setattr(dying.delivery, "settle_taken", _die)
+    with pytest.raises(SystemExit):
+        dying.drain()
+    assert fake.people() == {}
+    clock.now += TURN_LEASE + 1
+    next_one.drain()
+    assert states(next_one) == {"i": "sent", "d": "sent"}
+    assert fake.lines().count(f"DELETE {ANAS}") == 2
+
+
+def _die(*_: object) -> None:
+    raise SystemExit
 
 
 def test_a_delete_call_is_ignored_unless_it_is_set() -> None:

@@ -211,7 +211,7 @@ class FakeDripRest(OnLoopback):
         people = self._people[call.account]
         people.settle(self.clock())
         person = people.find(call.person)
-        if person is None:
+        if person is None or (call.campaign and call.campaign not in people.removed):
             return NOT_FOUND
         if call.method == "DELETE":
             del people.by_email[person.email]

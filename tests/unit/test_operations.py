@@ -227,3 +227,15 @@ def test_the_address_that_was_found_later_counts() -> None:
 def test_the_answer_says_whether_the_address_is_new(note: str, is_new: bool) -> None:
     operation = Operation("subscriber", {"email": ANA, "new_email": "Bo@example.com"})
     assert new_email_of(operation, note) == (BO if is_new else None)
+
+
+def test_one_who_left_before_drip_had_them_does_not_come_as_active() -> None:
+    _, left = sent({"type": "unsubscribe", "who": WHO, **IDS}, Person())
+    order = {"type": "order", "activity": "order", "order": {"initial_status": "active"}}
+    for call in (identify({"initial_status": "active"}), track(), {**order, "who": WHO, **IDS}):
+        for setting in ("active", "none"):
+            item, person = sent(call, left, initial_status=setting)
+            assert item["initial_status"] == "unsubscribed"
+            assert person.is_known
+    item, _ = sent(identify({"initial_status": "active"}), KNOWN)
+    assert item["initial_status"] == "active"

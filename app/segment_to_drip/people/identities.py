@@ -5,7 +5,7 @@ without an address is unidentified until an address comes, or until it expires.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, bindparam, select, update
@@ -106,6 +106,7 @@ class Identities:
         self._release(connection, account, now, learnt)  # before others wait for the same ids
         self._write(connection, account, now, list(found.values()))
         self._settle(connection, done, now)
+        self._forget(connection, account, memory.deleted)
         self._save(connection, account, memory.changed)
 
     def _known(self, connection: Connection, account: str, keys: set[str]) -> dict[str, Identity]:
@@ -172,6 +173,17 @@ class Identities:
         ]
         if rows:
             connection.execute(saved, rows)
+
+    def _forget(self, connection: Connection, account: str, emails: Collection[str]) -> None:
+        """Forget whose ids they were, also those that no call of this step has. That a user id
+        appeared under an anonymous id stays: the next one there is another person."""
+        forgotten = update(identities).where(
+            identities.c.destination == self._destination,
+            identities.c.account == account,
+            identities.c.email.in_(emails),
+        )
+        if emails:
+            connection.execute(forgotten.values(email=None))
 
     def _release(
         self, connection: Connection, account: str, now: float, learnt: Mapping[str, _Learnt]

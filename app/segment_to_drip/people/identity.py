@@ -73,6 +73,8 @@ class Memory:
         """What was learnt."""
         self._learnt: dict[str, str] = {}
         self._moves: list[Move] = []
+        self.deleted: set[str] = set()
+        """The addresses of people who are to be deleted in Drip."""
 
     def take(self, call: Mapping[str, Any]) -> Found | None:
         """Learn from a call, and say whose it is. None if nothing of it is to be sent: an alias, or
@@ -81,7 +83,11 @@ class Memory:
             self.move(call)
             return None
         whose = self.find(call)
-        return None if call["type"] == "delete" and not whose.person else whose
+        if call["type"] != "delete":
+            return whose
+        if whose.email and call["by"] == "delete":
+            self._forget(whose.email)
+        return whose if whose.person else None
 
     def find(self, call: Mapping[str, Any]) -> Found:
         """Whose the call is; also learns from it."""
@@ -181,6 +187,14 @@ class Memory:
             self._set(anonymous, before._replace(user_id=user_id))
         elif before.user_id not in (user_id, SHARED):
             self._set(anonymous, Identity(None, SHARED))
+
+    def _forget(self, email: str) -> None:
+        """Forget whose ids they were, so that what comes later under one of them does not make the
+        person anew."""
+        self.deleted.add(email)
+        for key, identity in self._known.items():
+            if identity.email == email:
+                self._set(key, identity._replace(email=None))
 
     def _get(self, key: str) -> Identity:
         return self._known.get(key, Identity())

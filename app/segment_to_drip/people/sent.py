@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import ColumnElement, Engine, delete, select
 
 from app.database.engine import dialect_of, reader
-from app.database.tables import identities, people
+from app.database.tables import people
 from app.segment_to_drip.sending.operations import Person
 
 NOBODY = Person()
@@ -54,14 +54,6 @@ class People:
                 connection.execute(saved, rows)
             if gone:
                 connection.execute(delete(people).where(*self._are(account, gone)))
-
-    def forget(self, account: str, addresses: Collection[str]) -> None:
-        """Remember nothing of these people any more, nor which ids are theirs."""
-        with self._engine.begin() as connection:
-            for table in (people, identities):
-                of_account = table.c.destination == self._destination, table.c.account == account
-                forgotten = delete(table).where(*of_account, table.c.email.in_(addresses))
-                connection.execute(forgotten)
 
     def _are(self, account: str, addresses: Collection[str]) -> tuple[ColumnElement[bool], ...]:
         return (

@@ -149,7 +149,8 @@ def _about_key(call: Call, answer: Answer) -> Meaning:
     no_account, unknown = InvalidKey(reason, words), _forbidden(answer)
     if answer.status == 403:
         return AskForAccounts(unknown, no_account, unknown)
-    absent = Taken(NO_SUCH_PERSON) if ends else BatchRejected(http, words)
+    # a proxy between may have answered what is not in Drip's form
+    absent = Taken(NO_SUCH_PERSON) if ends and answer.faults else BatchRejected(http, words)
     return AskForAccounts(absent, no_account, unknown)
 
 

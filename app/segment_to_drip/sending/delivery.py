@@ -190,8 +190,6 @@ class DripDelivery(DeliveryWorker):
         is_batch = len(operations) > 1
         busy_until = sent.at + self._settle_time if is_batch else 0.0
         self._people.save(account, people, busy_until)
-        if operations[0].kind == "delete":
-            self._people.forget(account, people.keys())
         if is_batch:
             self._ordered.delay(account, {m.person or "" for m in lease.messages}, busy_until)
             self._held_back |= {message.person: busy_until for message in lease.messages}

@@ -28,6 +28,7 @@ BY_ID = "d:"
 """How the key of a person begins whom Drip is to find by its own id (`people/keys.py`)."""
 
 UNSUBSCRIBE_ALL = "/unsubscribe_all"
+REMOVE = "/remove?campaign_id="
 
 Item = dict[str, Any]
 
@@ -89,20 +90,23 @@ def next_operation(
             return None
         case "identify":
             once = _not_sent_yet(_once(call), person, address)
-            return Operation("subscriber", {**whom, **call["subscriber"], **once})
+            item = {**whom, **call["subscriber"], **once}
+            return Operation("subscriber", _careful(item, person))
         case "campaign":
             return _joining(call, address, person)
         case "order":
             buyer = {"person_id": drip_id} if drip_id else whom
-            return Operation(call["activity"], {**buyer, **call["order"]})
+            return Operation(call["activity"], _careful({**buyer, **call["order"]}, person))
         case "unsubscribe":
             return Operation("unsubscribe", whom, call.get("campaign_id", ""))
         case "delete":
             return Operation(call["by"], whom)
         case _:
             # whom Drip gave an id, Drip has
-            if not (person.is_known or drip_id) and options.initial_status != "none":
-                return Operation("subscriber", _introduction(call, address, options), "", True)
+            is_new = not (person.is_known or drip_id)
+            if is_new and (options.initial_status != "none" or person.is_unsubscribed):
+                item = _careful(_introduction(call, address, options), person)
+                return Operation("subscriber", item, "", True)
             item = {**whom, **call["event"]}
             return Operation(
                 "event", item if call.get("keeps_email") else _without_email(item, address)
@@ -120,6 +124,12 @@ def _joining(call: Mapping[str, Any], address: str, person: Person) -> Operation
     if person.is_unsubscribed or call["campaign_id"] in person.campaigns:
         return None
     return Operation("campaign", {"email": address, **call["subscriber"]}, call["campaign_id"])
+
+
+def _careful(item: Item, person: Person) -> Item:
+    """The item, so that it does not make somebody active who has left before Drip had them."""
+    has_left = person.is_unsubscribed and not person.is_known
+    return {**item, "initial_status": "unsubscribed"} if has_left else item
 
 
 def _introduction(call: Mapping[str, Any], address: str, options: DripOptions) -> Item:
@@ -271,6 +281,6 @@ def _to_person_request(operation: Operation, account: str) -> Request:
     if operation.kind == "delete":
         return Request("DELETE", person, None, "requests")
     if operation.campaign_id:
-        path = f"{person}/remove?campaign_id={operation.campaign_id}"
+        path = f"{person}{REMOVE}{operation.campaign_id}"
         return Request("POST", path, None, "requests")
     return Request("POST", f"{person}{UNSUBSCRIBE_ALL}", None, "requests")
