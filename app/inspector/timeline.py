@@ -67,7 +67,8 @@ def _attempts(attempts: list[Attempt]) -> Iterator[Moment]:
 
 def _end(event: Event, status: Status) -> Iterator[Moment]:
     if event.state == "sent" and event.settled_at is not None:
-        yield Moment(event.settled_at, f"Attempt {event.tries}: delivered", "good")
+        done = f"Attempt {event.tries}: delivered" if event.tries else "Nothing had to be sent"
+        yield Moment(event.settled_at, done, "good")
     elif status.is_settled and event.settled_at is not None:
         yield Moment(event.settled_at, status.word, "bad")
     elif event.state == "unidentified":

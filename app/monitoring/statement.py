@@ -29,6 +29,8 @@ def statement(event: Event, now: float, pause: str | None, destination: Destinat
 def _settled(event: Event, now: float, destination: Destination) -> str:
     at = _settled_time(event, now)
     match event.state:
+        case "sent" if not event.tries:
+            return f"Done{at}: nothing of it had to be sent."
         case "sent":
             return f"Delivered{at}: {destination.labels.delivered}"
         case "dead":

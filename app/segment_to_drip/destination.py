@@ -252,7 +252,7 @@ class _Sending:
             return
         if not 200 <= person.status < 300:
             raise RetryableError(f"HTTP {person.status}, when asked for the person", person.words)
-        reason = f"HTTP {refused.status}, and Drip has the person: is the campaign's id right?"
+        reason = f"HTTP {refused.status}, and Drip has the person: check the campaign's id"
         raise BatchRejected(reason, refused.words).with_status(refused.status)
 
     def _is_listed(self) -> bool | None:

@@ -95,9 +95,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     assert "UTF-8" in refused(path)
     path.write_text('{"mappings": [')
-    assert "is not JSON" in refused(path)
+    assert "Not JSON" in refused(path)
     path.write_text("[" * 100_000)
-    assert "is not JSON" in refused(path)
+    assert "nested too deeply" in refused(path)
 
 
 def test_what_is_wrong_in_a_file_stands_a_line_each(tmp_path: Path) -> None:

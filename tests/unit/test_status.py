@@ -90,7 +90,11 @@ def test_a_paused_event_says_why_and_what_to_check_once(pause: str, words: str) 
             ),
         ),
         (
-            event("sent", settled_at=NOW - 5, received_at=NOW - 5.05),
+            event("sent", settled_at=NOW - 5, received_at=NOW - 5.05, tries=0),
+            "Done 09:33:15 UTC (0.05 s after receipt): nothing of it had to be sent.",
+        ),
+        (
+            event("sent", settled_at=NOW - 5, received_at=NOW - 5.05, tries=1),
             (
                 "Delivered 09:33:15 UTC (0.05 s after receipt): Segment answered 200. "
                 "Not in Segment? A 200 does not mean accepted: look up the "
@@ -146,7 +150,7 @@ def test_an_event_without_an_address_says_when_it_expires() -> None:
         (event("pending", tries=6, due_at=NOW + 5), "Retrying"),
         (event("held"), "Held"),
         (event("unidentified"), "Held"),
-        (event("sent"), "Delivered"),
+        (event("sent", tries=1), "Delivered"),
         (event("dead"), "Failed"),
         (event("quarantined"), "Rejected"),
         (event("expired"), "Expired"),

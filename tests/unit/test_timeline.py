@@ -27,6 +27,10 @@ def attempts(*reasons: str) -> str:
     )
 
 
+def test_an_alias_is_done_without_an_attempt() -> None:
+    assert shown("sent", settled_at=NOW + 1)[-1] == (1, "Nothing had to be sent")
+
+
 def test_a_delivered_event_begins_when_it_happened() -> None:
     assert shown("sent", NOW - 39, settled_at=NOW + 1, tries=1) == [
         (-39, "Happened"),
