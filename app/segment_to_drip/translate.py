@@ -63,7 +63,7 @@ def _translate(
 ) -> Message | Ignored:
     call, event = read_call(body)
     reason = reason_to_ignore(call, account, options)
-    if reason and (reason != DEVICE_MODE or call.type != "identify"):
+    if reason and reason != DEVICE_MODE:
         return Ignored(call.type, reason)
     message = Message(
         message_id=_message_id(call, body, account, options),
@@ -79,6 +79,8 @@ def _translate(
     if call.type == "delete" and options.delete != "ignore":
         return _with(message, _delete(call, options))
     mappings = mappings_of(call, event, options)
+    if reason:  # the browser has sent it: left is who leaves, and of an identify call who it is
+        mappings = [each for each in mappings if each.action in ("unsubscribe", call.type)]
     parts = [part for each in mappings if (part := _part(call, event, each, received_at, options))]
     if reason:
         parts = _to_learn_from(parts, call)
@@ -90,14 +92,15 @@ def _translate(
 
 
 def _to_learn_from(parts: Sequence[Part], call: SegmentCall) -> list[Part]:
-    """What is kept of an identify call that Drip has from the browser: whose its ids are. Calls
-    that name only an id need that; nothing is sent."""
+    """What is kept of a call that Drip has from the browser: whose the ids of an identify call are.
+    Calls that name only an id need that; nothing is sent. And who leaves."""
     left_out = {f"traits.{name}": "Drip has it from the browser." for name in call.traits}
-    return [
+    learnt = [
         {**part, "subscriber": {}, "once": {}, "is_taken": True, "left_out": left_out}
         for part in parts
         if part["type"] == "identify" and part["who"][0][0] == "email"
-    ][:1]
+    ]
+    return [*learnt[:1], *(part for part in parts if part["type"] == "unsubscribe")]
 
 
 def read_call(body: bytes) -> tuple[SegmentCall, Mapping[str, Any]]:

@@ -178,6 +178,16 @@ def test_a_consent_that_is_taken_back_can_unsubscribe() -> None:
     assert translated(track(), options) == Ignored("track", "consent")
 
 
+def test_what_the_browser_has_sent_can_unsubscribe_all_the_same() -> None:
+    event = mapped("trackEvent", action="Did")
+    makes = mapped("identify", tags="left")
+    call = track()
+    call["context"]["drip_device"] = True
+    options = options_with(event, makes, mapped("unsubscribe"))
+    assert [part["type"] for part in kept(call, options)] == ["unsubscribe"]
+    assert translated(call, options_with(event, makes)) == Ignored("track", "device mode")
+
+
 def test_an_event_is_tried_as_it_is_translated() -> None:
     options = options_with(mapped("trackEvent", action={"@path": "$.event"}))
     call = {**track(), "type": " Track "}
