@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,6 +23,7 @@ from app.segment_to_drip.people.identities import Identities
 from app.segment_to_drip.sending.budget import DatabaseBudget
 from app.segment_to_drip.sending.delivery import DripDelivery
 from tests.faults.ledger import event, read
+from tests.support.bridge_process import Process
 from tests.support.builders import translated
 from tests.support.fake_drip_rest import ACCOUNT, TOKEN, FakeDripRest
 from tests.support.fake_segment import Batch
@@ -74,7 +74,7 @@ def another_to_drip(engine: Engine, drip: FakeDripRest, settle: float = 1.8) -> 
         thread.join()
 
 
-def stop(process: subprocess.Popen[bytes], engine: Engine) -> None:
+def stop(process: Process, engine: Engine) -> None:
     """SIGSTOP, but not in the middle of a write, such as one of those that prune: that would hold
     up all others on SQLite."""
     threads = Path(f"/proc/{process.pid}/task")

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from app.outbox.store import Store
 from tests.faults.conftest import FULL
 from tests.faults.deliverers import another_deliverer, leases
 from tests.faults.ledger import Ledger, event
-from tests.support.bridge_process import TOKEN, BridgeProcess
+from tests.support.bridge_process import TOKEN, BridgeProcess, Process
 from tests.support.fake_segment import OK, FakeSegment, Reply
 from tests.support.waiting import wait_until
 
@@ -119,7 +118,7 @@ def batches_in_hand(engine: Engine) -> int:
     return len({row.due_at for row in leases(engine)})
 
 
-def stop(processes: list[subprocess.Popen[bytes]], callers: Callers) -> float:
+def stop(processes: list[Process], callers: Callers) -> float:
     """Seconds until all are gone. gunicorn's workers may hear of it before their master does."""
     started = time.monotonic()
     for process in processes:

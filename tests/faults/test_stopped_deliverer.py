@@ -1,7 +1,6 @@
 """Fault 5: a deliverer sleeps past its lease, and wakes when its batch is in another's hands."""
 
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Mapping
 
@@ -17,7 +16,7 @@ from tests.faults.deliverers import (
     states,
     stop,
 )
-from tests.support.bridge_process import BridgeProcess
+from tests.support.bridge_process import BridgeProcess, Process
 from tests.support.drip_process import shorten_lease
 from tests.support.fake_segment import OK, Batch, FakeSegment, Reply
 from tests.support.waiting import wait_until
@@ -67,7 +66,7 @@ def test_a_sleeper_cannot_settle_what_another_has_in_hand(
 def put_to_sleep(
     bridge: BridgeProcess,
     engine: Engine,
-    sleepers: Mapping[str, subprocess.Popen[bytes]],
+    sleepers: Mapping[str, Process],
     ids: Mapping[str, set[str]],
 ) -> Callable[[Batch], Reply]:
     """Stop each sleeper before its answer, and let it try to settle before the other's answer."""

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
-from typing import Any
+from typing import IO, Any, Protocol
 
 import requests
 from sqlalchemy.engine import URL
 
+from tests.support import warm_start
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
@@ -29,10 +31,27 @@ SECRETS = (
 """What must not be in any log or error answer, of any test that posts the samples."""
 
 
+PYTHON = (sys.executable, "-m")
+"""How commands begin that are started as copies of a process that has imported the libraries."""
+
+
+class Process(Protocol):
+    """A `subprocess.Popen`, as far as tests need one."""
+
+    pid: int
+    returncode: int | Any
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
 class BridgeProcess:
     """One database, one port, and the processes over them; all are killed at the end."""
 
-    GUNICORN = (sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"))
+    GUNICORN = (*PYTHON, "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"))
 
     def __init__(self, database_url: URL, segment_url: str, folder: Path) -> None:
         self.folder = folder
@@ -48,6 +67,8 @@ class BridgeProcess:
         """A command that runs the processes, such as one that takes rights away."""
         self.stderr: int | None = None
         """A descriptor; None is the file `log`."""
+        self.is_cold = False
+        """Whether each process is a new interpreter, and not the copy of one."""
         self.environ = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -59,7 +80,7 @@ class BridgeProcess:
         }
         self.secrets = [*SECRETS]
         """What the processes may not log."""
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[Process] = []
 
     def __enter__(self) -> "BridgeProcess":
         return self
@@ -82,27 +103,24 @@ class BridgeProcess:
 
     def flask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the bridge to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "flask", "--app", "wsgi", *arguments],
-            cwd=self.folder,
-            env=self.environ,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        with TemporaryFile() as out, TemporaryFile() as err:
+            command = [*PYTHON, "flask", "--app", "wsgi", *arguments]
+            process = self._open(command, self.environ, out.fileno(), err.fileno())
+            code = process.wait(timeout=60)
+            said = [self._read(stream) for stream in (out, err)]
+        return subprocess.CompletedProcess(command, code, *said)
 
-    def start_web(self, **environ: str) -> subprocess.Popen[bytes]:
+    def start_web(self, **environ: str) -> Process:
         """gunicorn, once it answers."""
         return self.start([*self.GUNICORN, self.app], **environ)
 
-    def start(self, command: list[str], **environ: str) -> subprocess.Popen[bytes]:
+    def start(self, command: list[str], **environ: str) -> Process:
         """Whatever serves the bridge, once it answers."""
         process = self._start(command, environ)
         self.wait_until_it_answers(process)
         return process
 
-    def start_deliverer(self, **environ: str) -> subprocess.Popen[bytes]:
+    def start_deliverer(self, **environ: str) -> Process:
         """`flask deliver`, at once."""
         command = [sys.executable, "-m", "flask", "--app", self.app, "deliver"]
         return self._start(command, environ)
@@ -123,25 +141,41 @@ class BridgeProcess:
         return [process.pid for process in self._processes if process.poll() is None]
 
     @staticmethod
-    def kill(process: subprocess.Popen[bytes]) -> None:
+    def kill(process: Process) -> None:
         """SIGKILL to the process and its workers: nothing gets to say goodbye."""
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
-    def _start(self, command: list[str], environ: dict[str, str]) -> subprocess.Popen[bytes]:
+    def _start(self, command: list[str], environ: dict[str, str]) -> Process:
         with self.log.open("ab") as log:
+            stderr = log.fileno() if self.stderr is None else self.stderr
+            return self._open(command, {**self.environ, **environ}, log.fileno(), stderr)
+
+    def _open(
+        self, command: Sequence[str], environ: dict[str, str], stdout: int, stderr: int
+    ) -> Process:
+        process: Process
+        if self.prefix or self.is_cold or command[:2] != [*PYTHON]:
             process = subprocess.Popen(
                 [*self.prefix, *command],
                 cwd=self.folder,
-                env={**self.environ, **environ},
-                stdout=log,
-                stderr=log if self.stderr is None else self.stderr,
+                env=environ,
+                stdout=stdout,
+                stderr=stderr,
                 start_new_session=True,
             )
+        else:
+            module, arguments = command[2], command[3:]
+            process = warm_start.start(module, arguments, self.folder, environ, stdout, stderr)
         self._processes.append(process)
         return process
 
-    def wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
+    @staticmethod
+    def _read(stream: IO[bytes]) -> str:
+        stream.seek(0)
+        return stream.read().decode()
+
+    def wait_until_it_answers(self, process: Process) -> None:
         """Fails where it does not in time."""
         wait_until(lambda: process.poll() is not None or self._answers(), report=self.log.read_text)
         assert process.poll() is None, f"the bridge did not start:\n{self.log.read_text()}"
