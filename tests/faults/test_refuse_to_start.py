@@ -1,7 +1,6 @@
 """Fault 15: what the bridge cannot work with safely, it does not start with."""
 
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,15 +36,7 @@ def refusals(bridge: BridgeProcess, **environ: str) -> str:
     """What each of the commands says, having ended by itself; the same but for its dressing."""
     said = set()
     for command in COMMANDS.values():
-        ended = subprocess.run(
-            command,
-            cwd=bridge.folder,
-            env={**bridge.environ, **environ},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=20,
-        )
+        ended = bridge.run(command, **environ)
         assert ended.returncode == 1
         assert "Traceback" not in ended.stderr
         said.add(re.sub(r"^(timestamp=.*\n)*(Error: )?", "", ended.stderr).strip())

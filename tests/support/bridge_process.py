@@ -7,9 +7,8 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
 from types import TracebackType
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import requests
 from sqlalchemy.engine import URL
@@ -103,12 +102,12 @@ class BridgeProcess:
 
     def flask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the bridge to its end."""
-        with TemporaryFile() as out, TemporaryFile() as err:
-            command = [*PYTHON, "flask", "--app", "wsgi", *arguments]
-            process = self._open(command, self.environ, out.fileno(), err.fileno())
-            code = process.wait(timeout=60)
-            said = [self._read(stream) for stream in (out, err)]
-        return subprocess.CompletedProcess(command, code, *said)
+        return self.run([*PYTHON, "flask", "--app", "wsgi", *arguments])
+
+    def run(self, command: Sequence[str], **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run a `flask` or `gunicorn` to its end."""
+        _, _, module, *arguments = command
+        return warm_start.run(module, arguments, self.folder, {**self.environ, **environ})
 
     def start_web(self, **environ: str) -> Process:
         """gunicorn, once it answers."""
@@ -147,33 +146,25 @@ class BridgeProcess:
         process.wait()
 
     def _start(self, command: list[str], environ: dict[str, str]) -> Process:
-        with self.log.open("ab") as log:
-            stderr = log.fileno() if self.stderr is None else self.stderr
-            return self._open(command, {**self.environ, **environ}, log.fileno(), stderr)
-
-    def _open(
-        self, command: Sequence[str], environ: dict[str, str], stdout: int, stderr: int
-    ) -> Process:
+        environ = {**self.environ, **environ}
         process: Process
-        if self.prefix or self.is_cold or command[:2] != [*PYTHON]:
-            process = subprocess.Popen(
-                [*self.prefix, *command],
-                cwd=self.folder,
-                env=environ,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,
-            )
-        else:
-            module, arguments = command[2], command[3:]
-            process = warm_start.start(module, arguments, self.folder, environ, stdout, stderr)
+        with self.log.open("ab") as log:
+            stdout = log.fileno()
+            stderr = stdout if self.stderr is None else self.stderr
+            if self.prefix or self.is_cold or command[:2] != [*PYTHON]:
+                process = subprocess.Popen(
+                    [*self.prefix, *command],
+                    cwd=self.folder,
+                    env=environ,
+                    stdout=stdout,
+                    stderr=stderr,
+                    start_new_session=True,
+                )
+            else:
+                module, arguments = command[2], command[3:]
+                process = warm_start.start(module, arguments, self.folder, environ, stdout, stderr)
         self._processes.append(process)
         return process
-
-    @staticmethod
-    def _read(stream: IO[bytes]) -> str:
-        stream.seek(0)
-        return stream.read().decode()
 
     def wait_until_it_answers(self, process: Process) -> None:
         """Fails where it does not in time."""

@@ -1,9 +1,9 @@
 """Start commands of the bridge as copies of a process that has imported the libraries.
 
-Nine tenths of the time that a `flask` or `gunicorn` needs to start goes into the imports of
+Three quarters of the time that a `flask` or `gunicorn` needs to start goes into the imports of
 libraries, and the tests start hundreds. So one process imports them once and then forks for each
-command. The copy imports the bridge's own modules itself, and psycopg and prometheus_client, which
-look around them when they are imported.
+command. The copy imports the bridge's own modules itself, and psycopg, pysqlite3 and
+prometheus_client, whose import depends on the process.
 """
 
 import atexit
@@ -22,11 +22,12 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 LIBRARIES = (
     *("alembic.command", "alembic.config", "dotenv", "flask", "flask_wtf", "limits", "marshmallow"),
-    *("pysqlite3", "requests", "segment.analytics", "sqlalchemy", "sqlalchemy.dialects.postgresql"),
+    *("requests", "segment.analytics", "sqlalchemy", "sqlalchemy.dialects.postgresql"),
     *("sqlalchemy.dialects.sqlite", "structlog"),
 )
 
@@ -94,6 +95,25 @@ def start(
             socket.send_fds(control, [len(asked).to_bytes(4)], fds)
             control.sendall(asked)
     return WarmProcess(ours)
+
+
+def run(
+    module: str, arguments: Sequence[str], folder: object, environ: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """The same, to its end."""
+    with TemporaryFile() as out, TemporaryFile() as err:
+        process = start(module, arguments, folder, environ, out.fileno(), err.fileno())
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
+        said = [_read_all(stream) for stream in (out, err)]
+    return subprocess.CompletedProcess([module, *arguments], process.wait(), *said)
+
+
+def _read_all(stream: IO[bytes]) -> str:
+    stream.seek(0)
+    return stream.read().decode()
 
 
 @cache

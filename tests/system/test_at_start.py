@@ -1,7 +1,6 @@
 """What an operator is told at start."""
 
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -48,15 +47,7 @@ def test_each_process_logs_what_it_runs_with(bridge: BridgeProcess) -> None:
 
 def test_a_taken_port_is_reported_at_once(bridge: BridgeProcess) -> None:
     with socket.create_server(("", bridge.port)):
-        done = subprocess.run(
-            [*bridge.GUNICORN, bridge.app],
-            cwd=bridge.folder,
-            env=bridge.environ,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        done = bridge.run([*bridge.GUNICORN, bridge.app])
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"Port {bridge.port} is taken")
     assert f"PORT={bridge.port + 1} make run" in done.stderr

@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 from app.config.environment import read_environment
 from app.config.settings import load_settings
 from app.errors import ConfigError
+from tests.support import warm_start
 from tests.support.bridge_process import ROOT, BridgeProcess
 from tests.support.fake_segment import FakeSegment
 from tests.support.samples import OPENED
@@ -70,10 +71,13 @@ def folder(tmp_path: Path) -> Path:
 def run(
     command: list[str], folder: Path, environ: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environ}
+    if command[:3] == FLASK[:3]:
+        return warm_start.run("flask", command[3:], folder, environ)
     return subprocess.run(
         command,
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environ},
+        env=environ,
         capture_output=True,
         text=True,
         check=False,

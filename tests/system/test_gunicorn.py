@@ -1,8 +1,6 @@
 """What only the real server shows: limits on the wire, refusing to start, what its log holds."""
 
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,15 +84,7 @@ def post_fork(server, worker):
 def test_a_worker_stopped_before_it_has_handlers_ends(bridge: BridgeProcess, order: str) -> None:
     config = bridge.folder / "told_at_birth.py"
     config.write_text(TOLD_AT_BIRTH % order)
-    process = subprocess.run(
-        [sys.executable, "-m", "gunicorn", "-c", str(config)],
-        cwd=bridge.folder,
-        env=bridge.environ,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-        timeout=15,
-    )
+    process = bridge.run([*bridge.GUNICORN[:-1], str(config)])
     assert process.returncode == 0, process.stderr
     assert "Traceback" not in process.stderr
 
@@ -120,15 +110,7 @@ def test_the_log_has_events_and_no_secret_or_person(bridge: BridgeProcess) -> No
 
 def refusal(bridge: BridgeProcess, **environ: str) -> str:
     """The log of a gunicorn that ended by itself, within the time a person would wait."""
-    process = subprocess.run(
-        [*bridge.GUNICORN],
-        cwd=bridge.folder,
-        env={**bridge.environ, **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=20,
-    )
+    process = bridge.run(bridge.GUNICORN, **environ)
     assert process.returncode == 1
     assert "Traceback" not in process.stderr
     return process.stderr
@@ -142,14 +124,8 @@ def test_gunicorn_refuses_bad_settings_and_names_them_all(bridge: BridgeProcess)
 
 def test_gunicorn_without_its_configuration_ends_at_once(bridge: BridgeProcess) -> None:
     """It reads the file by itself only from the folder it is started in."""
-    process = subprocess.run(
-        [*bridge.GUNICORN[:3], "--no-control-socket", "--chdir", str(ROOT), "wsgi:app"],
-        cwd=bridge.folder,
-        env=bridge.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+    process = bridge.run(
+        [*bridge.GUNICORN[:3], "--no-control-socket", "--chdir", str(ROOT), "wsgi:app"]
     )
     assert process.returncode == 4
     assert "Traceback" not in process.stderr

@@ -3,12 +3,12 @@
 import os
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
 
+from tests.support import warm_start
 from tests.support.bridge_process import ROOT
 
 FILE = Path(".env")
@@ -26,14 +26,7 @@ def _in_a_folder_with_the_code(tmp_path: Path) -> None:
 
 def flask(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Without `--app`: Flask finds wsgi.py."""
-    return subprocess.run(
-        [sys.executable, "-m", "flask", *arguments],
-        env={"PATH": os.environ["PATH"], **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return warm_start.run("flask", arguments, Path.cwd(), {"PATH": os.environ["PATH"], **environ})
 
 
 def assert_no_value_printed(done: subprocess.CompletedProcess[str]) -> None:
