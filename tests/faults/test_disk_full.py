@@ -112,7 +112,7 @@ def test_a_full_disk_refuses_for_now_and_loses_nothing(
     url = make_url(f"sqlite:///{disk.folder}/bridge.db")
     times = scaled(1, 10)
     with BridgeProcess(url, segment.url, tmp_path) as bridge:
-        web = at_this_scale(bridge).start_web()
+        web = at_this_scale(bridge).start_both()
         with Load(bridge.webhook, ledger, threads=4):
             for _ in range(times):
                 ledger.wait_for_more(200)

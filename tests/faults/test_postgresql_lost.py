@@ -40,7 +40,7 @@ def test_a_database_that_dies_costs_no_event(
 ) -> None:
     ways = [own_postgres.stop_at_once, own_postgres.kill] * scaled(0, 10)
     own_postgres.kill()
-    scaled_bridge.start_web()  # which needs no database for it
+    scaled_bridge.start_both()  # which needs no database for it
     with Load(scaled_bridge.webhook, ledger):
         for die in ways:
             ledger.wait_for_more(429)
@@ -65,7 +65,7 @@ def test_a_database_that_stalls_is_not_waited_for(
     seen: Callable[[str], None],
 ) -> None:
     stall = 25.0 if FULL else 1.8
-    scaled_bridge.start_web()
+    scaled_bridge.start_both()
     with Load(scaled_bridge.webhook, ledger, threads=scaled(4, 40)):
         ledger.wait_for_more(200)
         with own_postgres.stalled():
@@ -86,7 +86,7 @@ def test_connections_that_are_cut_cost_no_event(
     seen: Callable[[str], None],
 ) -> None:
     cut = turns = 0
-    scaled_bridge.start_web()
+    scaled_bridge.start_both()
     with Load(scaled_bridge.webhook, ledger):
         # a connection that is cut while nobody uses it costs nobody an answer
         while turns < scaled(8, 100) or (turns < 1_000 and not ledger.answers[429]):

@@ -90,7 +90,7 @@ def test_a_file_that_becomes_immutable_is_refused_for_now(
     tmp_path: Path,
 ) -> None:
     times = scaled(1, 10)
-    scaled_bridge.start_web()
+    scaled_bridge.start_both()
     with Load(scaled_bridge.webhook, ledger, threads=4):
         for _ in range(times):
             ledger.wait_for_more(200)

@@ -45,7 +45,7 @@ def test_a_page_with_status_200_is_not_segment(
 
     # mended, and started again
     segment.behave = lambda _: OK
-    scaled_bridge.start_web()
+    scaled_bridge.start_both()
     ledger.wait_for_all(segment, seconds=40)
     assert ledger.repeats(segment) == 0
     seen(f"{len(visits)} redirects, 0 followed; {ledger.summary(segment)} once it was mended")

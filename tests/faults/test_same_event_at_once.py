@@ -24,7 +24,7 @@ COPIES = 50
 def test_copies_that_come_at_once_are_one_event(
     bridge: BridgeProcess, engine: Engine, segment: FakeSegment, seen: Callable[[str], None]
 ) -> None:
-    bridge.start_web(WEB_CONCURRENCY="2")
+    bridge.start_both(WEB_CONCURRENCY="2")
     answers: Counter[tuple[int, str]] = Counter()
     ids = set()
     at_once = threading.Barrier(COPIES)

@@ -36,7 +36,7 @@ def test_a_file_held_by_another_is_waited_for_then_answered_429(
 ) -> None:
     hold = 60.0 if FULL else 1.6
     senders = scaled(4, 40)  # more than the bridge has threads
-    scaled_bridge.start_web()
+    scaled_bridge.start_both()
     command = [sys.executable, "-c", HOLD_THE_LOCK, str(engine.url)]
     with Load(scaled_bridge.webhook, ledger, threads=senders):
         ledger.wait_for_more(200)

@@ -101,7 +101,7 @@ def signed_with(request: dict[str, Any]) -> dict[str, str]:
 def test_what_segment_posts_reaches_drip_once_and_in_order(
     bridge: BridgeProcess, engine: Engine, drip: FakeDripRest
 ) -> None:
-    bridge.start_web(SEGMENT_WEBHOOK_SECRET=",".join(SECRETS.values()))
+    bridge.start_both(SEGMENT_WEBHOOK_SECRET=",".join(SECRETS.values()))
     for request in segment_webhooks():
         body = request["raw_body"].encode()
         answer = ask(bridge, body, method=request["method"], headers=signed_with(request))
@@ -173,7 +173,7 @@ def test_what_was_answered_survives_sigkill_and_reaches_drip_once(
     bridge.kill(web)
     assert drip.visits == []
 
-    bridge.start_web()
+    bridge.start_both()
     wait_until(lambda: len(drip.visits) >= 2)
     again = post(bridge, batch(FIRST + THEN), FIRST[0]).json()  # as Segment's stream may batch it
     assert (again["duplicates"], again["accepted"]) == (3, 2)

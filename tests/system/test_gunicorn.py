@@ -30,7 +30,7 @@ def in_chunks(body: bytes) -> Iterator[bytes]:
 def test_a_body_over_1_mib_is_413_also_chunked(
     bridge: BridgeProcess,
 ) -> None:
-    bridge.start_web()
+    bridge.start_web(DELIVER_IN_WEB="false")
     assert bridge.post(padded(MIB)).json()["status"] == "accepted"
     assert bridge.post(in_chunks(padded(MIB))).json()["status"] == "duplicate"
     for body in (padded(MIB + 1), in_chunks(padded(MIB + 1)), padded(3 * MIB)):
@@ -49,7 +49,7 @@ def test_a_body_over_1_mib_is_413_also_chunked(
 def test_a_body_that_breaks_off_is_not_taken_for_a_whole_one(
     bridge: BridgeProcess, framing: bytes
 ) -> None:
-    bridge.start_web()
+    bridge.start_web(DELIVER_IN_WEB="false")
     host = bridge.base.removeprefix("http://")
     head = f"POST /webhooks/drip?token={TOKEN} HTTP/1.1\r\nHost: {host}\r\n".encode()
     with socket.create_connection(("127.0.0.1", int(host.partition(":")[2])), timeout=10) as half:
@@ -90,7 +90,7 @@ def test_a_worker_stopped_before_it_has_handlers_ends(bridge: BridgeProcess, ord
 
 
 def test_a_connection_is_kept_for_the_next_webhook(bridge: BridgeProcess) -> None:
-    bridge.start_web()
+    bridge.start_web(DELIVER_IN_WEB="false")
     with requests.Session() as session:
         for params, status in (({}, 401), ({"token": TOKEN}, 200), ({"token": TOKEN}, 200)):
             assert session.post(bridge.webhook, data=OPENED, params=params).status_code == status

@@ -54,7 +54,7 @@ def test_what_was_answered_survives_sigkill_and_arrives_once(
     bridge.kill(web)
     assert segment.calls == []
 
-    bridge.start_web()
+    bridge.start_both()
     for sample in SAMPLES:
         expected = "duplicate" if sample in SAMPLES[:4] else "accepted"
         assert bridge.post(sample.read_bytes()).json()["status"] == expected
@@ -70,7 +70,7 @@ def test_events_are_held_until_there_is_a_write_key(
     bridge.kill(web)
     assert segment.batches == []
 
-    bridge.start_web()
+    bridge.start_both()
     assert len(segment.wait_for(1)) == 1
 
 

@@ -41,9 +41,10 @@ def exchange(bridge: BridgeProcess, request: bytes) -> bytes:
     ],
     ids=lambda head: repr(head[-40:]),
 )
-def test_a_malformed_request_is_a_400_that_quotes_nothing(bridge: BridgeProcess, head: str) -> None:
-    bridge.start_web()
-    answer = exchange(bridge, head.encode())
+def test_a_malformed_request_is_a_400_that_quotes_nothing(
+    shared_bridge: BridgeProcess, head: str
+) -> None:
+    answer = exchange(shared_bridge, head.encode())
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert_no_secret(answer.decode())
 
@@ -61,13 +62,14 @@ def test_what_segment_answers_of_an_event_is_not_logged(
     bridge: BridgeProcess, segment: FakeSegment
 ) -> None:
     segment.behave = lambda batch: Reply(status=400, body=batch.body)
-    bridge.start_web()
+    bridge.start_both()
     bridge.post(CLICKED)
     bridge.wait_for_log("event=dead")
     assert_no_secret(bridge.log.read_text())
 
 
 def test_process_titles_hold_no_secret(bridge: BridgeProcess) -> None:
+    bridge.is_cold = True  # a copy has the title of what it was copied from
     web = psutil.Process(bridge.start_web().pid)
     deliverer = psutil.Process(bridge.start_deliverer().pid)
     for process in (web, *web.children(recursive=True), deliverer):

@@ -81,7 +81,7 @@ def test_what_alerts_are_about_is_there_before_it_happens(bridge: BridgeProcess)
 
 
 def test_refusals_are_counted(bridge: BridgeProcess) -> None:
-    bridge.start_web()
+    bridge.start_web(DELIVER_IN_WEB="false")
     bridge.post(OPENED, params={"token": "a-wrong-token"})
     assert bridge.post(iter([b"body"]), params={}).status_code == 401
     assert figure(scrape(bridge), "webhooks_total", outcome="refused", collection="") == 2
@@ -90,7 +90,7 @@ def test_refusals_are_counted(bridge: BridgeProcess) -> None:
 def test_the_folder_of_counts_goes_with_the_master(
     bridge: BridgeProcess,
 ) -> None:
-    web = bridge.start_web()
+    web = bridge.start_web(DELIVER_IN_WEB="false")
     post_new(bridge, 1)
     (worker,) = workers_of(psutil.Process(web.pid), 1)
     folder = counts_folder(worker)
@@ -105,7 +105,7 @@ def test_the_folder_of_counts_goes_with_the_master(
 
 
 def test_a_removed_folder_costs_counts_but_no_webhook(bridge: BridgeProcess) -> None:
-    web = bridge.start_web()
+    web = bridge.start_web(DELIVER_IN_WEB="false")
     (worker,) = workers_of(psutil.Process(web.pid), 1)
     shutil.rmtree(counts_folder(worker))
     post_new(bridge, 1)
@@ -117,7 +117,7 @@ def test_a_removed_folder_costs_counts_but_no_webhook(bridge: BridgeProcess) -> 
 
 
 def test_a_folder_without_room_is_replaced(bridge: BridgeProcess) -> None:
-    bridge.start_web(PROMETHEUS_MULTIPROC_DIR="/proc/not-there")
+    bridge.start_web(PROMETHEUS_MULTIPROC_DIR="/proc/not-there", DELIVER_IN_WEB="false")
     post_new(bridge, 1)
     assert accepted(bridge) == 1
 
@@ -137,13 +137,8 @@ def test_folders_of_killed_masters_are_removed_at_start(
 
 def test_who_does_not_start_leaves_no_folder(bridge: BridgeProcess) -> None:
     started = time.time()
-    with subprocess.Popen(
-        bridge.GUNICORN,
-        cwd=bridge.folder,
-        env={**bridge.environ, "SEGMENT_REGION": "mars"},
-        stderr=subprocess.PIPE,
-    ) as process:
-        assert process.wait(20) == 1
+    process = bridge.start_one([*bridge.GUNICORN], SEGMENT_REGION="mars")
+    assert process.wait(20) == 1
     # a process that had the same id may have been killed, and have left one
     found = [
         left

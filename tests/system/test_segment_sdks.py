@@ -27,7 +27,7 @@ def drip(bridge: BridgeProcess) -> Iterator[FakeDripRest]:
     """Drip, behind a bridge that runs."""
     with FakeDripRest() as fake:
         take_sdks(bridge, fake)
-        bridge.start_web()
+        bridge.start_both()
         yield fake
         assert fake.violations == []
 
