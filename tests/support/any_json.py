@@ -1,6 +1,6 @@
 """JSON of all kinds for Hypothesis, also such as Python would not write.
 
-HYPOTHESIS_EXAMPLES=5000 looks longer than a run of the whole suite has time for.
+HYPOTHESIS_EXAMPLES=1000 looks longer than a run of the whole suite has time for.
 """
 
 import json
@@ -16,7 +16,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 # at import, since Hypothesis writes its cache before any test runs; not into the working tree
 set_hypothesis_home_dir(Path(gettempdir()) / "hypothesis")
 
-EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "50"))
 
 thoroughly = settings(max_examples=EXAMPLES, derandomize=True, deadline=None)
 
