@@ -1,12 +1,14 @@
 """A browser, and a bridge for it to look at."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -15,12 +17,10 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
-from sqlalchemy.engine import make_url
 
-from tests.support.bridge_process import BridgeProcess
+from tests.browser.site import PASSWORD, Site, running
+from tests.support.bridge_process import assert_no_secret
 from tests.support.fake_segment import FakeSegment
-
-PASSWORD = "a-password-for-the-browser"
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -51,13 +51,13 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def site(segment: FakeSegment, tmp_path: Path) -> Iterator[BridgeProcess]:
+def site(
+    segment: FakeSegment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Site]:
     """A bridge with the inspector on, and nothing in it."""
-    url = make_url(f"sqlite:///{tmp_path}/bridge.db")
-    with BridgeProcess(url, segment.url, tmp_path) as site:
-        site.environ["INSPECTOR_PASSWORD"] = PASSWORD
-        site.start_web()
+    with running(tmp_path, segment.url) as site:
         yield site
+    assert_no_secret(capsys.readouterr().err)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def context_options() -> dict[str, Any]:
 
 @pytest.fixture
 def context(
-    browser: Browser, site: BridgeProcess, context_options: dict[str, Any]
+    browser: Browser, site: Site, context_options: dict[str, Any]
 ) -> Iterator[BrowserContext]:
     """A browser that has never been here."""
     context = browser.new_context(base_url=site.base, **context_options)
@@ -95,12 +95,25 @@ def guest(context: BrowserContext) -> Iterator[Page]:
 
 
 @pytest.fixture
-def page(guest: Page) -> Page:
-    """A page of an operator who has just logged in. It is not that of the set-up, which loads
+def page(guest: Page, context: BrowserContext, site: Site) -> Page:
+    """A page of an operator who has logged in. It is not that of the set-up, which loads
     itself again when the first event comes."""
-    log_in(guest)
+    with requests.Session() as session:
+        form = session.get(f"{site.base}/login", timeout=30)
+        token = re.search(r'name="csrf_token" value="([^"]+)"', form.text)
+        assert token
+        fields = {"csrf_token": token[1], "password": PASSWORD}
+        session.post(form.url, fields, timeout=30).raise_for_status()
+        ((name, value),) = session.cookies.get_dict().items()
+    context.add_cookies([{"name": name, "value": value, "url": site.base}])
     guest.goto("/events")
     return guest
+
+
+def hurry(page: Page) -> None:
+    """As if the seconds had passed after which a page asks for news: for a page whose clock was
+    installed before it was opened."""
+    page.clock.fast_forward(5_500)
 
 
 def log_in(page: Page, password: str = PASSWORD) -> None:

@@ -7,16 +7,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import log_in
-from tests.support.bridge_process import BridgeProcess
+from tests.browser.conftest import hurry, log_in
+from tests.browser.site import Site
 from tests.support.fake_segment import OK, FakeSegment, Reply
 from tests.support.samples import CLICKED, OPENED
-
-LIVE = 9_000
-"""Milliseconds: the page asks every 5 seconds."""
-
-COUNTED = 25_000
-"""Milliseconds until a page has new counts."""
 
 REFUSED = Reply(400, body=b'{"code": "no", "message": "the subject is too long"}')
 
@@ -29,35 +23,27 @@ LAPTOP = {"viewport": {"width": 1024, "height": 768}}
 WIDE = {"viewport": {"width": 1280, "height": 900}}
 
 
-def put_trouble(site: BridgeProcess, segment: FakeSegment) -> None:
+def put_trouble(site: Site, segment: FakeSegment) -> None:
     """A delivered event, one that failed, and a rejected webhook."""
     site.post(OPENED)
     segment.wait_for(1)
     segment.behave = lambda _: REFUSED
     site.post(CLICKED)
-    site.wait_for_log("event=dead")
+    site.wait_for("dead")
     segment.behave = lambda _: OK
     site.post(b"not JSON")
-
-
-def open_with_problems(page: Page, address: str) -> None:
-    """Open a page once its counts are new enough to have the trouble in them."""
-    for _ in range(COUNTED // 500):
-        page.goto(address)
-        if page.title().startswith("▲2"):
-            return
-        page.wait_for_timeout(500)
-    expect(page).to_have_title(re.compile("^▲2"))
+    site.count_anew()
 
 
 @pytest.mark.parametrize("context_options", [PHONE, LAPTOP, WIDE], ids=["360", "1024", "1280"])
 def test_the_console_fits_the_screen(
-    page: Page, site: BridgeProcess, segment: FakeSegment, context_options: dict[str, Any]
+    page: Page, site: Site, segment: FakeSegment, context_options: dict[str, Any]
 ) -> None:
     put_trouble(site, segment)
     height = context_options["viewport"]["height"]
     for address in ("/", "/events", "/issues", "/setup"):
-        open_with_problems(page, address)
+        page.goto(address)
+        expect(page).to_have_title(re.compile("^▲2"))
         widths = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert widths[0] <= widths[1], (address, widths)
         navigation = page.get_by_role("navigation", name="Main")
@@ -75,54 +61,62 @@ def test_the_console_fits_the_screen(
 
 
 def test_title_and_icon_change_while_the_page_is_open(
-    page: Page, site: BridgeProcess, segment: FakeSegment
+    page: Page, site: Site, segment: FakeSegment
 ) -> None:
     site.post(OPENED)
     segment.wait_for(1)
+    site.wait_for("sent")
+    site.count_anew()
+    page.clock.install()
     page.goto("/")
-    expect(page.get_by_text("Delivering normally")).to_be_visible(timeout=COUNTED)
+    expect(page.get_by_text("Delivering normally")).to_be_visible()
     expect(page).to_have_title("Overview · Bridge")
     icon = page.locator("link[rel=icon]")
     expect(icon).to_have_attribute("href", re.compile("/icon.svg"))
     segment.behave = lambda _: REFUSED
     site.post(CLICKED)
-    expect(page).to_have_title("▲1 Overview · Bridge", timeout=COUNTED)
+    site.wait_for("dead")
+    site.count_anew()
+    hurry(page)
+    expect(page).to_have_title("▲1 Overview · Bridge")
     expect(icon).to_have_attribute("href", re.compile("/icon-attention.svg"))
     expect(page.get_by_text("1 event failed")).to_be_visible()
     expect(page.get_by_text("Delivering normally")).to_be_hidden()
 
 
 def test_the_page_says_that_the_bridge_is_down_and_that_its_figures_are_old(
-    guest: Page, context: BrowserContext, site: BridgeProcess, segment: FakeSegment
+    guest: Page, context: BrowserContext, site: Site, segment: FakeSegment
 ) -> None:
     log_in(guest)
     site.post(OPENED)
     segment.wait_for(1)
     guest.goto("about:blank")
     page = context.new_page()  # a console without faults is not expected of it
+    page.clock.install()
     page.goto("/")
     banner, figures = page.get_by_role("alert"), page.locator("[data-part=overview]")
     expect(banner).to_be_hidden()
     context.set_offline(True)
-    expect(banner).to_contain_text(
-        "The bridge does not answer. What is shown here is from", timeout=LIVE
-    )
+    hurry(page)
+    expect(banner).to_contain_text("The bridge does not answer. What is shown here is from")
     expect(figures).to_have_css("opacity", "0.45")
     context.set_offline(False)
-    expect(banner).to_be_hidden(timeout=LIVE)
+    hurry(page)
+    expect(banner).to_be_hidden()
     expect(figures).to_have_css("opacity", "1")
 
 
 def test_a_refresh_keeps_the_focus_and_what_is_unfolded(
-    page: Page, site: BridgeProcess, segment: FakeSegment
+    page: Page, site: Site, segment: FakeSegment
 ) -> None:
     site.post(OPENED)
     segment.wait_for(1)
+    page.clock.install()
     page.goto("/?last=24h")
     page.get_by_text("Show as table").click()
     page.get_by_role("link", name="7 days").focus()
     with page.expect_response(re.compile("/live/overview")):
-        pass
+        hurry(page)
     page.wait_for_timeout(300)
     expect(page.get_by_role("link", name="7 days")).to_be_focused()
     expect(page.get_by_role("region", name="The chart's numbers")).to_be_visible()
@@ -131,10 +125,10 @@ def test_a_refresh_keeps_the_focus_and_what_is_unfolded(
 
 @pytest.mark.parametrize("context_options", [{"java_script_enabled": False}], ids=["no JavaScript"])
 def test_trouble_is_found_and_mended_without_javascript(
-    page: Page, site: BridgeProcess, segment: FakeSegment
+    page: Page, site: Site, segment: FakeSegment
 ) -> None:
     put_trouble(site, segment)
-    open_with_problems(page, "/")
+    page.goto("/")
     problem = page.locator(".problem").filter(has_text="1 event failed")
     problem.get_by_role("link", name="Show").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Issues")
@@ -162,7 +156,7 @@ def test_an_address_that_is_not_there_is_a_page_of_the_console(
 
 
 def test_cancel_leads_back_and_one_button_stands_out(
-    page: Page, site: BridgeProcess, segment: FakeSegment
+    page: Page, site: Site, segment: FakeSegment
 ) -> None:
     site.post(json.dumps(json.loads(OPENED)).encode())
     segment.wait_for(1)

@@ -8,34 +8,32 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import log_in
+from tests.browser.site import Site
 from tests.support.accessibility import NARROW, PHONE, SMALL, WIDE, assert_no_violation
-from tests.support.bridge_process import ROOT, BridgeProcess
+from tests.support.bridge_process import ROOT
 from tests.support.fake_segment import FakeSegment, Reply
 
 OPENED = json.loads((ROOT / "samples" / "opened_email.json").read_text())
 NOT_JSON = b'{"event": "x<script>'
 
 
-def put_one_of_each(site: BridgeProcess, segment: FakeSegment) -> list[str]:
+def put_one_of_each(site: Site, segment: FakeSegment) -> list[str]:
     """A sent, a dead and a quarantined event. Gives the addresses of all pages."""
     sent = site.post(json.dumps(OPENED).encode()).json()["message_id"]
     segment.wait_for(1)
     segment.behave = lambda _: Reply(400)
     dying = {**OPENED, "event": "subscriber.complained"}
     dead = site.post(json.dumps(dying).encode()).json()["message_id"]
-    site.wait_for_log("event=dead")
+    site.wait_for("dead")
     site.post(NOT_JSON)
-    found = site.flask("events", "--state", "quarantined", "--json")
-    quarantined = json.loads(found.stdout)["message_id"]
+    quarantined = site.wait_for("quarantined")
     events = [f"/events/{message_id}" for message_id in (sent, dead, quarantined)]
     lists = ["/events", "/events?q=nobody", "/events?state=lost&since=yesterday"]
     return ["/", *lists, "/issues", "/erase", "/sample", "/try", *events]
 
 
 @pytest.mark.parametrize("context_options", [NARROW], ids=["narrow"])
-def test_no_page_is_wider_than_the_screen(
-    page: Page, site: BridgeProcess, segment: FakeSegment
-) -> None:
+def test_no_page_is_wider_than_the_screen(page: Page, site: Site, segment: FakeSegment) -> None:
     for address in ["/", *put_one_of_each(site, segment)]:
         page.goto(address)
         widths = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
@@ -44,7 +42,7 @@ def test_no_page_is_wider_than_the_screen(
 
 @pytest.mark.parametrize("context_options", [SMALL], ids=["small"])
 def test_the_first_event_is_on_the_first_screen_of_a_phone(
-    page: Page, site: BridgeProcess, segment: FakeSegment
+    page: Page, site: Site, segment: FakeSegment
 ) -> None:
     put_one_of_each(site, segment)
     for address in ("/events", "/events?state=dead", "/events?q=ana%40example.com"):
@@ -57,7 +55,7 @@ def test_the_first_event_is_on_the_first_screen_of_a_phone(
 
 @pytest.mark.parametrize("context_options", [SMALL], ids=["small"])
 def test_the_page_of_an_event_is_short_on_a_phone(
-    page: Page, site: BridgeProcess, segment: FakeSegment
+    page: Page, site: Site, segment: FakeSegment
 ) -> None:
     for address in put_one_of_each(site, segment)[-3:]:
         page.goto(address)
@@ -66,7 +64,7 @@ def test_the_page_of_an_event_is_short_on_a_phone(
 
 @pytest.mark.parametrize("context_options", [WIDE, PHONE], ids=["wide", "phone"])
 def test_every_page_passes_axe_by_day_and_by_night(
-    guest: Page, site: BridgeProcess, segment: FakeSegment
+    guest: Page, site: Site, segment: FakeSegment
 ) -> None:
     guest.goto("/login")
     assert_no_violation(guest)
@@ -81,7 +79,7 @@ def test_every_page_passes_axe_by_day_and_by_night(
 
 @pytest.mark.parametrize("context_options", [{"java_script_enabled": False}], ids=["no JavaScript"])
 def test_all_but_the_live_parts_works_without_javascript(
-    page: Page, site: BridgeProcess, segment: FakeSegment
+    page: Page, site: Site, segment: FakeSegment
 ) -> None:
     *_, sent, dead, _ = put_one_of_each(site, segment)
     page.goto("/events")
@@ -134,7 +132,7 @@ def hostile(canary: str) -> bytes:
     return json.dumps(event).encode()
 
 
-def test_nothing_that_drip_may_fill_in_is_run(page: Page, site: BridgeProcess) -> None:
+def test_nothing_that_drip_may_fill_in_is_run(page: Page, site: Site) -> None:
     for canary in CANARIES:
         site.post(hostile(canary))
         site.post(canary.encode())

@@ -5,16 +5,13 @@ import re
 
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import PASSWORD, log_in
-from tests.support.bridge_process import BridgeProcess
+from tests.browser.conftest import hurry, log_in
+from tests.browser.site import PASSWORD, Site
 from tests.support.fake_segment import OK, FakeSegment, Reply
 from tests.support.samples import CLICKED, OPENED
 
-LIVE = 9_000
-"""Milliseconds: the page asks every 5 seconds."""
 
-
-def keep(site: BridgeProcess, body: bytes) -> str:
+def keep(site: Site, body: bytes) -> str:
     """Post a webhook. Gives its message id."""
     answer = site.post(body).json()
     return str(answer.get("message_id", ""))
@@ -25,7 +22,7 @@ def expect_status(page: Page, word: str) -> None:
     expect(page.locator("h1 .badge")).to_have_text(word)
 
 
-def test_nobody_sees_anything_without_the_password(guest: Page, site: BridgeProcess) -> None:
+def test_nobody_sees_anything_without_the_password(guest: Page, site: Site) -> None:
     message_id = keep(site, OPENED)
     guest.goto(f"/events/{message_id}")
     expect(guest).to_have_url(f"{site.base}/login?next=/events/{message_id}")
@@ -38,23 +35,26 @@ def test_nobody_sees_anything_without_the_password(guest: Page, site: BridgeProc
     expect(guest.get_by_label("Password")).to_be_visible()
 
 
-def test_events_appear_by_themselves_unless_it_is_paused(page: Page, site: BridgeProcess) -> None:
-    keep(site, OPENED)
+def test_events_appear_by_themselves_unless_it_is_paused(page: Page, site: Site) -> None:
+    opened = keep(site, OPENED)
+    page.clock.install()
     page.goto("/events")
     rows = page.locator("tr[data-id]")
     expect(rows).to_have_count(1)
     page.get_by_role("button", name="Pause").click()
-    keep(site, CLICKED)
-    page.wait_for_timeout(6_000)
+    clicked = keep(site, CLICKED)
+    hurry(page)
+    page.wait_for_timeout(300)
     expect(rows).to_have_count(1)
     page.get_by_role("button", name="Pause").click()
     expect(rows).to_have_count(2)
-    expect(page.locator(".badge--sent")).to_have_count(2, timeout=LIVE)
+    for message_id in opened, clicked:
+        site.wait_for("sent", message_id)
+    hurry(page)
+    expect(page.locator(".badge--sent")).to_have_count(2)
 
 
-def test_an_event_is_found_and_shown_whole(
-    page: Page, site: BridgeProcess, segment: FakeSegment
-) -> None:
+def test_an_event_is_found_and_shown_whole(page: Page, site: Site, segment: FakeSegment) -> None:
     keep(site, OPENED)
     message_id = keep(site, CLICKED)
     segment.wait_for(2)
@@ -80,9 +80,7 @@ def test_an_event_is_found_and_shown_whole(
     assert started.value.path().read_bytes() == CLICKED
 
 
-def test_what_is_sent_can_be_copied(
-    page: Page, context: BrowserContext, site: BridgeProcess
-) -> None:
+def test_what_is_sent_can_be_copied(page: Page, context: BrowserContext, site: Site) -> None:
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(f"/events/{keep(site, OPENED)}")
     page.get_by_role("button", name="Copy").nth(1).click()
@@ -92,10 +90,11 @@ def test_what_is_sent_can_be_copied(
 
 
 def test_the_page_of_an_event_is_live_until_it_is_settled(
-    page: Page, site: BridgeProcess, segment: FakeSegment
+    page: Page, site: Site, segment: FakeSegment
 ) -> None:
     segment.behave = lambda _: Reply(500, body=b'{"error": "internal"}')
     message_id = keep(site, OPENED)
+    page.clock.install()
     page.goto(f"/events/{message_id}")
     expect_status(page, "Retrying")
     expect(page.get_by_role("link", name="Refresh")).to_be_hidden()
@@ -109,12 +108,13 @@ def test_the_page_of_an_event_is_live_until_it_is_settled(
     expect(page.get_by_text('{"error": "internal"}', exact=True).first).to_be_visible()
     polls: list[str] = []
     page.on("request", lambda request: polls.append(request.url))
-    page.wait_for_timeout(2_500)
+    hurry(page)
+    page.wait_for_timeout(300)
     assert polls == []
 
 
 def test_the_page_of_an_event_says_that_the_bridge_is_down(
-    guest: Page, context: BrowserContext, site: BridgeProcess, segment: FakeSegment
+    guest: Page, context: BrowserContext, site: Site, segment: FakeSegment
 ) -> None:
     segment.behave = lambda _: Reply(500)
     log_in(guest)
@@ -128,7 +128,7 @@ def test_the_page_of_an_event_says_that_the_bridge_is_down(
     expect(page.get_by_text("The bridge does not answer")).to_be_hidden()
 
 
-def test_a_search_finds_by_whatever_one_knows(page: Page, site: BridgeProcess) -> None:
+def test_a_search_finds_by_whatever_one_knows(page: Page, site: Site) -> None:
     event = json.loads(OPENED)
     event["data"]["properties"]["email_subject"] = "Autumn news"
     message_id = keep(site, json.dumps(event).encode())
@@ -152,10 +152,10 @@ def test_a_search_finds_by_whatever_one_knows(page: Page, site: BridgeProcess) -
     expect(page.get_by_text("No event matches.")).to_be_visible()
 
 
-def test_a_failed_event_is_retried(page: Page, site: BridgeProcess, segment: FakeSegment) -> None:
+def test_a_failed_event_is_retried(page: Page, site: Site, segment: FakeSegment) -> None:
     segment.behave = lambda _: Reply(400, body=b'{"code": "no", "message": "not to my taste"}')
     message_id = keep(site, OPENED)
-    site.wait_for_log("event=dead")
+    site.wait_for("dead")
     page.goto(f"/events/{message_id}")
     expect_status(page, "Failed")
     expect(page.get_by_text("not to my taste")).to_be_hidden()
@@ -168,9 +168,7 @@ def test_a_failed_event_is_retried(page: Page, site: BridgeProcess, segment: Fak
     expect(page.get_by_text("Retried by hand")).to_be_visible()
 
 
-def test_a_person_is_erased_after_a_question(
-    page: Page, site: BridgeProcess, segment: FakeSegment
-) -> None:
+def test_a_person_is_erased_after_a_question(page: Page, site: Site, segment: FakeSegment) -> None:
     keep(site, OPENED)
     keep(site, CLICKED)
     segment.wait_for(2)
@@ -184,16 +182,7 @@ def test_a_person_is_erased_after_a_question(
     expect(page.locator(".badge--erased")).to_have_count(2)
 
 
-def test_a_sample_goes_the_whole_way(page: Page, segment: FakeSegment) -> None:
-    page.goto("/setup")
-    page.get_by_role("link", name="Send a sample event").click()
-    page.get_by_role("button", name="Send it").click()
-    (call,) = segment.wait_for(1)
-    expect(page).to_have_url(re.compile(call["messageId"]))
-    expect_status(page, "Delivered")
-
-
-def test_the_view_can_be_kept_as_json_lines(page: Page, site: BridgeProcess) -> None:
+def test_the_view_can_be_kept_as_json_lines(page: Page, site: Site) -> None:
     keep(site, OPENED)
     page.goto("/events")
     with page.expect_download() as started:
@@ -203,7 +192,7 @@ def test_the_view_can_be_kept_as_json_lines(page: Page, site: BridgeProcess) -> 
     assert "ana@example.com" not in line
 
 
-def test_the_keyboard_is_enough(guest: Page, site: BridgeProcess) -> None:
+def test_the_keyboard_is_enough(guest: Page, site: Site) -> None:
     message_id = keep(site, OPENED)
     log_in(guest)
     guest.goto("/events")

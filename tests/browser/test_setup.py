@@ -3,20 +3,21 @@
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import hurry
+from tests.browser.site import Site
 from tests.support.accessibility import NARROW, PHONE, WIDE, assert_no_violation
-from tests.support.bridge_process import BridgeProcess
 from tests.support.samples import OPENED
 
-LIVE = 9_000
-"""Milliseconds: the page asks every 5 seconds."""
 
-
-def test_the_first_event_shows_by_itself(page: Page, site: BridgeProcess) -> None:
+def test_the_first_event_shows_by_itself(page: Page, site: Site) -> None:
+    page.clock.install()
     page.goto("/setup")
     waiting = page.get_by_text("This page shows it when the first event comes.")
     expect(waiting).to_be_visible()
     site.post(OPENED)
-    expect(page.get_by_text("The last event from Drip came")).to_be_visible(timeout=LIVE)
+    site.count_anew()
+    hurry(page)
+    expect(page.get_by_text("The last event from Drip came")).to_be_visible()
     expect(waiting).to_be_hidden()
     page.get_by_role("link", name="See all events").click()
     page.get_by_role("link", name="Setup").click()
@@ -37,9 +38,10 @@ def test_the_secret_is_copied_once_it_is_shown(page: Page) -> None:
 
 
 @pytest.mark.parametrize("context_options", [{"java_script_enabled": False}], ids=["no JavaScript"])
-def test_it_works_without_javascript(page: Page, site: BridgeProcess) -> None:
+def test_it_works_without_javascript(page: Page, site: Site) -> None:
     page.goto("/setup")
     site.post(OPENED)
+    site.count_anew()
     page.get_by_role("link", name="Refresh").click()
     expect(page.get_by_text("The last event from Drip came")).to_be_visible()
     page.get_by_role("link", name="Show the secret").first.click()
@@ -52,7 +54,7 @@ def test_it_works_without_javascript(page: Page, site: BridgeProcess) -> None:
 
 
 @pytest.mark.parametrize("context_options", [WIDE, PHONE, NARROW], ids=["wide", "phone", "narrow"])
-def test_it_passes_axe_and_fits_the_screen(page: Page, site: BridgeProcess) -> None:
+def test_it_passes_axe_and_fits_the_screen(page: Page, site: Site) -> None:
     page.goto("/setup")
     assert_no_violation(page)
     page.goto("/sample")  # the page that waits for an event would load itself again meanwhile
