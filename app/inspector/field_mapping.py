@@ -83,5 +83,5 @@ def _note_on(kept: Any, todays: Sequence[Any]) -> str:
 def _todays_calls(event: Event, direction: Direction) -> list[Any]:
     """The calls that today's rules make of the event's body."""
     today = direction.translate(event.raw, event.received_at, event.account)
-    messages = (today, *today.follow_ups) if isinstance(today, Message) else ()
+    messages = today.together if isinstance(today, Message) else ()
     return [json.loads(message.payload) for message in messages if message.payload]

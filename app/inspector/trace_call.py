@@ -74,9 +74,9 @@ def _sent(translated: Any) -> tuple[dict[Path, Any], dict[str, str]] | None:
         return None
     call = json.loads(translated.payload)
     gets = _values(call)
-    for follow_up in translated.follow_ups:
-        follows = json.loads(follow_up.payload or "{}")
-        gets[follows["type"]] = follows.get("campaign_id") or _values(follows)
+    for other in (*translated.ahead, *translated.follow_ups):
+        goes_along = json.loads(other.payload or "{}")
+        gets[goes_along["type"]] = goes_along.get("campaign_id") or _values(goes_along)
     return dict(leaves(gets)), call.get("left_out", {})
 
 

@@ -232,9 +232,8 @@ def _resolve(group: Sequence[_Waiting], kept: set[str] | OutboxUnavailable) -> N
 
 def _ids(messages: Sequence[Message]) -> Iterator[str]:
     for message in messages:
-        yield message.message_id
-        for follow_up in message.follow_ups:
-            yield follow_up.message_id
+        for each in message.together:
+            yield each.message_id
 
 
 def _is_quarantined(messages: Sequence[Message]) -> bool:

@@ -28,8 +28,15 @@ class Message(NamedTuple):
     person: str | None = None
     """Whose message it is, if the destination wants each person's messages in order (`tables.py`);
     "" if that is not known yet."""
+    ahead: tuple["Message", ...] = ()
+    """Further messages that are kept with this one, right before it."""
     follow_ups: tuple["Message", ...] = ()
     """Further messages that are kept with this one, right behind it."""
+
+    @property
+    def together(self) -> tuple["Message", ...]:
+        """All that is kept with this one, in its order."""
+        return (*self.ahead, self, *self.follow_ups)
 
 
 class Ignored(NamedTuple):

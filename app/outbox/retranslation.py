@@ -91,7 +91,7 @@ class Retranslation:
 
     def release(self, id_: int, message: Message, now: float) -> bool | None:
         """Replace a quarantined message, which can be read now, by a pending one that is due, with
-        its follow-ups behind it.
+        what goes together with it.
 
         Returns False if that message was kept before, None if this one is no longer quarantined.
         The new message is put first: while that waits for another process's put of the same
@@ -99,14 +99,15 @@ class Retranslation:
         """
         here = (events.c.id == id_, events.c.state == "quarantined")
         with self._engine.connect() as connection:
-            is_new = self._put_beside(connection, id_, message, now)
-            for follow_up in message.follow_ups:
-                self._put_beside(connection, id_, follow_up, now)
+            is_new = {
+                each.message_id: self._put_beside(connection, id_, each, now)
+                for each in message.together
+            }
             if connection.execute(delete(events).where(*here)).rowcount == 0:
                 connection.rollback()
                 return None
             connection.commit()
-        return is_new
+        return is_new[message.message_id]
 
     def _put_beside(self, connection: Connection, id_: int, message: Message, now: float) -> bool:
         """Put a message with the body of a quarantined one. Returns False if it was kept before."""

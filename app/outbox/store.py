@@ -82,11 +82,11 @@ class Store:
         self._traffic = Traffic(engine, destination)
 
     def put(self, messages: Sequence[Message]) -> set[str]:
-        """Keep messages, each with its follow-ups behind it: on return they are on disk. Returns
+        """Keep messages, each with what goes together: on return they are on disk. Returns
         the message ids that are new."""
         rows: dict[str, dict[str, Any]] = {}
         for message in messages:  # of copies the first is kept
-            for each in (message, *message.follow_ups):
+            for each in message.together:
                 rows.setdefault(each.message_id, self._to_row(each))
         with self.engine.connect() as connection:
             ids = self._put.run(connection, list(rows.values()))

@@ -180,13 +180,13 @@ def test_callers_with_many_and_with_few_are_all_answered(
     assert set().union(*new) == {each.message_id for each in those}
 
 
-def test_follow_ups_are_kept_right_behind_their_message(outbox: GroupCommit, store: Store) -> None:
-    first = message("a", follow_ups=(message("a/1"), message("a/2")))
+def test_what_goes_together_is_kept_in_its_order(outbox: GroupCommit, store: Store) -> None:
+    first = message("a", ahead=(message("a/0"),), follow_ups=(message("a/1"), message("a/2")))
 
-    assert outbox.put_all([first, message("b"), first]) == {"a", "a/1", "a/2", "b"}
+    assert outbox.put_all([first, message("b"), first]) == {"a", "a/0", "a/1", "a/2", "b"}
     assert outbox.put(message("c", follow_ups=(message("c/1"),))) is True
     assert outbox.put(first) is False
-    assert list(rows(store)) == ["a", "a/1", "a/2", "b", "c", "c/1"]
+    assert list(rows(store)) == ["a/0", "a", "a/1", "a/2", "b", "c", "c/1"]
 
 
 def test_many_are_kept_apart_from_the_loop(outbox: GroupCommit) -> None:

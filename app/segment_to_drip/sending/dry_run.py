@@ -47,11 +47,11 @@ class DryRun:
         return [by_number[number] for number in sorted(by_number)]
 
     def take(self, message: Message, place: str = "") -> list[Request]:
-        """The requests for a message and what follows from it, in their order. Before them come
+        """The requests for a message and what goes with it, in their order. Before them come
         those for earlier calls whose address it brings. `place` is where it was found."""
         found = []
         self._taken += 1
-        for each in (message, *message.follow_ups):
+        for each in message.together:
             call = json.loads(each.payload or "{}")
             whose = self._memory.take(call)
             if whose is None:

@@ -76,6 +76,6 @@ def _applied(body: bytes, options: DripOptions) -> list[Applied]:
 
 def _left_out(message: Message) -> dict[str, str]:
     left_out: dict[str, str] = {}
-    for each in (message, *message.follow_ups):
+    for each in message.together:
         left_out |= json.loads(each.payload or "{}").get("left_out", {})
     return left_out
