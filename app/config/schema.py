@@ -116,6 +116,9 @@ class EnvironSchema(Schema):
     DRIP_SKIP_DEVICE_MODE = YesNo(load_default=False, metadata={"example": "true"})
     DRIP_ORDERS = YesNo(load_default=False, metadata={"example": "true"})
     DRIP_ORDER_PROVIDER = Provider(load_default="segment", metadata={"example": "my_store"})
+    DRIP_AUDIENCES = Choice(
+        *("fields", "tags", "both"), load_default="fields", metadata={"example": "tags"}
+    )
     DRIP_DELETE = Choice(
         *("ignore", "unsubscribe", "delete"),
         load_default="ignore",

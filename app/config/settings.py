@@ -80,6 +80,7 @@ class Settings:
     """Whether to ignore what the browser says that it sent to Drip by itself."""
     drip_orders: bool = False
     drip_order_provider: str = "segment"
+    drip_audiences: str = "fields"
     drip_delete: str = "ignore"
     drip_change_address: bool = False
     """Whether a user who is identified with another address has changed it."""
@@ -219,6 +220,7 @@ def environ_to_settings(environ: Mapping[str, str]) -> Settings:
         drip_skip_device_mode=values["DRIP_SKIP_DEVICE_MODE"],
         drip_orders=values["DRIP_ORDERS"],
         drip_order_provider=values["DRIP_ORDER_PROVIDER"],
+        drip_audiences=values["DRIP_AUDIENCES"],
         drip_delete=values["DRIP_DELETE"],
         drip_change_address=values["DRIP_CHANGE_ADDRESS"],
         drip_consent_categories=values["DRIP_CONSENT_CATEGORY"],

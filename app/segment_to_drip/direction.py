@@ -36,6 +36,7 @@ def options_of(settings: Settings) -> DripOptions:
         skip_device_mode=settings.drip_skip_device_mode,
         orders=settings.drip_orders,
         order_provider=settings.drip_order_provider,
+        audiences=settings.drip_audiences,
         delete=settings.drip_delete,
         change_address=settings.drip_change_address,
         consent_categories=settings.drip_consent_categories,

@@ -10,6 +10,12 @@ from app.errors import FieldErrors, InvalidPayload
 from app.json_reading import read_object
 from app.logs import error_location, get_logger
 from app.outbox.messages import Ignored, Message
+from app.segment_to_drip.mapping.audiences import (
+    ENGAGE,
+    add_computed,
+    computed_of,
+    update_of,
+)
 from app.segment_to_drip.mapping.building import BUILDERS, Part
 from app.segment_to_drip.mapping.characters import REPLACED, of_characters
 from app.segment_to_drip.mapping.event import drop_unwritable
@@ -87,7 +93,10 @@ def _translate(
     if not parts:
         return Ignored(call.type, reason or _why_nothing(call, options))
     parts[0]["left_out"] = call.left_out | parts[0]["left_out"]
-    first, *others = _messages(message, parts)
+    update = [] if reason else _add_computed(call, parts, received_at, options)
+    first, *others = _messages(message, [*parts, *update])
+    if update:  # an event that starts a workflow is to find the person up to date
+        return first._replace(ahead=(others[-1],), follow_ups=tuple(others[:-1]))
     return first._replace(follow_ups=tuple(others))
 
 
@@ -155,14 +164,32 @@ def _part(
     if not who:
         nobody = "Neither an address, nor a userId or anonymousId: nobody to attribute it to."
         raise InvalidPayload({"userId": [nobody]})
-    if part["type"] == "identify" and options.change_address:
-        part |= address_change_of(call, who)
+    if part["type"] == "identify":
+        part |= address_change_of(call, who, options)
     about = {
         "preset": options.mappings.name,
         "mapping": mapping.name,
         "left_out": own.left_out,
     }
     return {"type": part.pop("type"), **_whose(own, who), **part, **about}
+
+
+def _add_computed(
+    call: SegmentCall, parts: Sequence[Part], received_at: float, options: DripOptions
+) -> list[Part]:
+    """Add what Engage computed to the person among the parts. If there is none, as of an event,
+    returns one."""
+    computed = computed_of(call)
+    if computed is None or not has_consent(call, options.consent_categories):
+        return []
+    for part in parts:
+        if part["type"] == "identify":
+            add_computed(part, computed, call._replace(left_out=part["left_out"]), options)
+            return []
+    own = call._replace(left_out={})
+    update = update_of(computed, own, received_at, options)
+    mark = {"changes_address": False, "preset": options.mappings.name, "mapping": ENGAGE}
+    return [{**update, **_whose(call, parts[0]["who"]), **mark, "left_out": own.left_out}]
 
 
 def _messages(message: Message, parts: Sequence[Part]) -> Iterator[Message]:

@@ -133,6 +133,17 @@ def test_one_more_address_of_a_profile_is_not_remembered_for_the_user() -> None:
     assert whose(memory, identify(ANA, "u1") | one_more) == ANA
     assert whose(memory, identify(BO, "u1") | one_more) == BO
     assert whose(memory, track("u1")) == ANA
+    # the user's own call counts over it
+    whose(memory, identify(BO, "u1"))
+    whose(memory, identify(ANA, "u1") | one_more)
+    assert whose(memory, track("u1")) == BO
+
+
+def test_one_more_address_of_a_profile_makes_no_browser_a_shared_one() -> None:
+    memory = Memory({})
+    whose(memory, identify(ANA, "u1", "browser"))
+    whose(memory, identify(BO, None, "browser") | {"changes_address": False})
+    assert whose(memory, track(anonymous="browser")) == ANA
 
 
 def test_a_person_without_an_address_goes_by_drips_own_id() -> None:

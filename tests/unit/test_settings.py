@@ -141,6 +141,7 @@ def test_a_token_is_all_that_has_to_be_set() -> None:
         ("DRIP_SKIP_DEVICE_MODE", "1", "drip_skip_device_mode", True),
         ("DRIP_ORDERS", "true", "drip_orders", True),
         ("DRIP_ORDER_PROVIDER", "my_store", "drip_order_provider", "my_store"),
+        ("DRIP_AUDIENCES", "both", "drip_audiences", "both"),
         ("DRIP_DELETE", "Unsubscribe", "drip_delete", "unsubscribe"),
         ("DRIP_CHANGE_ADDRESS", "true", "drip_change_address", True),
         ("DRIP_CONSENT_CATEGORY", "Ads, Mail,", "drip_consent_categories", ("Ads", "Mail")),

@@ -8,12 +8,10 @@ from app.segment_to_drip.mapping.custom_fields import custom_fields_of
 from app.segment_to_drip.mapping.drip_fields import DRIP_FIELDS, LONGEST_TEXT
 from app.segment_to_drip.mapping.reading import Given, flag_in, object_in, read_one
 from app.segment_to_drip.mapping.status import settle_status
-from app.segment_to_drip.mapping.traits import ALSO_CUSTOM, ONCE, address_field, drip_field
+from app.segment_to_drip.mapping.traits import ONCE, address_field, drip_field, is_custom
 from app.segment_to_drip.mapping.who import email_key
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.schema import SegmentCall
-
-_ALSO_CUSTOM = frozenset(ALSO_CUSTOM.values())
 
 _CONDITIONAL = frozenset(
     {"initial_status", "status", "status_updated_at", "sms_number", "sms_consent"}
@@ -63,7 +61,7 @@ def _sort(call: SegmentCall) -> tuple[Given, dict[str, Any]]:
         if value is None or (len(trait) == 5 and _is_email(trait, call)):
             continue
         field = drip_field(trait)
-        if field is None or field in _ALSO_CUSTOM:
+        if is_custom(trait):
             custom[trait] = value
         if field is None:
             continue

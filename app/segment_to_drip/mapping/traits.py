@@ -94,6 +94,8 @@ ONCE = frozenset(
 """Fields that are sent once for each value. analytics.js sends all traits again with every
 identify, and so would undo what the person or somebody else changed in Drip since."""
 
+_CUSTOM = frozenset({None, *ALSO_CUSTOM.values()})
+
 _LONG = 100
 """Names longer than this are not kept in the caches below."""
 
@@ -101,6 +103,11 @@ _LONG = 100
 def drip_field(trait: str) -> str | None:
     """Drip's field for a trait, or None if it is only a custom field."""
     return _drip_field(trait) if len(trait) <= _LONG else None
+
+
+def is_custom(trait: str) -> bool:
+    """Whether a trait is a custom field, be it beside a field of Drip's own."""
+    return drip_field(trait) in _CUSTOM
 
 
 def address_field(key: str) -> str | None:

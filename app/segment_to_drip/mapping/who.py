@@ -35,7 +35,7 @@ def who_of(call: SegmentCall, mapped: Any, options: DripOptions) -> Who:
     return who
 
 
-def address_change_of(call: SegmentCall, who: Who) -> dict[str, bool]:
+def address_change_of(call: SegmentCall, who: Who, options: DripOptions) -> dict[str, bool]:
     """What another address than the one that is remembered for the userId means: true if it is the
     person's new one. False if it is one more, and the remembered one stays: Engage sends a call for
     each address of a profile. Nothing if it is another person's.
@@ -43,10 +43,10 @@ def address_change_of(call: SegmentCall, who: Who) -> dict[str, bool]:
     A new address has to be the trait of an identify call. And if userIds are addresses, another
     address is another user.
     """
-    if call.type != "identify" or call.user_id is None:
-        return {}
     if "personas" in call.context:
         return {"changes_address": False}
+    if not options.change_address or call.type != "identify" or call.user_id is None:
+        return {}
     trait = call.traits.get(email_key(call.traits))
     is_trait = isinstance(trait, str) and who[0] == ("email", trait.strip())
     is_address = _address(call, "userId", {"email": call.user_id}) is not None

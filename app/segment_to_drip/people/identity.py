@@ -163,13 +163,14 @@ class Memory:
         if new != email:
             self._follow(Move(email, new, call["user_id"]))
         user, anonymous = key_of("u", call["user_id"]), key_of("a", call["anonymous_id"])
-        if user and not (call.get("changes_address") is False and self._get(user).email):
+        is_one_more = call.get("changes_address") is False
+        if user and not (is_one_more and self._get(user).email):
             self._set(user, Identity(new))
         if drip := key_of("d", call.get("drip_id")):
             self._set(drip, Identity(new))
-        if not anonymous:
-            return
         before = self._get(anonymous)
+        if not anonymous or (is_one_more and before.email):
+            return
         if not user and before.user_id and before.email not in (None, new):
             self._set(anonymous, Identity(None, SHARED))  # another person at the same browser
         elif before.user_id != SHARED:
