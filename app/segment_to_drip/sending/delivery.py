@@ -155,9 +155,15 @@ class DripDelivery(DeliveryWorker):
         super().send(key, lease.only(free))
 
     def _next_for(self, people: dict[str, Person]) -> Next:
+        """What to send next for each message, as if the ones before it were sent: in one batch a
+        person may enter an audience and leave it again."""
+
         def next_for(message: Claimed) -> Operation | None:
             whom = _whom(message)
-            return next_operation(call_of(message), whom, people[whom], self._options)
+            operation = next_operation(call_of(message), whom, people[whom], self._options)
+            if operation:
+                people[whom] = remember(people[whom], operation)
+            return operation
 
         return next_for
 
