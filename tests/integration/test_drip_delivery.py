@@ -10,8 +10,10 @@ from sqlalchemy import Engine, select
 
 from app.database.tables import events, identities, people
 from app.outbox.erasure import Erasure
+from app.outbox.messages import Message
 from app.outbox.turns import Turns
 from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.translate import translate
 from tests.support.builders import NOW, rows
 from tests.support.clock import Clock
 from tests.support.drip_delivery import (
@@ -337,9 +339,11 @@ def test_unknown_people_with_events_are_made_known_together_first(
 
 
 def test_after_an_outage_a_batch_goes_again_once_drip_would_be_done_with_it(
-    drip: DripDeliverer, fake: FakeDripRest, clock: Clock
+    engine: Engine, fake: FakeDripRest, clock: Clock
 ) -> None:
     """Drip may have taken it all the same."""
+    # so many that each try may be a batch that is not full
+    drip = DripDeliverer(engine, fake, clock, batches_per_hour=200)
     drip.put(*(identify(f"i{n}", f"p{n}@example.com") for n in range(150)))
     fake.behave = lambda _: Reply(503)
     drip.run(6_600, step=60)
@@ -389,6 +393,60 @@ def test_nobody_takes_the_turn_in_the_middle_of_a_long_split(
     drip.drain()
     assert len(taken) > 10
     assert not any(taken)
+
+
+# Engage
+
+
+def audience(name: str, email: str, is_in: bool) -> Message:
+    """An audience as a tag, as the option `tags` has it."""
+    change = {"subscriber": {"tags": ["vip"]}} if is_in else {"once": {"remove_tags": ["vip"]}}
+    return identify(name, email, "u1", **change, changes_address=False)
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "in a batch"])
+def test_who_leaves_an_audience_again_loses_the_tag_again(
+    drip: DripDeliverer, fake: FakeDripRest, together: bool
+) -> None:
+    drip.put(audience("left", ANA, is_in=False))
+    drip.drain()
+    drip.put(*(audience(f"change {n}", ANA, is_in=n % 2 == 0) for n in range(4)))
+    if together:
+        drip.put(*(identify(f"i{n}", f"p{n}@example.com") for n in range(100)))
+    drip.run(SETTLE)
+    assert fake.person(ANA).tags == set()
+    assert fake.lines() == [PEOPLE, MANY_PEOPLE] if together else [PEOPLE] * 5
+
+
+def test_an_event_of_engage_finds_the_person_up_to_date(
+    drip: DripDeliverer, fake: FakeDripRest
+) -> None:
+    call = {
+        "type": "track",
+        "messageId": "m-1",
+        "userId": "u1",
+        "event": "Audience Entered",
+        "properties": {"audience_key": "vip", "vip": True},
+        "context": {"traits": {"email": ANA}},
+    }
+    found = translate(json.dumps(call).encode(), NOW, ACCOUNT, DripOptions(default_account=ACCOUNT))
+    assert isinstance(found, Message)
+    drip.put(found)
+    drip.drain()
+    assert fake.lines() == [PEOPLE, EVENTS]
+    assert fake.person(ANA).custom_fields == {"vip": True}
+    assert states(drip) == {"m-1/identify": "sent", "m-1": "sent"}
+
+
+def test_each_address_of_a_profile_is_a_person_of_its_own(
+    drip: DripDeliverer, fake: FakeDripRest
+) -> None:
+    everybody = [ANA, BO, "cy@example.com"]
+    calls = [audience(f"in {n}", email, is_in=True) for n, email in enumerate(everybody)]
+    drip.put(*calls, track("Bought", user="u1"))
+    drip.drain()
+    assert [fake.person(email).tags for email in everybody] == [{"vip"}] * 3
+    assert [actions(fake, email) for email in everybody] == [["Bought"], [], []]
 
 
 # limits

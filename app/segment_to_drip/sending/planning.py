@@ -20,8 +20,11 @@ MOST_BYTES = 4_000_000
 """Bytes of one batch. Drip documents no limit, and its servers may have one."""
 
 SMALLEST_BATCH = 100
-"""Calls that wait before a batch is sent, while the hour's batches are hardly used. The more of
-them are used, the fuller a batch has to be."""
+"""Calls that wait before a batch is sent, while the hour's batches are hardly used."""
+
+MAY_BE_SMALL = 0.1
+"""Share of the hour's batches that need not be full. If the calls of a large sync come within
+minutes or hours, more of them would make it take an hour longer."""
 
 LONG = 60.0
 """Seconds after which a call has waited for long: then a batch may be smaller."""
@@ -38,9 +41,8 @@ def choose(backlog: int, waited: float, single: Left, batch: Left) -> Way | None
     `backlog` is how many calls are due, counted up to `LARGEST_BATCH`; `waited` for how many
     seconds the oldest of them has been due.
     """
-    fullest = LARGEST_BATCH - SMALLEST_BATCH
-    enough = SMALLEST_BATCH + fullest * batch.used / max(batch.limit, 1)
-    if batch.available and backlog >= min(enough, LARGEST_BATCH):
+    is_hardly_used = batch.used < batch.limit * MAY_BE_SMALL
+    if batch.available and backlog >= (SMALLEST_BATCH if is_hardly_used else LARGEST_BATCH):
         return "batch"
     if single.available:
         return "single"
