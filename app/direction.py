@@ -1,7 +1,7 @@
 """One direction of the bridge: where its messages go, and the parts that keep and send them."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,6 +75,7 @@ def build_direction(
     may_expire: bool = False,
     tidy: Callable[[float], object] = lambda _: None,
     quotas: Callable[[], Iterable[Quota]] = tuple,
+    ends: Callable[[Stats], Mapping[str, float]] = lambda _: {},
     retry_delay: float = 0.0,
 ) -> Direction:
     """Build the parts. `store` is over the engine of everything but webhooks, `delivery` sends from
@@ -85,7 +86,7 @@ def build_direction(
 
     def count() -> Stats:
         stats = _count(store.engine, destination, outbox, may_expire)
-        return replace(stats, quotas=tuple(quotas()))
+        return replace(stats, quotas=tuple(quotas()), ends=ends(stats))
 
     return Direction(
         name=name,

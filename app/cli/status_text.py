@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from app.formatting import percent, printable, relative_time, short_duration, size_of, thousands
+from app.monitoring.backlog import backlog_to_words
 from app.monitoring.problem import Problem
 from app.monitoring.stats import Cause, Stats
 from app.outbox.traffic import Minute
@@ -63,6 +64,8 @@ def flow_to_lines(flow: FlowStatus, now: float) -> Iterator[str]:
     yield f"{flow.source} → {flow.destination}"
     yield _row("  Last hour", ", ".join(last_hour))
     yield _row("  Waiting", _waiting(stats, now))
+    if backlog := backlog_to_words(stats, delivered, flow.destination, now):
+        yield f"  {backlog}"
     yield _row("  Kept", ", ".join(counts))
     yield _row("  Last webhook", _ago(stats.last_webhook, now))
     yield _row("  Last delivered", _ago(stats.last_sent, now))

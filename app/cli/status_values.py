@@ -53,6 +53,7 @@ def _flow(flow: FlowStatus) -> dict[str, Any]:
             cause: {"count": stats.count(cause), "oldest": _time(stats.oldest(cause))}
             for cause in get_args(Cause)
         },
+        "ends": {account: _time(at) for account, at in stats.ends.items()},
         "states": dict(stats.states),
         "last_webhook": _time(stats.last_webhook),
         "last_delivered": _time(stats.last_sent),

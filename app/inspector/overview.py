@@ -26,6 +26,7 @@ from app.inspector.chart import (
 )
 from app.inspector.facts import Fact, read_facts
 from app.inspector.view import is_first_run
+from app.monitoring.backlog import backlog_to_words
 from app.monitoring.problem import Problem, unreadable
 from app.monitoring.stats import Quota, Stats
 from app.monitoring.stats_cache import StatsUnavailable
@@ -33,6 +34,8 @@ from app.monitoring.watched import find_all
 from app.outbox.latency import Latency, read_latency
 from app.outbox.skipped import read_skipped
 from app.outbox.traffic import read_traffic
+
+HOUR = 3600.0
 
 LATELY = 900.0
 """Seconds since the last delivery for which the page says that the bridge delivers."""
@@ -69,6 +72,8 @@ class Overview:
     """Events that wait, by cause."""
     facts: Sequence[Fact]
     quotas: Sequence[Quota]
+    backlogs: Sequence[str]
+    """What is to be said of what waits long for a destination's limits."""
     to: str
     now: float
 
@@ -135,6 +140,7 @@ def read_overview(
         waiting=_count_waiting(stats),
         facts=read_facts(bridge, shown, stats, now),
         quotas=[quota for each in stats for quota in each.quotas],
+        backlogs=_read_backlogs(bridge, shown, stats, now),
         to=to,
         now=now,
     )
@@ -162,6 +168,18 @@ def _read_flow(bridge: Bridge, shown: Sequence[Direction], chart: Chart) -> Flow
             latency.append((label, took))
     rejected = sum(kind.received for kind in chart.kinds if not kind.name)
     return Flow(chart.total, rejected, skipped, tuple(latency))
+
+
+def _read_backlogs(
+    bridge: Bridge, shown: Sequence[Direction], stats: Sequence[Stats], now: float
+) -> list[str]:
+    backlogs = []
+    for direction, each in zip(shown, stats, strict=False):  # no stats if they are unavailable
+        if each.ends:
+            name, labels = direction.destination.name, direction.destination.labels
+            sent = sum(minute.sent for minute in read_traffic(bridge.engine, name, now - HOUR))
+            backlogs.append(backlog_to_words(each, sent, labels.destination, now))
+    return backlogs
 
 
 def _count_waiting(stats: Sequence[Stats]) -> Counter[str]:

@@ -1,7 +1,7 @@
 """Count what is in the outbox, with SQL that reads only its partial indexes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal
 
@@ -116,6 +116,9 @@ class Stats:
     """Tables and indexes; on PostgreSQL the whole database."""
     quotas: tuple[Quota, ...] = ()
     """If the destination limits requests by the hour."""
+    ends: Mapping[str, float] = field(default_factory=dict)
+    """When what waits can all have been sent at the earliest, by account: of those whose messages
+    wait long because of such limits."""
 
     def count(self, cause: Cause) -> int:
         """How many messages wait for this cause."""

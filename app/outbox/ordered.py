@@ -28,6 +28,18 @@ class OrderedStore(Store):
         with reader(self.engine) as connection:
             return connection.scalar(select(func.count()).select_from(due.subquery())) or 0
 
+    def count_waiting(self, account: str, collections: Collection[str]) -> int:
+        """How many messages of the account are to be sent, now or later, that are of these
+        collections."""
+        waiting = select(func.count()).where(
+            IS_PENDING,
+            events.c.destination == self.destination,
+            events.c.account == account,
+            events.c.collection.in_(collections),
+        )
+        with reader(self.engine) as connection:
+            return connection.scalar(waiting) or 0
+
     def oldest_due(self, account: str, now: float) -> float | None:
         """Since when the message has been due that has been due for longest, or None."""
         with reader(self.engine) as connection:

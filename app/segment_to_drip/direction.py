@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from app.config.settings import Settings
 from app.direction import Direction, build_direction
-from app.monitoring.stats import Quota
+from app.monitoring.stats import Quota, Stats
 from app.outbox.messages import Ignored, Message
 from app.outbox.ordered import OrderedStore
 from app.segment_to_drip.description import describe
@@ -18,8 +18,12 @@ from app.segment_to_drip.people.expiry import Expiry
 from app.segment_to_drip.people.identities import Identities
 from app.segment_to_drip.sending.budget import DatabaseBudget
 from app.segment_to_drip.sending.delivery import DripDelivery
-from app.segment_to_drip.sending.operations import Bucket
+from app.segment_to_drip.sending.estimate import earliest_end
+from app.segment_to_drip.sending.operations import ALONE, Bucket
 from app.segment_to_drip.translate import translate
+
+LONG = 600.0
+"""Seconds for which calls wait at least for Drip's limits if the pages are to say so."""
 
 COLLECTIONS = ("identify", "track", "order", "campaign", "unsubscribe", "delete", "alias")
 
@@ -81,6 +85,7 @@ def build_segment_to_drip(
         retry_delay=settle_time,
         tidy=Expiry(engine, drip.name).run,
         quotas=lambda: _quotas(budget, drip.accounts),
+        ends=lambda stats: dict(_ends(stats, store, budget, drip.accounts)),
     )
 
 
@@ -88,6 +93,20 @@ def _quotas(budget: DatabaseBudget, accounts: Iterable[str]) -> Iterator[Quota]:
     for account in accounts:
         for bucket, left in budget.left(account).items():
             yield Quota(account, bucket, left.available, left.limit)
+
+
+def _ends(
+    stats: Stats, store: OrderedStore, budget: DatabaseBudget, accounts: Iterable[str]
+) -> Iterator[tuple[str, float]]:
+    """The accounts whose calls wait long for Drip's limits → until when they do at the earliest."""
+    own = frozenset(accounts)
+    for each in stats.waiting:
+        if each.account not in own or each.cause not in ("queued", "limited"):
+            continue
+        alone = store.count_waiting(each.account, ALONE)
+        ends_at = earliest_end(each.count, alone, budget.slots(each.account))
+        if ends_at and ends_at > time.time() + LONG:
+            yield each.account, ends_at
 
 
 def _limits(settings: Settings) -> Mapping[Bucket, int]:

@@ -13,6 +13,7 @@ from app.segment_to_drip.sending.budget import (
     HOUR,
     PLAN_AGAIN,
     DatabaseBudget,
+    Slot,
 )
 from app.segment_to_drip.sending.operations import Bucket
 from tests.support.builders import ACCOUNT, NOW
@@ -50,6 +51,22 @@ def test_an_hour_slides(budget: DatabaseBudget, clock: Clock) -> None:
     budget.take(ACCOUNT, "requests")
     with pytest.raises(RateLimited):
         budget.take(ACCOUNT, "requests")
+
+
+def test_slots_say_when_each_minutes_requests_are_free_again(
+    budget: DatabaseBudget, clock: Clock
+) -> None:
+    clock.now = NOW // 60 * 60
+    start = clock.now
+    for seconds in (0, 20, 40):
+        clock.now += seconds
+        budget.take(ACCOUNT, "requests")
+    assert budget.slots(ACCOUNT) == {
+        "requests": [Slot(clock.now, 2), Slot(start + 20 + HOUR, 2), Slot(start + 60 + HOUR, 1)],
+        "batches": [Slot(clock.now, 2)],
+    }
+    clock.now = start + HOUR + 1
+    assert sum(slot.requests for slot in budget.slots(ACCOUNT)["requests"]) == 5
 
 
 def test_buckets_and_accounts_are_apart(budget: DatabaseBudget) -> None:

@@ -19,6 +19,8 @@ from app.segment_to_drip.sending.operations import Bucket
 HOUR = 3605.0
 """Seconds, with a few more for requests that take their time on the way."""
 
+MINUTE = 60
+
 CLOSED_BY_HEADER = 60.0
 CLOSED_BY_ANSWER = 600.0
 """Seconds until the next request after Drip said that none is left, in a header or with a 429."""
@@ -38,6 +40,14 @@ class Left(NamedTuple):
     limit: int
     frees_at: float
     """If none is left: when there will be some, in seconds since the epoch."""
+
+
+class Slot(NamedTuple):
+    """Requests that are free from the same time on."""
+
+    at: float
+    """In seconds since the epoch."""
+    requests: int
 
 
 class DatabaseBudget:
@@ -61,6 +71,12 @@ class DatabaseBudget:
         """What is left of each bucket now."""
         with reader(self._engine) as connection:
             return {bucket: self._left(connection, account, bucket) for bucket in self._limits}
+
+    def slots(self, account: str) -> dict[Bucket, list[Slot]]:
+        """All requests of an hour by bucket: those that are left now, and minute by minute those
+        that will be free again."""
+        with reader(self._engine) as connection:
+            return {bucket: self._slots(connection, account, bucket) for bucket in self._limits}
 
     def take(self, account: str, bucket: Bucket) -> None:
         """Count a request that is about to be sent. Raises `RateLimited` if none is left."""
@@ -119,6 +135,18 @@ class DatabaseBudget:
         if closed_until is not None and now < closed_until <= now + CLOSED_BY_ANSWER:
             available, frees_at = 0, max(frees_at, closed_until)
         return Left(available, int(used), limit, frees_at)
+
+    def _slots(self, connection: Connection, account: str, bucket: Bucket) -> list[Slot]:
+        now = self._clock()
+        minute = requests.c.second - requests.c.second % MINUTE
+        used = (
+            select(func.max(requests.c.second), func.sum(requests.c.count))
+            .where(*self._of(requests, account, bucket), requests.c.second.between(now - HOUR, now))
+            .group_by(minute)
+        )
+        left = self._left(connection, account, bucket).available
+        freed = (Slot(at + HOUR, int(count)) for at, count in connection.execute(used))
+        return [Slot(now, left), *freed]
 
     def _close(self, account: str, bucket: Bucket, seconds: float) -> None:
         with self._engine.begin() as connection:
