@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, validate
 
 from app.errors import InvalidPayload
+from app.json_reading import read_object
+from app.segment_to_drip.mapping.characters import REPLACED, of_characters
 from app.segment_to_drip.mapping.drip_fields import to_text
 from app.segment_to_drip.mapping.external_ids import drip_id_in
 from app.segment_to_drip.mapping.traits import SENT, WITHOUT_PLACE
@@ -46,6 +48,20 @@ class SegmentCall(NamedTuple):
     original_timestamp: Any
     left_out: dict[str, str]
     """Path of what cannot be sent → why, without values. Later steps add to it."""
+
+
+def read_call(body: bytes) -> tuple[SegmentCall, Mapping[str, Any]]:
+    """A call, and the same as mappings see it: without what cannot be read, and with its type in
+    lower case. Raises `InvalidPayload`."""
+    readable = of_characters(body)
+    event = read_object(readable)
+    call = call_of(event)
+    if call.left_out or event.get("type") != call.type:
+        whole = {name: value for name, value in event.items() if name not in call.left_out}
+        event = {**whole, "type": call.type}
+    if readable is not body:
+        call.left_out["body"] = REPLACED
+    return call, event
 
 
 def call_of(envelope: Object) -> SegmentCall:

@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 
 from app.errors import FieldErrors, InvalidPayload
 from app.outbox.messages import Ignored, Message
+from app.segment_to_drip.mapping.parts import mappings_of
 from app.segment_to_drip.options import DripOptions
+from app.segment_to_drip.schema import read_call
 from app.segment_to_drip.sending.dry_run import DryRun
 from app.segment_to_drip.sending.operations import Request
-from app.segment_to_drip.translate import mappings_of, read_call, translate
+from app.segment_to_drip.translate import translate
 
 NOTHING = (
     "Nothing: of an alias, the bridge learns which ids belong together; a person to delete, it "
