@@ -17,8 +17,9 @@ from app.segment_to_drip.mapping.mappings import PRESETS, load
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.sending.trial import NOTHING, Trial, try_event
 
-LARGEST = 64_000
-"""Characters of a call. Segment's have 32 kB at most."""
+LARGEST = 40_000
+"""Characters of a call. Segment's have 32 kB at most. A form may have 64 kB (`auth.py`), of which
+this one's wrapping takes little: it is not the kind that writes each sign as three."""
 
 EXAMPLE = {
     "type": "identify",

@@ -66,7 +66,13 @@ def test_a_call_that_goes_nowhere_is_explained(visitor: Visitor) -> None:
 
 
 def test_a_call_that_is_too_long_is_refused(visitor: Visitor) -> None:
-    assert "Longer than 64,000 characters" in tried(visitor, "x" * 64_001)
+    assert "Longer than 40,000 characters" in tried(visitor, "x" * 40_001)
+
+
+def test_a_call_as_large_as_segments_are_can_be_tried(visitor: Visitor) -> None:
+    call = json.dumps({**CALL, "traits": {"email": "ana@example.com", "list": ["[]"] * 6_000}})
+    assert 32_000 < len(call) < 40_000
+    assert "POST /v2/4417/subscribers" in tried(visitor, call)
 
 
 def test_a_file_counts_as_it_was_at_the_start(settings: Settings, tmp_path: Path) -> None:

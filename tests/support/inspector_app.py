@@ -61,9 +61,15 @@ class Visitor:
 
     def submit(self, url: str, page: str | None = None, **fields: str) -> TestResponse:
         """Post a form, with the CSRF token of the page that it is on, `url` itself if not told."""
-        token = re.search(r'name="csrf_token" value="([^"]+)"', self.get(page or url))
+        html = self.get(page or url)
+        token = re.search(r'name="csrf_token" value="([^"]+)"', html)
         assert token
-        return self.client.post(url, data={"csrf_token": token[1], **fields})
+        encoding = re.search(r'enctype="([^"]+)"', html)
+        return self.client.post(
+            url,
+            data={"csrf_token": token[1], **fields},
+            content_type=encoding[1] if encoding else "application/x-www-form-urlencoded",
+        )
 
     def follow(self, answer: TestResponse) -> str:
         """The page that an act leads to."""
