@@ -38,16 +38,3 @@ DOCUMENTED_PROPERTIES: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """Drip property → place and name in the track call. All are documented as strings, and are sent as
 strings."""
-
-WAREHOUSE_COLUMNS = frozenset(
-    {
-        *("id", "user_id", "anonymous_id", "event", "event_text", "uuid_ts"),
-        *("timestamp", "original_timestamp", "sent_at", "received_at"),
-    }
-)
-"""Warehouses discard properties with these names, and those that begin with `context_`."""
-
-
-def is_discarded(name: str) -> bool:
-    """Whether a warehouse would discard a property with this name."""
-    return not name or name in WAREHOUSE_COLUMNS or name.startswith("context_")

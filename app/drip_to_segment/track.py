@@ -11,11 +11,11 @@ from typing import Any
 
 from segment.analytics.client import MAX_MSG_SIZE, Client
 
+from app.columns import is_discarded
 from app.drip_to_segment.mapping import (
     COLLECTIONS,
     DOCUMENTED_PROPERTIES,
     HAPPEN_AGAIN,
-    is_discarded,
 )
 from app.drip_to_segment.schema import DripEvent
 from app.errors import InvalidPayload

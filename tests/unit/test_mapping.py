@@ -2,7 +2,8 @@
 
 import pytest
 
-from app.drip_to_segment.mapping import DOCUMENTED_PROPERTIES, is_discarded
+from app.columns import is_discarded
+from app.drip_to_segment.mapping import DOCUMENTED_PROPERTIES
 
 
 def test_no_two_documented_properties_share_a_place() -> None:
