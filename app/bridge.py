@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import Flask, current_app
 from sqlalchemy import Engine
@@ -15,6 +15,7 @@ from app.config.settings import Settings
 from app.database.engine import describe, open_database
 from app.database.schema import make_ready
 from app.direction import Direction
+from app.drip_to_segment.destination import SegmentDestination
 from app.drip_to_segment.direction import build_drip_to_segment
 from app.errors import ConfigError
 from app.monitoring.alerts import LOOK_EVERY, Watch
@@ -22,11 +23,17 @@ from app.monitoring.deliverers import BEAT_EVERY, Heartbeat
 from app.monitoring.watched import Watched
 from app.outbox.bulk import Bulk
 from app.outbox.clock import Clock, bring_back, make_due
+from app.outbox.erasures import Erasures
+from app.outbox.loads import Loads
 from app.outbox.pruning import Pruning
 from app.outbox.search import Search
 from app.outbox.skipped import WRITE_EVERY, write_skipped
 from app.periodic import every
+from app.segment_to_drip.destination import DripDestination
 from app.segment_to_drip.direction import build_segment_to_drip
+from app.warehouse.load import Loader
+from app.warehouse.process import LoadProcess
+from app.warehouse.target import Target
 
 PRUNE_EVERY = 60.0
 """Seconds between two runs of pruning."""
@@ -55,6 +62,10 @@ class Bridge:
     clock: Clock
     heartbeat: Heartbeat
     """Of this process, if it sends."""
+    warehouse: Loader | None = None
+    """Loads kept events into the warehouse, if one is set."""
+    loading: LoadProcess = field(default_factory=LoadProcess)
+    """Runs its loads, if this process sends."""
 
     @property
     def drip_to_segment(self) -> Direction:
@@ -104,11 +115,14 @@ class Bridge:
         that this process sends."""
         every(PRUNE_EVERY, lambda: self.tidy(time.time(), time.monotonic()), "pruning")
         every(BEAT_EVERY, self.heartbeat.beat, "heartbeat")
+        if self.warehouse and self.settings.warehouse_every:
+            every(self.settings.warehouse_every, self.loading.run, "warehouse")
         return [direction.delivery.start() for direction in self.directions]
 
     def stop_delivery(self) -> None:
         """Let each direction finish its current batch, and end its sending. Safe in a signal
         handler that no other one interrupts."""
+        self.loading.stop()
         for direction in self.directions:
             direction.delivery.stop()
 
@@ -138,8 +152,10 @@ def build_bridge(settings: Settings) -> Bridge:
     engine = open_database(settings.database_url, OF_THE_REST)
     is_both = settings.is_segment_to_drip_on
     of_webhooks = _for_webhooks(settings.database_url, engine, directions=1 + is_both)
-    first = build_drip_to_segment(settings, engine, of_webhooks)
-    second = build_segment_to_drip(settings, engine, of_webhooks)
+    warehouse = _build_loader(settings, engine)
+    loads = warehouse.loads if warehouse else None
+    first = build_drip_to_segment(settings, engine, of_webhooks, loads)
+    second = build_segment_to_drip(settings, engine, of_webhooks, loads)
     directions = (first, second) if second else (first,)
     hours = settings.alert_silence_hours
     return Bridge(
@@ -160,6 +176,22 @@ def build_bridge(settings: Settings) -> Bridge:
         heartbeat=Heartbeat(
             engine, lambda: all(each.delivery.is_going_on() for each in directions)
         ),
+        warehouse=warehouse,
+    )
+
+
+def _build_loader(settings: Settings, engine: Engine) -> Loader | None:
+    if settings.warehouse_url is None:
+        return None
+    to_drip = (DripDestination.name,) if settings.warehouse_destination else ()
+    target = Target(
+        settings.warehouse_url, settings.warehouse_schema, (SegmentDestination.name, *to_drip)
+    )
+    return Loader(
+        engine,
+        target,
+        Loads(engine, target.fingerprint, target.destinations, settings.warehouse_every),
+        Erasures(engine, target.fingerprint),
     )
 
 

@@ -15,6 +15,7 @@ from app.monitoring.stats import Quota, Stats, take_stats
 from app.monitoring.stats_cache import StatsCache
 from app.monitoring.watched import Watched
 from app.outbox.group_commit import GroupCommit
+from app.outbox.loads import Loads
 from app.outbox.requeue import Requeue
 from app.outbox.retranslation import Translate
 from app.outbox.search import Description, Searched
@@ -76,6 +77,7 @@ def build_direction(
     tidy: Callable[[float], object] = lambda _: None,
     quotas: Callable[[], Iterable[Quota]] = tuple,
     ends: Callable[[Stats], Mapping[str, float]] = lambda _: {},
+    loads: Loads | None = None,
     retry_delay: float = 0.0,
 ) -> Direction:
     """Build the parts. `store` is over the engine of everything but webhooks, `delivery` sends from
@@ -86,7 +88,8 @@ def build_direction(
 
     def count() -> Stats:
         stats = _count(store.engine, destination, outbox, may_expire)
-        return replace(stats, quotas=tuple(quotas()), ends=ends(stats))
+        load = loads.read(destination.name) if loads else None
+        return replace(stats, quotas=tuple(quotas()), ends=ends(stats), load=load)
 
     return Direction(
         name=name,

@@ -17,10 +17,11 @@ from app.cli.retry import retry
 from app.cli.setup import setup
 from app.cli.status import status
 from app.cli.url import url
+from app.cli.warehouse import warehouse_commands
 
 COMMANDS: tuple[Command, ...] = (
     *(deliver, replay, url, drip_commands, mapping_commands, database),
-    *(status, events, retry, dismiss, erase, prune, setup),
+    *(status, events, retry, dismiss, erase, prune, setup, warehouse_commands),
 )
 
 

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, validates_schema
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from app.config.database_url import Database
 from app.config.drip_fields import (
@@ -36,6 +37,7 @@ from app.config.fields import (
     is_private,
 )
 from app.config.listening import DEFAULT_PORT
+from app.config.warehouse_fields import Duration, SchemaName, WarehouseUrl
 
 PLACEHOLDER = re.compile(
     r"\$\(.+\)|\$\{.+\}|^`.+`$|openssl rand"  # a shell command that was not run
@@ -139,6 +141,13 @@ class EnvironSchema(Schema):
     TRUSTED_PROXIES = Choice(*"012345", load_default=None, metadata={"example": "1"})
     WEB_CONCURRENCY = Whole(1, 100, load_default=1, metadata={"example": "2"})
 
+    WAREHOUSE_URL = WarehouseUrl(
+        load_default=None, metadata={"example": "duckdb:///warehouse.duckdb"}
+    )
+    WAREHOUSE_SCHEMA = SchemaName(load_default="drip", metadata={"example": "drip"})
+    WAREHOUSE_EVERY = Duration(load_default=None, metadata={"example": "10m"})
+    WAREHOUSE_DESTINATION = YesNo(load_default=False, metadata={"example": "true"})
+
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def _check_placeholders(self, _: Any, environ: Mapping[str, str], **__: Any) -> None:
         errors = {
@@ -175,6 +184,22 @@ class EnvironSchema(Schema):
             ]
         if errors:
             raise ValidationError(errors)
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _check_warehouse(self, values: Any, environ: Mapping[str, str], **_: Any) -> None:
+        url: URL | None = values.get("WAREHOUSE_URL")
+        if url is None or url.drivername != "duckdb":
+            return
+        if "DYNO" in environ:
+            raise ValidationError(
+                "must not name a file if DYNO is set: the dyno's own disk is wiped daily.",
+                "WAREHOUSE_URL",
+            )
+        if Path(url.database or "").stem == values.get("WAREHOUSE_SCHEMA"):
+            raise ValidationError(
+                "must not have the name of the file: DuckDB would not tell them apart.",
+                "WAREHOUSE_SCHEMA",
+            )
 
     @validates_schema(skip_on_field_errors=False)
     def _check_tokens_differ(self, values: Any, **_: Any) -> None:

@@ -21,7 +21,7 @@ from app.errors import ConfigError
 TOKEN_FILE = "bridge.token"  # noqa: S105 - a file's name
 PASSWORD_FILE = "inspector.password"  # noqa: S105 - a file's name
 
-PREFIXES = ("SEGMENT_", "DRIP_", "TRACKING_", "INSPECTOR_", "ALERT_", "METRICS_")
+PREFIXES = ("SEGMENT_", "DRIP_", "TRACKING_", "INSPECTOR_", "ALERT_", "METRICS_", "WAREHOUSE_")
 """How variables begin that are meant for the bridge."""
 
 
@@ -86,6 +86,13 @@ class Settings:
     """Whether a user who is identified with another address has changed it."""
     drip_consent_categories: tuple[str, ...] = ()
     """Without the consent to all of these a call is ignored."""
+    warehouse_url: URL | None = field(default=None, repr=False)
+    """Where kept events are loaded into. None for nowhere."""
+    warehouse_schema: str = "drip"
+    warehouse_every: float | None = None
+    """Seconds between two loads. None leaves them to the operator's own schedule."""
+    warehouse_destination: bool = False
+    """Whether calls to Drip are loaded too."""
     inspector_password: str | None = field(default=None, repr=False)
     """None turns the inspector off."""
     inspector_link: bool = False
@@ -224,6 +231,10 @@ def environ_to_settings(environ: Mapping[str, str]) -> Settings:
         drip_delete=values["DRIP_DELETE"],
         drip_change_address=values["DRIP_CHANGE_ADDRESS"],
         drip_consent_categories=values["DRIP_CONSENT_CATEGORY"],
+        warehouse_url=values["WAREHOUSE_URL"],
+        warehouse_schema=values["WAREHOUSE_SCHEMA"],
+        warehouse_every=values["WAREHOUSE_EVERY"],
+        warehouse_destination=values["WAREHOUSE_DESTINATION"],
         inspector_password=values["INSPECTOR_PASSWORD"],
         metrics_token=values["METRICS_TOKEN"],
         public_url=values["PUBLIC_URL"],

@@ -12,6 +12,7 @@ from app.config.drip_fields import CampaignId, ConsentCategories, MappingName, P
 from app.config.environment import ENV_FILE, Environment
 from app.config.fields import AccountId, Choice, Host, Number, Whole, YesNo
 from app.config.schema import EnvironSchema
+from app.config.warehouse_fields import WarehouseUrl
 
 OPEN = (
     *(AccountId, CampaignId, Choice, ConsentCategories, Host),
@@ -58,7 +59,7 @@ def _source(name: str, environment: Environment, variables: Mapping[str, str]) -
 def _value(field: Field[Any], value: Any) -> str:
     if value is None or value == () or value == {}:
         return "not set"
-    if isinstance(field, Database):
+    if isinstance(field, Database | WarehouseUrl):
         return _without_password(value)
     if not isinstance(field, OPEN):
         return "set"

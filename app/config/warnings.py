@@ -27,6 +27,12 @@ def startup_warnings(settings: Settings) -> Iterator[str]:
             "that flask url prints: there it is encoded."
         )
     yield from _of_drip(settings)
+    for name, given in (
+        ("WAREHOUSE_EVERY", settings.warehouse_every),
+        ("WAREHOUSE_DESTINATION", settings.warehouse_destination),
+    ):
+        if given and settings.warehouse_url is None:
+            yield f"{name} has no effect without WAREHOUSE_URL."
     if Path.cwd() != CODE and (CODE / ENV_FILE).exists():
         yield f"{CODE / ENV_FILE} is not read: only one in the current folder, {Path.cwd()}, is."
     context = click.get_current_context(silent=True)

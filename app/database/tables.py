@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     CheckConstraint,
     Column,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    event,
     text,
 )
 
@@ -316,6 +318,50 @@ skipped = Table(
     # such as "duplicate", "ignored" or "refused"
     Column("reason", Text, primary_key=True),
     Column("count", Integer, nullable=False),
+)
+
+loads = Table(
+    "loads",
+    metadata,
+    # how far the messages for a destination were loaded into a warehouse, which is named by a
+    # fingerprint (app/outbox/loads.py)
+    Column("warehouse", Text, primary_key=True),
+    Column("destination", Text, primary_key=True),
+    # the id of the last event that was loaded: those up to it are in the warehouse, the others not
+    Column("last_event", BigInteger, nullable=False),
+    # how many were loaded
+    Column("count", BigInteger, nullable=False),
+    # when a load last came to its end
+    Column("loaded_at", Double),
+    # since when none does, and why
+    Column("failing_since", Double),
+    Column("error", Text),
+)
+
+# SQLite gives the id of the newest event again if that was deleted. An event with an id that was
+# loaded before would never be loaded
+event.listen(
+    metadata,
+    "after_create",
+    DDL(  # type: ignore[no-untyped-call]
+        """
+    CREATE TRIGGER events_last_loaded AFTER DELETE ON events
+    WHEN EXISTS (SELECT 1 FROM loads WHERE last_event > (SELECT coalesce(max(id), 0) FROM events))
+    BEGIN
+        UPDATE loads SET last_event = (SELECT coalesce(max(id), 0) FROM events)
+        WHERE last_event > (SELECT coalesce(max(id), 0) FROM events);
+    END
+"""
+    ).execute_if(dialect="sqlite"),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    # whom a warehouse still has, although they were erased; the row goes when they are gone there
+    Column("warehouse", Text, primary_key=True),
+    Column("email", Text, primary_key=True),
+    Column("asked_at", Double, nullable=False),
 )
 
 clock = Table(

@@ -9,10 +9,13 @@ from app.drip_to_segment.description import describe
 from app.drip_to_segment.destination import SegmentDestination
 from app.drip_to_segment.mapping import COLLECTIONS
 from app.drip_to_segment.translate import translate
+from app.outbox.loads import Loads
 from app.outbox.store import Store
 
 
-def build_drip_to_segment(settings: Settings, engine: Engine, of_webhooks: Engine) -> Direction:
+def build_drip_to_segment(
+    settings: Settings, engine: Engine, of_webhooks: Engine, loads: Loads | None = None
+) -> Direction:
     """The direction over these two engines, which it may share with another."""
     segment = SegmentDestination(settings.segment_host, settings.write_key, settings.write_keys)
     store = Store(engine, segment.name)
@@ -25,4 +28,5 @@ def build_drip_to_segment(settings: Settings, engine: Engine, of_webhooks: Engin
         translate=translate,
         describe=describe,
         collections=COLLECTIONS.values(),
+        loads=loads,
     )

@@ -13,6 +13,7 @@ from app.database.tables import IS_ISSUE, bodies, events, whole
 from app.monitoring.deliverers import Deliverer, read_deliverers
 from app.outbox.answers import LastAnswer, fingerprint, read_answers
 from app.outbox.latest import last_received, last_sent
+from app.outbox.loads import Load
 from app.outbox.quarantine import OVERHEAD
 
 KeyFor = Callable[[str], str | None]
@@ -119,6 +120,8 @@ class Stats:
     ends: Mapping[str, float] = field(default_factory=dict)
     """When what waits can all have been sent at the earliest, by account: of those whose messages
     wait long because of such limits."""
+    load: Load | None = None
+    """If the messages are loaded into a warehouse."""
 
     def count(self, cause: Cause) -> int:
         """How many messages wait for this cause."""

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from app.config.settings import Settings
 from app.direction import Direction, build_direction
 from app.monitoring.stats import Quota, Stats
+from app.outbox.loads import Loads
 from app.outbox.messages import Ignored, Message
 from app.outbox.ordered import OrderedStore
 from app.segment_to_drip.description import describe
@@ -50,7 +51,7 @@ def options_of(settings: Settings) -> DripOptions:
 
 
 def build_segment_to_drip(
-    settings: Settings, engine: Engine, of_webhooks: Engine
+    settings: Settings, engine: Engine, of_webhooks: Engine, loads: Loads | None = None
 ) -> Direction | None:
     """The direction over these two engines, which it may share with another. None if it is off."""
     if not settings.is_segment_to_drip_on:
@@ -86,6 +87,7 @@ def build_segment_to_drip(
         tidy=Expiry(engine, drip.name).run,
         quotas=lambda: _quotas(budget, drip.accounts),
         ends=lambda stats: dict(_ends(stats, store, budget, drip.accounts)),
+        loads=loads,
     )
 
 

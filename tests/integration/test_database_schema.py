@@ -116,13 +116,15 @@ def test_the_migrations_give_the_same_constraints_and_indexes(
 
 SQLITE_DEFINITIONS = """
     SELECT replace(sql, '"', '') FROM sqlite_schema
-    WHERE tbl_name IN ('events', 'bodies', 'answers', 'alerts', 'traffic', 'skipped', 'deliverers')
+    WHERE tbl_name IN ('events', 'bodies', 'answers', 'alerts', 'traffic', 'skipped', 'deliverers',
+        'loads', 'erasures')
         AND sql IS NOT NULL
 """
 
 POSTGRESQL_DEFINITIONS = """
     SELECT indexdef FROM pg_indexes
-    WHERE tablename IN ('events', 'bodies', 'answers', 'alerts', 'traffic', 'skipped', 'deliverers')
+    WHERE tablename IN ('events', 'bodies', 'answers', 'alerts', 'traffic', 'skipped', 'deliverers',
+        'loads', 'erasures')
     UNION ALL
     SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
     WHERE conrelid IN ('events'::regclass, 'bodies'::regclass, 'answers'::regclass,
@@ -131,7 +133,8 @@ POSTGRESQL_DEFINITIONS = """
     SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default)
     FROM information_schema.columns
     WHERE table_name IN
-        ('events', 'bodies', 'answers', 'alerts', 'traffic', 'skipped', 'deliverers')
+        ('events', 'bodies', 'answers', 'alerts', 'traffic', 'skipped', 'deliverers', 'loads',
+            'erasures')
 """
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from app.config.settings import Settings, environ_to_settings, load_settings, local_secret
 from app.errors import ConfigError
@@ -146,6 +146,17 @@ def test_a_token_is_all_that_has_to_be_set() -> None:
         ("DRIP_CHANGE_ADDRESS", "true", "drip_change_address", True),
         ("DRIP_CONSENT_CATEGORY", "Ads, Mail,", "drip_consent_categories", ("Ads", "Mail")),
         ("DRIP_MAPPING", "classic", "drip_initial_status", "none"),
+        (
+            "WAREHOUSE_URL",
+            "postgres://ana:x@db/w",
+            "warehouse_url",
+            make_url("postgresql://ana:x@db/w"),
+        ),
+        ("WAREHOUSE_URL", "duckdb:///w.db", "warehouse_url", make_url("duckdb:///w.db")),
+        ("WAREHOUSE_URL", " bigquery ", "warehouse_url", URL.create("bigquery")),
+        ("WAREHOUSE_SCHEMA", "drip_events", "warehouse_schema", "drip_events"),
+        ("WAREHOUSE_EVERY", "10m", "warehouse_every", 600),
+        ("WAREHOUSE_DESTINATION", "true", "warehouse_destination", True),
         ("PUBLIC_URL", "https://b.example.org/", "public_url", "https://b.example.org"),
         ("PORT", " 9000 ", "bind", ("127.0.0.1:9000",)),
         ("WEB_CONCURRENCY", "3", "workers", 3),
@@ -153,6 +164,23 @@ def test_a_token_is_all_that_has_to_be_set() -> None:
 )
 def test_a_good_value_is_read(variable: str, text: str, field: str, value: object) -> None:
     assert getattr(read(**{variable: text}), field) == value
+
+
+def test_a_file_is_no_warehouse_where_files_are_wiped() -> None:
+    found = faults(
+        {
+            "DRIP_WEBHOOK_TOKEN": TOKEN,
+            "DYNO": "web.1",
+            "DATABASE_URL": POSTGRES,
+            "WAREHOUSE_URL": "duckdb:///w.duckdb",
+        }
+    )
+    assert "must not name a file if DYNO is set" in found["WAREHOUSE_URL"]
+
+
+def test_a_schema_with_the_name_of_its_file_is_refused() -> None:
+    found = faults({"DRIP_WEBHOOK_TOKEN": TOKEN, "WAREHOUSE_URL": "duckdb:///x/drip.duckdb"})
+    assert "must not have the name of the file" in found["WAREHOUSE_SCHEMA"]
 
 
 def test_segment_to_drip_is_off_and_careful_unless_it_is_set() -> None:
@@ -401,6 +429,15 @@ IN_MEMORY = "events kept in memory only would be lost"
         ("DRIP_BATCHES_PER_HOUR", "all", "must be a whole number from 1 to 1000000"),
         ("DRIP_BATCH_SETTLE", "nan", "must be at least 0"),
         ("DRIP_SKIP_DEVICE_MODE", "perhaps", "must be true or false"),
+        ("WAREHOUSE_URL", "mysql://x/y", "names neither DuckDB nor PostgreSQL"),
+        ("WAREHOUSE_URL", "duckdb://w.duckdb", "a file's has three slashes or four"),
+        ("WAREHOUSE_URL", "duckdb:///:memory:", "names no file"),
+        ("WAREHOUSE_URL", "postgres://host", "names no database"),
+        ("WAREHOUSE_URL", "postgres:///drip", "names no server"),
+        ("WAREHOUSE_URL", "a file", "is no database URL"),
+        ("WAREHOUSE_SCHEMA", "Drip Events", "must be small letters"),
+        ("WAREHOUSE_EVERY", "10", "must be a number with s, m, h or d"),
+        ("WAREHOUSE_EVERY", "0m", "must be a number with s, m, h or d"),
         ("INSPECTOR_PASSWORD", "eleven char ", "needs at least 12 characters"),
         ("METRICS_TOKEN", "fifteen-letters", "needs at least 16 characters"),
         ("METRICS_TOKEN", "sixteen letters!", "holds a blank"),

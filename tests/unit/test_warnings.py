@@ -87,3 +87,9 @@ def test_a_file_beside_the_code_that_is_not_read_is_pointed_out(
     ] == [True]
     monkeypatch.chdir(tmp_path / "code")
     assert list(startup_warnings(settings)) == []
+
+
+def test_loads_into_nowhere_are_pointed_out(settings: Settings) -> None:
+    assert list(startup_warnings(replace(settings, warehouse_every=600))) == [
+        "WAREHOUSE_EVERY has no effect without WAREHOUSE_URL."
+    ]
