@@ -25,7 +25,7 @@ from app.outbox.bulk import Bulk
 from app.outbox.clock import Clock, bring_back, make_due
 from app.outbox.erasures import Erasures
 from app.outbox.loads import Loads
-from app.outbox.pruning import Pruning
+from app.outbox.pruning import DAY, Pruning
 from app.outbox.search import Search
 from app.outbox.skipped import WRITE_EVERY, write_skipped
 from app.periodic import every
@@ -170,7 +170,11 @@ def build_bridge(settings: Settings) -> Bridge:
             public_url=settings.public_url,
         ),
         pruning=Pruning(
-            engine, settings.sent_retention_days, settings.failed_retention_days, LEAST_DAYS
+            engine,
+            settings.sent_retention_days,
+            settings.failed_retention_days,
+            LEAST_DAYS,
+            loads,
         ),
         clock=Clock(engine),
         heartbeat=Heartbeat(
@@ -190,7 +194,13 @@ def _build_loader(settings: Settings, engine: Engine) -> Loader | None:
     return Loader(
         engine,
         target,
-        Loads(engine, target.fingerprint, target.destinations, settings.warehouse_every),
+        Loads(
+            engine,
+            target.fingerprint,
+            target.destinations,
+            max(settings.sent_retention_days, LEAST_DAYS) * DAY,
+            settings.warehouse_every,
+        ),
         Erasures(engine, target.fingerprint),
     )
 

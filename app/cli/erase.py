@@ -6,8 +6,10 @@ import click
 from flask.cli import with_appcontext
 
 from app.cli.common import checked_database
+from app.database.exclusive import InUse
 from app.outbox.address_matcher import is_address
 from app.outbox.erasure import Erasure
+from app.warehouse.load import Loader, LoadFailed
 
 
 @click.command()
@@ -23,14 +25,16 @@ def erase(email: str | None, yes: bool, vacuum: bool) -> None:
 
     Of the person's events stays that they were here, so that a re-send does not bring them back.
     Other people's events that mention EMAIL stay, and lose what mentions it. Segment and Drip keep
-    what they were sent, and so do backups. PostgreSQL's files keep the old rows, unreachable, until
-    VACUUM FULL of the tables events and bodies, and its write-ahead log until that is recycled.
+    what they were sent, and so do backups. A warehouse (WAREHOUSE_URL) loses the person too.
+    PostgreSQL's files keep the old rows, unreachable, until VACUUM FULL of the tables events and
+    bodies, and its write-ahead log until that is recycled.
     """
     address = (email or click.prompt("Address", err=True)).strip()
     if not is_address(address):
         raise click.UsageError("EMAIL must be a whole address: ana@example.com")
     with checked_database() as bridge:
-        erasure = Erasure(bridge.engine, address)
+        warehouse = bridge.warehouse.erasures if bridge.warehouse else None
+        erasure = Erasure(bridge.engine, address, warehouse=warehouse)
         click.echo("Looking through every event; of a million, this may take minutes.", err=True)
         counts = erasure.look()
         if counts or erasure.others:
@@ -38,9 +42,29 @@ def erase(email: str | None, yes: bool, vacuum: bool) -> None:
             click.echo(f"Erased: {_by_state(erasure.erase())}.")
         else:
             click.echo("No event has this address in it.")
+            if warehouse and not yes:
+                click.confirm("Erase the person in the warehouse for good?", abort=True)
             if erasure.forget():
                 click.echo("What was remembered of the person is deleted.")
+        remains = _erase_in_warehouse(bridge.warehouse) if bridge.warehouse else ""
         _finish(erasure, vacuum)
+        if remains:
+            raise click.ClickException(remains)
+
+
+def _erase_in_warehouse(loader: Loader) -> str:
+    """Returns what remains to be done, or ""."""
+    try:
+        loader.erase()
+    except InUse:
+        return "Not erased in the warehouse yet: the load that is running now does it at its end."
+    except LoadFailed as error:
+        return (
+            f"Not erased in the warehouse: {error}. The address is kept until the next load that "
+            "reaches it has erased the person: flask warehouse load"
+        )
+    click.echo("Erased in the warehouse too.")
+    return ""
 
 
 def _confirm(counts: Counter[str], others: int, yes: bool) -> None:

@@ -49,10 +49,13 @@ def register(blueprint: Blueprint, bridge: Bridge) -> None:
 
 def _preview_or_erase(bridge: Bridge, address: str, is_sure: bool) -> ResponseReturnValue:
     deadline = time.monotonic() + LONGEST
-    erasure = Erasure(bridge.engine, address, wait=_wait_until(deadline))
+    warehouse = bridge.warehouse.erasures if bridge.warehouse else None
+    erasure = Erasure(bridge.engine, address, wait=_wait_until(deadline), warehouse=warehouse)
     counts = erasure.look()
     if is_sure:
         _erase(erasure, counts)
+        if warehouse:
+            flash("In the warehouse the next load deletes the person: flask warehouse load", "good")
         return redirect(url_for("inspector.stream"), 303)
     others = len(erasure.others)
     return render_template(

@@ -5,8 +5,17 @@ from dataclasses import dataclass
 
 from app.bridge import Bridge
 from app.direction import Direction
-from app.formatting import DAY, minute_time, pluralize, relative_time, size_of, thousands
+from app.formatting import (
+    DAY,
+    minute_time,
+    pluralize,
+    relative_time,
+    short_duration,
+    size_of,
+    thousands,
+)
 from app.monitoring.stats import LATELY, Stats
+from app.monitoring.warehouse import lag, of_load
 from app.outbox.answers import WORKS, LastAnswer
 from app.outbox.reasons import short
 from app.version import VERSION
@@ -71,9 +80,25 @@ def _of_bridge(bridge: Bridge, stats: Sequence[Stats], now: float) -> Iterator[F
     yield Fact("Deliverers", words, bool(running))
     kind = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[bridge.engine.dialect.name]
     yield Fact("Database", f"{kind}, {size_of(stats[0].database_bytes)}", True)
+    yield from _of_warehouse(stats, now)
     waits = sum(account.count for each in stats for account in each.waiting)
     yield Fact("Safe to restart", _on_disk(waits), True)
     yield Fact("Version", VERSION, None)
+
+
+def _of_warehouse(stats: Sequence[Stats], now: float) -> Iterator[Fact]:
+    """How far the loads are; of several directions, the one that is furthest behind."""
+    loads = [each.load for each in stats if each.load]
+    if not loads:
+        return
+    load = max(loads, key=lambda each: lag(each, now))
+    loaded = "not loaded yet"
+    if load.loaded_at is not None:
+        loaded = f"loaded {relative_time(load.loaded_at, now)}"
+    behind = f", {short_duration(lag(load, now))} behind" if load.oldest is not None else ""
+    failed = f", failing ({load.error})" if load.error else ""
+    is_good = None if load.loaded_at is None and not load.error else not [*of_load(load, now)]
+    yield Fact("Warehouse", f"{loaded}{behind}{failed}", is_good and not load.error)
 
 
 def _on_disk(waits: int) -> str:

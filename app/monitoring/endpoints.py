@@ -18,10 +18,12 @@ from prometheus_client.registry import Collector
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
+from app.monitoring import warehouse
 from app.monitoring.metrics import counted
 from app.monitoring.stats import Cause, Stats
 from app.monitoring.stats_cache import StatsUnavailable
 from app.monitoring.watched import Watched, find_all, unkept_in_all
+from app.outbox.loads import Load
 from app.version import VERSION
 
 
@@ -39,9 +41,10 @@ def create_endpoints(
     @blueprint.get("/readyz")
     def ready() -> ResponseReturnValue:
         own = [problem.sentence for problem in unkept_in_all(directions)]
-        if reasons := [*own, *_reasons(directions)]:
-            return {"status": "not ready", "reasons": reasons}, 503
-        return {"status": "ready"}
+        reasons, behind = _reasons(directions)
+        if reasons := [*own, *reasons]:
+            return {"status": "not ready", "reasons": [*reasons, *behind]}, 503
+        return {"status": "ready"} | ({"reasons": behind} if behind else {})
 
     @blueprint.get("/metrics")
     def metrics() -> Response:
@@ -55,13 +58,20 @@ def create_endpoints(
     return blueprint
 
 
-def _reasons(directions: Sequence[Watched]) -> list[str]:
-    """Why messages do not flow as they should, each with what to do."""
+def _reasons(directions: Sequence[Watched]) -> tuple[list[str], list[str]]:
+    """Why messages do not flow as they should, each with what to do; and whether the warehouse is
+    behind, which is no reason to send webhooks elsewhere."""
     try:
         found = find_all(directions, time.time()).problems
     except StatsUnavailable as error:
-        return [str(error)]
-    return [problem.sentence for problem in found if problem.level == "critical"]
+        return [str(error)], []
+    grave = [problem.sentence for problem in found if problem.level == "critical"]
+    behind = [
+        problem.sentence
+        for problem in found
+        if problem.level == "warning" and problem.name.endswith(warehouse.NAME)
+    ]
+    return grave, behind
 
 
 class _OfTheOutbox(Collector):
@@ -108,6 +118,7 @@ def stats_to_metrics(stats: Mapping[str, Stats] | None, now: float) -> Iterator[
     yield from _waiting(stats, now)
     yield _deliverers(stats, now)
     yield _requests_left(stats)
+    yield from _loads(stats, now)
     lately = GaugeMetricFamily(
         "bridge_events_last_hour",
         "Events that came to this state within the hour.",
@@ -168,6 +179,41 @@ def _requests_left(stats: Mapping[str, Stats]) -> Metric:
             family.add_metric([name, bucket], left)
     return family
 
+
+def _loads(stats: Mapping[str, Stats], now: float) -> Iterator[Metric]:
+    """How far the loads into the warehouse are, of what is loaded."""
+    loads = {name: each.load for name, each in stats.items() if each.load}
+    for title, help_text, value_of in _LOADS:
+        gauge = GaugeMetricFamily(f"bridge_warehouse_{title}", help_text, labels=["destination"])
+        for name, load in loads.items():
+            gauge.add_metric([name], value_of(load, now))
+        if loads:
+            yield gauge
+
+
+_LOADS: tuple[tuple[str, str, Callable[[Load, float], float]], ...] = (
+    (
+        "lag_seconds",
+        "Since the oldest event came that is not in the warehouse yet; 0 if all are.",
+        warehouse.lag,
+    ),
+    (
+        "last_load_timestamp_seconds",
+        "When a load last came to its end; 0 if none did.",
+        lambda load, _: load.loaded_at or 0.0,
+    ),
+    (
+        "loaded_events",
+        "Events that were loaded, repeats included.",
+        lambda load, _: load.count,
+    ),
+    (
+        "failing",
+        "1 if the last load failed, 0 if not.",
+        lambda load, _: float(load.error is not None),
+    ),
+)
+"""The name, help text and value of each figure of the loads."""
 
 _AGES_AND_PAUSES: tuple[tuple[str, str, Callable[[Stats, float], float]], ...] = (
     (

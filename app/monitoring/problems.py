@@ -10,6 +10,7 @@ from app.destination import Destination
 from app.formatting import long_duration, minute_time, pluralize, thousands
 from app.monitoring.problem import LEVELS, Problem
 from app.monitoring.stats import Issue, Stats, Waiting
+from app.monitoring.warehouse import of_load
 from app.outbox.quarantine import MOST_BYTES, is_full
 from app.outbox.reasons import short
 
@@ -39,6 +40,7 @@ def find_problems(
         *_of_rejected(stats, destination, now),
         *_of_quarantine(stats, destination),
         *_of_silence(stats, destination, now, silence),
+        *of_load(stats.load, now),
     ]
     return sorted(found, key=lambda each: LEVELS.index(each.level))
 

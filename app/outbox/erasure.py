@@ -18,6 +18,7 @@ from app.database.sqlite_file import empty_log, rewrite, size_in_megabytes
 from app.database.tables import bodies, events, whole
 from app.outbox.address_matcher import AddressMatcher
 from app.outbox.batches import Wait, in_batches, within
+from app.outbox.erasures import Erasures
 from app.outbox.mentions import clear_mentions
 from app.outbox.remembered import forget
 
@@ -79,8 +80,11 @@ class Erasure:
         address: str,
         clock: Callable[[], float] = time.time,
         wait: Wait = time.sleep,
+        warehouse: Erasures | None = None,
     ) -> None:
+        """`warehouse` is where a warehouse is asked to erase the person too."""
         self._engine = engine
+        self._warehouse = warehouse
         self._address = address
         self._matcher = AddressMatcher(address)
         self._clock = clock
@@ -125,6 +129,7 @@ class Erasure:
         changes nothing.
         """
         erased: Counter[str] = Counter()
+        self._ask_warehouse()
         for _ in range(ROUNDS):
             self.look()
             erased += self._erase_matches(also_leased=False)
@@ -138,9 +143,18 @@ class Erasure:
         self.forget()
         return erased
 
+    def _ask_warehouse(self) -> None:
+        if self._warehouse:
+            self._warehouse.ask(self._address, self._clock())
+
     def forget(self) -> bool:
         """Delete what is remembered of the person beside the messages. Returns whether there was
-        anything."""
+        anything.
+
+        A warehouse is asked again: a load that is running may have read the person's events after
+        it was asked the first time, and before they were erased.
+        """
+        self._ask_warehouse()
         return forget(self._engine, self._address) > 0
 
     def overwrite(self, also_large: bool = False) -> str:

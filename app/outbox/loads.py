@@ -29,6 +29,10 @@ from app.outbox.erasures import Erasures
 HAS_PAYLOAD = events.c.state.not_in(["quarantined", "erased"])
 """Whether there is anything of an event to load."""
 
+GRACE = 30 * 24 * 3600.0
+"""Seconds beyond their retention that events are kept for a warehouse. Then they are deleted all
+the same: a warehouse that is gone must not fill the disk."""
+
 LOOK_EVERY = 0.05
 PATIENCE = 30.0
 """Seconds between two looks at transactions that are under way, and until they have to end."""
@@ -54,6 +58,8 @@ class Load:
     error: str | None
     every: float | None
     """How many seconds lie between two loads, if the bridge starts them."""
+    retention: float
+    """How many seconds events are kept if they are loaded in time."""
     to_erase: float | None = None
     """Since when the warehouse still has somebody who was erased."""
 
@@ -67,13 +73,15 @@ class Loads:
         engine: Engine,
         warehouse: str,
         destinations: Sequence[str],
+        retention: float,
         every: float | None = None,
     ) -> None:
         """`warehouse` is its fingerprint. Messages for `destinations` are loaded, every so many
-        seconds if the bridge starts loads by itself."""
+        seconds if the bridge starts loads by itself. They are kept for `retention` seconds."""
         self._engine = engine
         self.warehouse = warehouse
         self.destinations = destinations
+        self._retention = retention
         self._every = every
         self._insert = dialect_of(engine).insert
 
@@ -159,15 +167,25 @@ class Loads:
             return Load(
                 loaded_at,
                 count,
-                self.oldest(connection, destination),
+                self._oldest(connection, destination),
                 failing_since,
                 error,
                 self._every,
-                Erasures(self._engine, self.warehouse).oldest(),
+                self._retention,
+                self._oldest_erasure(destination),
             )
 
-    def oldest(self, connection: Connection, destination: str) -> float | None:
-        """When the first event for this destination came that is not loaded yet."""
+    def _oldest_erasure(self, destination: str) -> float | None:
+        """Erasures are of the whole warehouse: the first destination has them."""
+        is_first = destination == self.destinations[0]
+        return Erasures(self._engine, self.warehouse).oldest() if is_first else None
+
+    def oldest(self, connection: Connection) -> float | None:
+        """When the first event came that is not loaded yet, for any of the destinations."""
+        times = [self._oldest(connection, each) for each in self.destinations]
+        return min([at for at in times if at is not None], default=None)
+
+    def _oldest(self, connection: Connection, destination: str) -> float | None:
         waiting = self._waiting(connection, destination)
         first = select(events.c.received_at).where(*waiting).order_by(events.c.id).limit(1)
         return connection.scalar(first)

@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL
 from app.outbox.erasures import Erasures
 from app.outbox.loads import Loads
 from app.outbox.messages import Message
+from app.outbox.pruning import DAY
 from app.warehouse.load import Loader
 from app.warehouse.target import Target
 from tests.support.builders import translated
@@ -23,7 +24,7 @@ RECEIVED_AT = datetime(2026, 11, 3, 12, tzinfo=UTC).timestamp()
 
 def loader_for(engine: Engine, url: URL, *destinations: str) -> Loader:
     target = Target(url, SCHEMA, destinations or ("segment",))
-    loads = Loads(engine, target.fingerprint, target.destinations)
+    loads = Loads(engine, target.fingerprint, target.destinations, 7 * DAY)
     return Loader(engine, target, loads, Erasures(engine, target.fingerprint))
 
 

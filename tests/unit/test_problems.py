@@ -13,6 +13,8 @@ from app.monitoring.problems import HELD, MOVING, PASSING, find_problems
 from app.monitoring.stats import CAUSES, Issue, Quota, Stats, Waiting
 from app.monitoring.watched import STARTING, Watched, find_all
 from app.outbox.answers import Kind, LastAnswer
+from app.outbox.loads import Load
+from app.outbox.pruning import DAY
 from app.outbox.quarantine import MOST_BYTES
 from app.segment_to_drip.destination import LABELS as DRIP_LABELS
 from tests.support.builders import PretendDestination
@@ -342,3 +344,47 @@ def test_words_are_those_of_the_direction() -> None:
     assert problem.title == "No API token is set for 1 Drip account"
     assert "DRIP_API_TOKENS" in problem.action
     assert unkept(DRIP_LABELS).title == "Webhooks from Segment cannot be kept"
+
+
+# the warehouse
+
+
+def load(lag: float | None, **changes: Any) -> Load:
+    oldest = None if lag is None else NOW - lag
+    fields: dict[str, Any] = {"loaded_at": None, "count": 0, "failing_since": None, "error": None}
+    return Load(**{**fields, "oldest": oldest, "every": None, "retention": 7 * DAY, **changes})
+
+
+@pytest.mark.parametrize(
+    ("found", "level"),
+    [
+        (load(None), None),
+        (load(None, error="x", failing_since=NOW), None),
+        (load(25 * HOUR), None),
+        (load(27 * HOUR), "warning"),
+        (load(50 * MINUTE, every=600.0), None),
+        (load(70 * MINUTE, every=600.0), "warning"),
+        (load(10 * HOUR, every=4 * HOUR), None),
+        (load(70 * MINUTE, error="x", failing_since=NOW - HOUR), "warning"),
+        (load(8 * DAY), "critical"),
+    ],
+)
+def test_a_warehouse_that_is_behind_is_reported(found: Load, level: str | None) -> None:
+    assert names(stats(load=found)).get("warehouse") == level
+
+
+def test_it_is_said_why_and_what_becomes_of_the_events() -> None:
+    found = load(8 * DAY, loaded_at=NOW - 9 * DAY, error="IOException", failing_since=NOW - HOUR)
+    (problem,) = problems(stats(load=found))
+    assert "The oldest event that is not loaded came 192 hours ago; last load: 6 Jan" in (
+        problem.facts
+    )
+    assert "Loads fail since 07:00 UTC: IOException." in problem.facts
+    assert "kept for it beyond their retention, until 13 Feb 08:00 UTC" in problem.facts
+
+
+def test_an_erasure_that_is_not_done_is_reported() -> None:
+    assert names(stats(load=load(None, to_erase=NOW - 27 * HOUR))) == {
+        "warehouse erasure": "warning"
+    }
+    assert names(stats(load=load(None, to_erase=NOW - HOUR))) == {}
