@@ -9,7 +9,8 @@ from app.cli.common import checked_database
 from app.database.exclusive import InUse
 from app.outbox.address_matcher import is_address
 from app.outbox.erasure import Erasure
-from app.warehouse.load import Loader, LoadFailed
+from app.warehouse.failure import WarehouseFailed
+from app.warehouse.load import Loader
 
 
 @click.command()
@@ -58,7 +59,7 @@ def _erase_in_warehouse(loader: Loader) -> str:
         loader.erase()
     except InUse:
         return "Not erased in the warehouse yet: the load that is running now does it at its end."
-    except LoadFailed as error:
+    except WarehouseFailed as error:
         return (
             f"Not erased in the warehouse: {error}. The address is kept until the next load that "
             "reaches it has erased the person: flask warehouse load"

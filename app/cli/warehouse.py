@@ -9,11 +9,13 @@ import click
 from flask.cli import with_appcontext
 from marshmallow import ValidationError
 
-from app.bridge import Bridge
+from app.bridge import Bridge, bridge_of
 from app.cli.common import checked_database
 from app.config.warehouse_fields import Duration
 from app.database.exclusive import InUse
-from app.warehouse.load import Loader, LoadFailed
+from app.warehouse.failure import WarehouseFailed
+from app.warehouse.load import Loader
+from app.warehouse.report import read_report, report_to_lines
 
 NOT_SET = "WAREHOUSE_URL is not set: nothing is loaded. Example: duckdb:///warehouse.duckdb"
 
@@ -57,6 +59,18 @@ def load(every: float | None, again: bool) -> None:
             _load(loader, is_last=False)
 
 
+@warehouse_commands.command()
+@with_appcontext
+def report() -> None:
+    """Show what became of the newest emails: how many people opened, clicked, bounced and so on."""
+    target = _loader(bridge_of()).target
+    try:
+        emails = read_report(target)
+    except WarehouseFailed as error:
+        raise click.ClickException(f"Not read: {error}. The log has more.") from None
+    click.echo("\n".join(report_to_lines(emails)) if emails else "Nothing is loaded yet.")
+
+
 def _loader(bridge: Bridge) -> Loader:
     if bridge.warehouse is None:
         raise click.ClickException(NOT_SET)
@@ -69,7 +83,7 @@ def _load(loader: Loader, *, is_last: bool) -> None:
         count = _with_progress(loader) if sys.stderr.isatty() else loader.run()
     except InUse:
         click.echo("Another process is loading.")
-    except LoadFailed as error:
+    except WarehouseFailed as error:
         message = f"Not loaded: {error}. The log has more; what was loaded until then stays."
         if is_last:
             raise click.ClickException(message) from None

@@ -1,10 +1,33 @@
 """Say why a load failed, without the values that dlt and the drivers quote."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.database.exclusive import InUse
 from app.errors import ConfigError
-from app.logs import error_location
+from app.logs import error_location, get_logger
+
+log = get_logger(__name__)
 
 QUOTE_NOTHING = frozenset({"OperationalError", "IOException", "ConfigurationException"})
 """Errors whose first line is about servers, files and settings, never about a row."""
+
+
+class WarehouseFailed(Exception):
+    """The warehouse cannot be used now. The message says why, to anyone."""
+
+
+@contextmanager
+def failures_logged(what: str) -> Iterator[None]:
+    """Log any error within as what did not happen. Raises `WarehouseFailed` in its place; `InUse`
+    is none."""
+    try:
+        yield
+    except InUse:
+        raise
+    except Exception as error:  # noqa: BLE001 - dlt and the drivers raise anything
+        log.error(what, reason=reason_for_log(error))  # noqa: TRY400
+        raise WarehouseFailed(reason_of(error)) from None
 
 
 def reason_of(error: BaseException) -> str:

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
-from app.database.exclusive import InUse, StillMine, exclusive
+from app.database.exclusive import StillMine, exclusive
 from app.logs import get_logger
 from app.outbox.erasures import Erasures
 from app.outbox.loads import Loads
 from app.warehouse.erasing import erase_asked
-from app.warehouse.failure import reason_for_log, reason_of
+from app.warehouse.failure import WarehouseFailed, failures_logged
 from app.warehouse.pipeline import Warehouse
 from app.warehouse.reading import Batch, read_batch
 from app.warehouse.target import Target
@@ -26,10 +26,6 @@ log = get_logger(__name__)
 
 Report = Callable[[int], object]
 """Called with how many events were loaded, after each batch."""
-
-
-class LoadFailed(Exception):
-    """The load was given up. The message says why, to anyone."""
 
 
 @dataclass(frozen=True)
@@ -44,38 +40,29 @@ class Loader:
     def run(self, report: Report = lambda _: None) -> int:
         """Load all that has come. Returns how many events that were.
 
-        Raises `LoadFailed`, and `InUse` if another process is loading. What was loaded until then
-        stays loaded.
+        Raises `WarehouseFailed`, and `InUse` if another process is loading. What was loaded until
+        then stays loaded.
         """
         began = time.monotonic()
         try:
-            with self._open() as (warehouse, still_mine):
+            with failures_logged("warehouse not loaded"), self._open() as (warehouse, still_mine):
                 erase_asked(warehouse, self.erasures)
                 count = sum(
                     self._load(each, warehouse, still_mine, report)
                     for each in self.target.destinations
                 )
-            self.loads.end(time.time())
-        except InUse:
+        except WarehouseFailed as error:
+            self.loads.end(time.time(), str(error))
             raise
-        except Exception as error:  # noqa: BLE001 - dlt and the drivers raise anything
-            log.error("warehouse not loaded", reason=reason_for_log(error))  # noqa: TRY400
-            self.loads.end(time.time(), reason_of(error))
-            raise LoadFailed(reason_of(error)) from None
+        self.loads.end(time.time())
         seconds = round(time.monotonic() - began, 1)
         log.info("warehouse loaded", events=count, seconds=seconds)
         return count
 
     def erase(self) -> None:
         """Erase everybody who has to be erased. Raises as `run` does."""
-        try:
-            with self._open() as (warehouse, _):
-                erase_asked(warehouse, self.erasures)
-        except InUse:
-            raise
-        except Exception as error:  # noqa: BLE001 - dlt and the drivers raise anything
-            log.error("nobody erased in the warehouse", reason=reason_for_log(error))  # noqa: TRY400
-            raise LoadFailed(reason_of(error)) from None
+        with failures_logged("nobody erased in the warehouse"), self._open() as (warehouse, _):
+            erase_asked(warehouse, self.erasures)
 
     @contextmanager
     def _open(self) -> Iterator[tuple[Warehouse, StillMine]]:

@@ -7,12 +7,15 @@ for it: what a load has not noted is loaded again.
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from app.logs import get_logger
 
 log = get_logger(__name__)
 
-COMMAND = (sys.executable, "-m", "flask", "--app", "wsgi", "warehouse", "load")
+APP = Path(__file__).parents[2] / "wsgi.py"
+
+COMMAND = (sys.executable, "-m", "flask", "--app", str(APP), "warehouse", "load")
 
 
 class LoadProcess:

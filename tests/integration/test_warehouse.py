@@ -25,7 +25,8 @@ from app.outbox.messages import Message
 from app.outbox.retranslation import Retranslation
 from app.outbox.store import Store
 from app.warehouse import reading
-from app.warehouse.load import Loader, LoadFailed
+from app.warehouse.failure import WarehouseFailed
+from app.warehouse.load import Loader
 from app.warehouse.pipeline import Warehouse
 from tests.support.bridge_process import ROOT
 from tests.support.builders import rows, translated
@@ -281,7 +282,7 @@ def test_a_warehouse_that_is_not_reached_is_noted_and_quoted_nowhere(
     put(store, opened("1"))
     gone = make_url("postgresql://ana:secret@127.0.0.1:9/gone")
     broken = loader_for(store.engine, gone)
-    with pytest.raises(LoadFailed, match=r"^OperationalError$"):
+    with pytest.raises(WarehouseFailed, match=r"^OperationalError$"):
         broken.run()
     found = broken.loads.read("segment")
     assert found is not None
@@ -290,7 +291,7 @@ def test_a_warehouse_that_is_not_reached_is_noted_and_quoted_nowhere(
     assert found.oldest == RECEIVED_AT
     assert "Connection refused" in logged.text
     assert "secret" not in logged.text
-    with pytest.raises(LoadFailed):
+    with pytest.raises(WarehouseFailed):
         broken.run()
     again = broken.loads.read("segment")
     assert again is not None
@@ -312,7 +313,7 @@ def test_a_row_that_the_warehouse_refuses_is_quoted_nowhere(
         warehouse.run("SELECT CAST(anonymous_id AS INTEGER) FROM {tracks}")
 
     monkeypatch.setattr(Warehouse, "write", refused)
-    with pytest.raises(LoadFailed):
+    with pytest.raises(WarehouseFailed):
         loader.run()
     assert "warehouse not loaded" in logged.text
     assert "ana@example.com" not in logged.text
@@ -329,7 +330,7 @@ def test_without_the_package_one_line_says_what_to_install(
         return imported(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(LoadFailed, match=r"pip install '\.\[warehouse\]'"):
+    with pytest.raises(WarehouseFailed, match=r"pip install '\.\[warehouse\]'"):
         loader.run()
 
 
@@ -386,7 +387,7 @@ def test_an_erasure_that_could_not_be_done_is_done_by_the_next_load(
     loader.run()
     elsewhere = make_url("postgresql://127.0.0.1:9/gone")
     broken = replace(loader, target=replace(loader.target, url=elsewhere))
-    with pytest.raises(LoadFailed):
+    with pytest.raises(WarehouseFailed):
         erase(broken, "ana@example.com")
     assert loader.erasures.oldest() == 1.0
     assert loader.run() == 0

@@ -46,12 +46,18 @@ def opened(name: str, person: str = "ana@example.com", **properties: Any) -> Mes
     return emailed("opened_email", name, person, **properties)
 
 
-def emailed(event: str, name: str, person: str = "ana@example.com", **properties: Any) -> Message:
+def emailed(
+    event: str,
+    name: str,
+    person: str = "ana@example.com",
+    at: str = "2026-11-02T09:30:00Z",
+    **properties: Any,
+) -> Message:
     """The message of something that Drip says of an email."""
     sent = {"delivery_id": name, "email_id": "31", "email_subject": "Hi", **properties}
     body = {
         "event": f"subscriber.{event}",
-        "occurred_at": "2026-11-02T09:30:00Z",
+        "occurred_at": at,
         "data": {
             "account_id": "4417",
             "subscriber": {"id": name, "email": person},
