@@ -33,6 +33,10 @@ OURS = "bridge"
 """The name under which dlt keeps what it knows of the tables, in the warehouse itself."""
 
 
+SMALLEST_DUCKDB = 3 * 4096
+"""Bytes of its headers."""
+
+
 class Warehouse:
     """An open warehouse. Its methods raise dlt's errors and the drivers', which quote values: see
     `failure.py`."""
@@ -115,6 +119,8 @@ def _open_pipeline(target: Target, folder: str) -> "dlt.Pipeline":
         import pyarrow  # noqa: F401
     except ImportError:
         raise ConfigError(MISSING) from None
+    if target.kind == "duckdb":
+        _remove_unfinished(Path(target.credentials))
     known = {"duckdb": dlt.destinations.duckdb, "postgres": dlt.destinations.postgres}
     destination = known[target.kind](target.credentials) if target.kind in known else target.kind
     pipeline = dlt.pipeline(
@@ -122,3 +128,13 @@ def _open_pipeline(target: Target, folder: str) -> "dlt.Pipeline":
     )
     pipeline.sync_destination()
     return pipeline
+
+
+def _remove_unfinished(file: Path) -> None:
+    """Remove what is left of a DuckDB whose process was killed while it created the file: DuckDB
+    would never open it again. There is nothing in it yet."""
+    if not file.is_file() or file.stat().st_size >= SMALLEST_DUCKDB:
+        return
+    head = file.read_bytes()[:12]
+    if not head or head.endswith(b"DUCK"):
+        file.unlink()

@@ -28,6 +28,7 @@ from app.warehouse import reading
 from app.warehouse.failure import WarehouseFailed
 from app.warehouse.load import Loader
 from app.warehouse.pipeline import Warehouse
+from app.warehouse.target import Target
 from tests.support.bridge_process import ROOT
 from tests.support.builders import rows, translated
 from tests.support.logged import Logged
@@ -346,6 +347,23 @@ def test_a_load_leaves_nothing_on_disk_and_removes_what_a_killed_one_left(
     assert [*scratch.iterdir()] == []
     file = tmp_path / "warehouse.duckdb"
     assert not file.exists() or file.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("left", [b"", b"12345678DUCK then nothing"])
+def test_a_file_that_was_never_finished_is_made_anew(tmp_path: Path, left: bytes) -> None:
+    file = tmp_path / "warehouse.duckdb"
+    file.write_bytes(left)
+    with Warehouse.open(Target(make_url(f"duckdb:///{file}"), "drip")) as warehouse:
+        assert warehouse.run("SELECT 1") == [(1,)]
+
+
+def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("buy milk")
+    target = Target(make_url(f"duckdb:///{file}"), "drip")
+    with pytest.raises(Exception, match="not a valid DuckDB"), Warehouse.open(target):
+        pass
+    assert file.read_text() == "buy milk"
 
 
 def test_the_bridge_starts_without_what_loads_need() -> None:
