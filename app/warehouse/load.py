@@ -21,6 +21,7 @@ from app.warehouse.failure import WarehouseFailed, failures_logged
 from app.warehouse.pipeline import Warehouse
 from app.warehouse.reading import Batch, read_batch
 from app.warehouse.target import Target
+from app.warehouse.users import users_of, with_earlier_traits
 
 log = get_logger(__name__)
 
@@ -96,6 +97,7 @@ class Loader:
 def _write(batch: Batch, warehouse: Warehouse) -> None:
     from app.warehouse.arrow import to_tables  # PyArrow takes long to import, and is not everywhere
 
-    tables = to_tables(batch.rows(), warehouse.types, datetime.now(UTC))
+    rows = with_earlier_traits(batch.rows(), users_of(warehouse))
+    tables = to_tables(rows, warehouse.types, datetime.now(UTC))
     if tables:
         warehouse.write(tables)

@@ -1,6 +1,7 @@
 """Each kept event is one row in the warehouse, whatever happens meanwhile."""
 
 import builtins
+import json
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,7 @@ from app.warehouse.load import Loader
 from app.warehouse.pipeline import Warehouse
 from app.warehouse.target import Target
 from tests.support.bridge_process import ROOT
-from tests.support.builders import rows, translated
+from tests.support.builders import message, rows, translated
 from tests.support.logged import Logged
 from tests.support.samples import NOBODY
 from tests.support.warehouses import RECEIVED_AT, emailed, ids, loader_for, opened, query
@@ -370,6 +371,39 @@ def test_the_bridge_starts_without_what_loads_need() -> None:
     code = "import sys, app; print({'dlt', 'pyarrow', 'duckdb', 'psycopg2'} & sys.modules.keys())"
     found = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True)
     assert found == "set()\n"
+
+
+# calls to Drip
+
+
+def call(name: str, **fields: Any) -> Message:
+    """A call of Segment, kept for Drip."""
+    body = {"messageId": name, "userId": "u-81", "timestamp": "2026-11-02T09:30:00Z", **fields}
+    return message(name, payload="{}", raw=json.dumps(body).encode(), received_at=RECEIVED_AT)
+
+
+def test_calls_to_drip_become_identifies_users_and_a_table_for_each_event(
+    store: Store, warehouse_url: URL
+) -> None:
+    loader = loader_for(store.engine, warehouse_url, "segment", "drip")
+    drip = Store(store.engine, "drip")
+    put(store, opened("1"))
+    put(
+        drip,
+        call("i1", type="identify", traits={"plan": "pro", "city": "Bo"}),
+        call("i2", type="identify", traits={"plan": "free", "orders": 3}),
+        call("t1", type="track", event="Order Completed", properties={"revenue": 27.5}),
+        call("t1/2", messageId="t1", type="track", event="Order Completed"),  # a follow-up
+    )
+    assert loader.run() == 5
+    put(drip, call("i3", type="identify", traits={"city": "Ys"}))
+    assert loader.run() == 1
+
+    assert ids(warehouse_url, "identifies") == ["i1", "i2", "i3"]
+    assert ids(warehouse_url, "tracks") == sorted([opened("1").message_id, "t1"])
+    assert ids(warehouse_url, "order_completed") == ["t1"]
+    users = "SELECT id, plan, city, orders, uuid_ts IS NOT NULL FROM drip.users"
+    assert query(warehouse_url, users) == [("u-81", "free", "Ys", 3, True)]
 
 
 # who was erased
