@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 import yaml
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy.engine import make_url
 
+from app.config.settings import Settings
 from tests.support.bridge_process import ROOT
 from tests.support.flask_app import post
 
@@ -29,6 +32,12 @@ GROUPING = re.compile(r"\b(?:by|without)\s*\(([^)]*)\)")
 
 
 RULES = ROOT / "docs" / "operating" / "alert-rules.yml"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """With all that has figures."""
+    return replace(settings, warehouse_url=make_url("duckdb:///warehouse.duckdb"))
 
 
 def rules() -> list[Any]:
