@@ -16,6 +16,7 @@ from benchmarks import (
     memory,
     start,
     sustained,
+    warehouse,
 )
 from benchmarks.load import require_wrk
 from benchmarks.machine import say_machine
@@ -33,6 +34,7 @@ FIGURES: dict[str, Callable[[Options], list[Figure]]] = {
     "memory": memory.measure,
     "idle": idle.measure,
     "start": start.measure,
+    "warehouse": warehouse.measure,
 }
 
 

@@ -59,11 +59,14 @@ def _fit(row: Values, types: Types) -> Values:
     fitted: Values = {}
     overflow = []
     for name, value in row.items():
+        if types.get(name) == TYPES[type(value)]:  # nearly always
+            fitted[name] = value
+            continue
         place, converted = _place(name, value, types)
         if place not in types and len(types) >= MOST_COLUMNS:
             overflow.append(f"{name}: {value}")
         else:
-            types.setdefault(place, _type_of(converted))
+            types.setdefault(place, TYPES[type(converted)])
             fitted.setdefault(place, converted)
     if overflow:
         types[OVERFLOW] = "text"
@@ -73,7 +76,7 @@ def _fit(row: Values, types: Types) -> Values:
 
 def _place(name: str, value: Any, types: Types) -> tuple[str, Any]:
     """The column that takes the value, and the value as it takes it."""
-    own = _type_of(value)
+    own = TYPES[type(value)]
     type_ = types.get(name, own)
     if type_ == own:
         return name, value
@@ -82,7 +85,3 @@ def _place(name: str, value: Any, types: Types) -> tuple[str, Any]:
     if type_ == "double" and own == "bigint":
         return name, float(value)
     return _place(f"{name}_{own}", value, types)
-
-
-def _type_of(value: Any) -> str:
-    return TYPES[type(value)]
