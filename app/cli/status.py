@@ -77,5 +77,5 @@ def _to_lines(
     for flow in flows:
         lines += ["", *flow_to_lines(flow, now)]
     if flows:
-        lines += rest_to_lines(flows[0].stats, bridge.engine.dialect.name, now)
+        lines += rest_to_lines(flows, bridge.engine.dialect.name, now)
     return lines

@@ -8,6 +8,7 @@ from app.formatting import percent, printable, relative_time, short_duration, si
 from app.monitoring.backlog import backlog_to_words
 from app.monitoring.problem import Problem
 from app.monitoring.stats import Cause, Stats
+from app.monitoring.warehouse import furthest_behind, state_of
 from app.outbox.traffic import Minute
 from app.version import VERSION
 
@@ -71,14 +72,18 @@ def flow_to_lines(flow: FlowStatus, now: float) -> Iterator[str]:
     yield _row("  Last delivered", _ago(stats.last_sent, now))
 
 
-def rest_to_lines(stats: Stats, dialect: str, now: float) -> Iterator[str]:
+def rest_to_lines(flows: Sequence[FlowStatus], dialect: str, now: float) -> Iterator[str]:
     """Describe what all directions share."""
+    stats = flows[0].stats
     running = [each for each in stats.deliverers if each.is_running(now)]
     words = f"{thousands(len(running))} running"
     if stats.deliverers:
         words += f", seen {relative_time(max(each.seen_at for each in stats.deliverers), now)}"
     yield _row("Deliverers", words)
     yield _row("Database", f"{DATABASES[dialect]}, {size_of(stats.database_bytes)}")
+    load = furthest_behind([flow.stats.load for flow in flows], now)
+    if load is not None:
+        yield _row("Warehouse", state_of(load, now))
     yield _row("Version", VERSION)
 
 

@@ -7,6 +7,7 @@ from app.cli.status_text import FlowStatus
 from app.formatting import iso_time
 from app.monitoring.problem import Problem
 from app.monitoring.stats import Cause
+from app.outbox.loads import Load
 from app.outbox.traffic import WAYS
 from app.version import VERSION
 
@@ -57,6 +58,16 @@ def _flow(flow: FlowStatus) -> dict[str, Any]:
         "states": dict(stats.states),
         "last_webhook": _time(stats.last_webhook),
         "last_delivered": _time(stats.last_sent),
+        "warehouse": stats.load and _load(stats.load),
+    }
+
+
+def _load(load: Load) -> dict[str, Any]:
+    return {
+        "loaded": load.count,
+        "last_load": _time(load.loaded_at),
+        "oldest_waiting": _time(load.oldest),
+        "error": load.error,
     }
 
 

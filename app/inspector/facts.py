@@ -10,12 +10,11 @@ from app.formatting import (
     minute_time,
     pluralize,
     relative_time,
-    short_duration,
     size_of,
     thousands,
 )
 from app.monitoring.stats import LATELY, Stats
-from app.monitoring.warehouse import lag, of_load
+from app.monitoring.warehouse import furthest_behind, of_load, state_of
 from app.outbox.answers import WORKS, LastAnswer
 from app.outbox.reasons import short
 from app.version import VERSION
@@ -88,17 +87,10 @@ def _of_bridge(bridge: Bridge, stats: Sequence[Stats], now: float) -> Iterator[F
 
 def _of_warehouse(stats: Sequence[Stats], now: float) -> Iterator[Fact]:
     """How far the loads are; of several directions, the one that is furthest behind."""
-    loads = [each.load for each in stats if each.load]
-    if not loads:
-        return
-    load = max(loads, key=lambda each: lag(each, now))
-    loaded = "not loaded yet"
-    if load.loaded_at is not None:
-        loaded = f"loaded {relative_time(load.loaded_at, now)}"
-    behind = f", {short_duration(lag(load, now))} behind" if load.oldest is not None else ""
-    failed = f", failing ({load.error})" if load.error else ""
-    is_good = None if load.loaded_at is None and not load.error else not [*of_load(load, now)]
-    yield Fact("Warehouse", f"{loaded}{behind}{failed}", is_good and not load.error)
+    load = furthest_behind([each.load for each in stats], now)
+    if load is not None:
+        is_well = None if load.loaded_at is None else not [*of_load(load, now)]
+        yield Fact("Warehouse", state_of(load, now), is_well if load.error is None else False)
 
 
 def _on_disk(waits: int) -> str:

@@ -1,8 +1,8 @@
 """Find what is wrong with the loads into a warehouse. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from app.formatting import long_duration, minute_time
+from app.formatting import long_duration, minute_time, relative_time, short_duration
 from app.monitoring.problem import Problem
 from app.outbox.loads import GRACE, Load
 
@@ -37,6 +37,22 @@ def of_load(load: Load | None, now: float) -> Iterator[Problem]:
 def lag(load: Load, now: float) -> float:
     """How many seconds the oldest event has waited that is not loaded yet."""
     return 0.0 if load.oldest is None else max(0.0, now - load.oldest)
+
+
+def furthest_behind(loads: Sequence[Load | None], now: float) -> Load | None:
+    """Of the loads of all directions the one that is furthest behind; None if there are none."""
+    found = [each for each in loads if each is not None]
+    return max(found, key=lambda each: lag(each, now), default=None)
+
+
+def state_of(load: Load, now: float) -> str:
+    """When something was loaded, how far it is behind, and why, in a few words."""
+    loaded = "not loaded yet"
+    if load.loaded_at is not None:
+        loaded = f"loaded {relative_time(load.loaded_at, now)}"
+    behind = f", {short_duration(lag(load, now))} behind" if load.oldest is not None else ""
+    failing = f", failing ({load.error})" if load.error else ""
+    return f"{loaded}{behind}{failing}"
 
 
 def _patience(load: Load) -> float:

@@ -1,5 +1,7 @@
 """What is not loaded yet is kept for the warehouse, and not for ever; and what is said of it."""
 
+import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -145,7 +147,13 @@ def test_metrics_have_the_lag(app: Flask, bridge: Bridge) -> None:
 def test_the_status_names_it(app: Flask) -> None:
     result = run(app, "status")
     assert "! The warehouse is behind" in result.output
+    assert re.search(r"^Warehouse +not loaded yet, 2 days behind$", result.output, re.MULTILINE)
     assert result.exit_code == 1
+    values = json.loads(run(app, "status", "--json").stdout)
+    (direction,) = values["directions"]
+    assert direction["warehouse"]["loaded"] == 0
+    assert direction["warehouse"]["last_load"] is None
+    assert direction["warehouse"]["oldest_waiting"]
 
 
 def test_the_overview_has_a_line_for_it(app: Flask, bridge: Bridge) -> None:
