@@ -49,7 +49,7 @@ def measure(options: Options) -> list[Figure]:
         Figure(f"{count:,} events into PostgreSQL, events/s", None, [into_postgresql]),
         Figure("the same ÷ COPY of the rows", None, [into_postgresql / copied_in_postgresql]),
         Figure(f"peak memory of {count:,} ÷ of a tenth", at_most(1.2), [memory / memory_of_few]),
-        Figure("peak memory of a load", at_most(400, " MB"), [memory]),
+        Figure("peak memory of a load", at_most(500, " MB"), [memory]),
         Figure("accepting beside a load ÷ alone", at_least(0.9), beside),
     ]
 

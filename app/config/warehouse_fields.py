@@ -37,6 +37,8 @@ def _postgresql(url: URL) -> URL:
         raise ValidationError("names no database.")
     if not (url.host or url.query.get("host")):
         raise ValidationError("names no server.")
+    if not url.username:
+        raise ValidationError("names no user.")
     return url.set(drivername="postgresql")
 
 

@@ -17,6 +17,7 @@ from app.warehouse.target import Target
 if TYPE_CHECKING:
     import dlt
     import pyarrow
+    from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 QUIET = {
     # reports of use that dlt would post to its makers
@@ -32,6 +33,10 @@ MISSING = "The warehouse needs a package that is not installed: pip install '.[w
 OURS = "bridge"
 """The name under which dlt keeps what it knows of the tables, in the warehouse itself."""
 
+
+DUCKDB_MEMORY = "200MB"
+"""Of pages that DuckDB keeps. By itself it takes most of the machine's memory if the file has as
+much."""
 
 SMALLEST_DUCKDB = 3 * 4096
 """Bytes of its headers."""
@@ -119,15 +124,23 @@ def _open_pipeline(target: Target, folder: str) -> "dlt.Pipeline":
         import pyarrow  # noqa: F401
     except ImportError:
         raise ConfigError(MISSING) from None
+    destination: Any = target.kind
     if target.kind == "duckdb":
         _remove_unfinished(Path(target.credentials))
-    known = {"duckdb": dlt.destinations.duckdb, "postgres": dlt.destinations.postgres}
-    destination = known[target.kind](target.credentials) if target.kind in known else target.kind
+        destination = dlt.destinations.duckdb(_duckdb(target.credentials))
+    elif target.kind == "postgres":
+        destination = dlt.destinations.postgres(target.credentials)
     pipeline = dlt.pipeline(
         OURS, destination=destination, dataset_name=target.schema, pipelines_dir=folder
     )
     pipeline.sync_destination()
     return pipeline
+
+
+def _duckdb(file: str) -> "DuckDbCredentials":
+    from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+
+    return DuckDbCredentials(file, global_config={"memory_limit": DUCKDB_MEMORY})
 
 
 def _remove_unfinished(file: Path) -> None:

@@ -35,11 +35,12 @@ class Target:
 
     @property
     def credentials(self) -> str:
-        """How dlt is told where it is. A Unix socket is the URL's host for dlt."""
+        """How dlt is told where it is. It wants a password even if the server wants none, and a
+        Unix socket in the place of the host."""
         if self.kind == "duckdb":
             return self.url.database or ""
         host = self.url.query.get("host")
-        url = self.url
+        url = self.url.set(password=self.url.password or "")
         if not url.host and isinstance(host, str):
             url = url.set(host=quote(host, safe="")).difference_update_query(["host"])
         return url.render_as_string(hide_password=False)

@@ -434,6 +434,7 @@ IN_MEMORY = "events kept in memory only would be lost"
         ("WAREHOUSE_URL", "duckdb:///:memory:", "names no file"),
         ("WAREHOUSE_URL", "postgres://host", "names no database"),
         ("WAREHOUSE_URL", "postgres:///drip", "names no server"),
+        ("WAREHOUSE_URL", "postgres://host/drip", "names no user"),
         ("WAREHOUSE_URL", "a file", "is no database URL"),
         ("WAREHOUSE_SCHEMA", "Drip Events", "must be small letters"),
         ("WAREHOUSE_EVERY", "10", "must be a number with s, m, h or d"),
