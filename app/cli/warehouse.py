@@ -2,7 +2,7 @@
 
 import os
 import sys
-import threading
+from time import sleep
 from typing import Any
 
 import click
@@ -55,7 +55,7 @@ def load(every: float | None, again: bool) -> None:
             loader.loads.start_over()
         _load(loader, is_last=every is None)
         while every is not None:
-            threading.Event().wait(every)
+            sleep(every)
             _load(loader, is_last=False)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import OperationalError
 
 from app.database.engine import BUSY_SECONDS, open_database
+from app.database.exclusive import InUse, exclusive
 from app.database.schema import upgrade
 from app.outbox.group_commit import GroupCommit
 from app.outbox.store import Store
@@ -108,3 +109,15 @@ def test_a_serializable_default_is_overridden(
     with engine.begin() as connection:
         assert connection.scalar(text("SHOW transaction_isolation")) == "read committed"
     engine.dispose()
+
+
+def test_a_job_is_done_by_one_process_at_a_time(pooled: Engine, pooled_url: URL) -> None:
+    other = open_database(pooled_url)
+    with exclusive(pooled, "load") as still_mine:
+        for _ in range(4):  # whichever session they get
+            with pytest.raises(InUse), exclusive(other, "load"):
+                pass
+        still_mine()
+    with exclusive(other, "load"):
+        pass
+    other.dispose()

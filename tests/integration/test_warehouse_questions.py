@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy.engine import URL, make_url
 
 from app import create_app
 from app.bridge import bridge_of
+from app.cli import warehouse
 from app.config.settings import Settings
 from tests.support.bridge_process import ROOT
 from tests.support.databases import put_schema
@@ -138,4 +140,35 @@ def test_without_a_warehouse_each_command_says_what_to_set(settings: Settings) -
         result = run(app, "warehouse", command)
         assert result.exit_code == 1
         assert "WAREHOUSE_URL is not set" in result.output
+    bridge_of(app).close()
+
+
+def test_a_load_that_fails_ends_with_why(settings: Settings) -> None:
+    put_schema(settings.database_url)
+    gone = make_url("postgresql://ana:x@127.0.0.1:9/gone")
+    app = create_app(replace(settings, warehouse_url=gone))
+    for command in ("load", "report"):
+        result = run(app, "warehouse", command)
+        assert result.exit_code == 1
+        assert "OperationalError" in result.output
+    bridge_of(app).close()
+
+
+def test_a_load_goes_on_every_so_often(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_schema(settings.database_url)
+    url = make_url(f"duckdb:///{tmp_path}/warehouse.duckdb")
+    app = create_app(replace(settings, warehouse_url=url))
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(warehouse, "sleep", wait)
+    result = run(app, "warehouse", "load", "--every", "10m")
+    assert result.stdout.splitlines() == ["Loaded: 0."] * 2
+    assert waits == [600.0, 600.0]
     bridge_of(app).close()
