@@ -12,9 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import psycopg
 import pytest
 from sqlalchemy import Engine, delete, text
 from sqlalchemy.engine import URL, make_url
@@ -33,6 +31,7 @@ from app.warehouse.target import Target
 from tests.support.bridge_process import ROOT
 from tests.support.builders import message, rows, translated
 from tests.support.logged import Logged
+from tests.support.postgres import fresh_database
 from tests.support.samples import NOBODY
 from tests.support.warehouses import RECEIVED_AT, emailed, ids, loader_for, opened, query
 
@@ -43,11 +42,8 @@ def warehouse_url(engine: Engine, postgres: str, tmp_path: Path) -> Iterator[URL
     if engine.dialect.name == "sqlite":
         yield make_url(f"duckdb:///{tmp_path}/warehouse.duckdb")
         return
-    name = f"warehouse_{uuid4().hex}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-        yield make_url(postgres).set(database=name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    with fresh_database(postgres) as uri:
+        yield make_url(uri)
 
 
 @pytest.fixture
@@ -205,12 +201,11 @@ def test_an_id_that_sqlite_gives_again_is_loaded_again(
     assert opened("3").message_id in ids(warehouse_url)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_an_event_that_is_on_its_way_holds_the_load_up(
     store: Store, loader: Loader, warehouse_url: URL
 ) -> None:
-    """On PostgreSQL an event may become visible after others with higher ids."""
-    if store.engine.dialect.name == "sqlite":
-        pytest.skip("SQLite has one writer at a time")
+    """SQLite has one writer at a time."""
     slow, waits = open_database(store.engine.url), threading.Event()
     with slow.connect() as connection:
         connection.execute(text(SLOW_INSERT), {"message_id": "slow"})
@@ -242,11 +237,10 @@ SLOW_BODY = """
 """
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_writer_that_does_not_end_is_not_waited_for_for_ever(
     store: Store, loader: Loader
 ) -> None:
-    if store.engine.dialect.name == "sqlite":
-        pytest.skip("SQLite has one writer at a time")
     with store.engine.connect() as connection:
         connection.execute(text(SLOW_INSERT), {"message_id": "slow"})
         with pytest.raises(TimeoutError):

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import psycopg
 import pytest
 from flask import Flask
 from sqlalchemy.engine import URL, make_url
@@ -17,6 +16,7 @@ from app.config.settings import Settings
 from tests.support.bridge_process import ROOT
 from tests.support.databases import put_schema
 from tests.support.flask_app import run
+from tests.support.postgres import fresh_database
 from tests.support.warehouses import emailed, query
 
 PAGE = (ROOT / "docs" / "warehouse.md").read_text()
@@ -42,13 +42,12 @@ EVENTS = [
 
 
 @pytest.fixture(scope="module", params=["duckdb", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> URL:
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
     if request.param == "duckdb":
-        return make_url(f"duckdb:///{tmp_path_factory.mktemp('w')}/warehouse.duckdb")
-    server: str = request.getfixturevalue("postgres")
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE questions")
-    return make_url(server).set(database="questions")
+        yield make_url(f"duckdb:///{tmp_path_factory.mktemp('w')}/warehouse.duckdb")
+        return
+    with fresh_database(request.getfixturevalue("postgres")) as uri:
+        yield make_url(uri)
 
 
 @pytest.fixture(scope="module")
