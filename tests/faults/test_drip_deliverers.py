@@ -20,7 +20,7 @@ from tests.support.fake_drip_rest import FakeDripRest
 from tests.support.waiting import wait_until
 
 DELIVERERS = 5
-PEOPLE, EVENTS = scaled(40, 400), 4
+PEOPLE, EVENTS = scaled(20, 400), 4
 LIMITS = {"requests": scaled(20, 200), "batches": 1}
 
 STEP = 1_300.0

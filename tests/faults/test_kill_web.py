@@ -14,7 +14,7 @@ from tests.support.drip_process import shorten_lease
 from tests.support.fake_segment import FakeSegment
 from tests.support.waiting import wait_until
 
-KILLS = scaled(4, 200)
+KILLS = scaled(2, 200)
 
 BETWEEN = 20
 """Promises from one kill to the next, at the least: each comes in the midst of answering."""

@@ -16,7 +16,7 @@ from tests.support.drip_process import wait_until_settled
 from tests.support.fake_drip_rest import FakeDripRest
 from tests.support.waiting import wait_until
 
-KILLS = scaled(4, 100)
+KILLS = scaled(2, 100)
 
 BETWEEN = 5
 """Batches that are answered from one kill to the next, at the least."""

@@ -22,6 +22,7 @@ from app.segment_to_drip import webhook
 from app.segment_to_drip.receiving import keeping
 from app.segment_to_drip.receiving.elements import MOST_ELEMENTS
 from tests.support.builders import rows
+from tests.support.databases import ON_SQLITE
 from tests.support.logged import Logged
 from tests.support.segment_webhooks import (
     ACCOUNT,
@@ -102,6 +103,7 @@ def test_what_segment_posts_is_kept(
     assert all(row.raw in body for row in found.values())
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     "kwargs",
     [
@@ -135,6 +137,7 @@ class Watched(BytesIO):
         return count
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("account", ["", "/8838307", "/no-account"])
 @pytest.mark.parametrize(
     ("kwargs", "is_read"),
@@ -184,6 +187,7 @@ def test_without_a_secret_nobody_is_admitted(outbox: GroupCommit) -> None:
 # where it may be posted
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 @pytest.mark.parametrize("path", [PATH, f"{PATH}/", f"{PATH}/{ACCOUNT}", f"{PATH}/{ACCOUNT}/"])
 def test_each_method_and_spelling_of_the_address_will_do(
@@ -193,6 +197,7 @@ def test_each_method_and_spelling_of_the_address_will_do(
     assert [(row.account, row.message_id) for row in kept(store)] == [(ACCOUNT, "a")]
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_another_method_is_refused(method: str, app: Flask) -> None:
     assert post(app, call("a"), method=method).status_code == 405
@@ -207,6 +212,7 @@ def test_each_account_has_its_own_copy_of_an_event(app: Flask, store: Store) -> 
     ]
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("account", "shown"),
     [
@@ -292,6 +298,7 @@ def test_each_event_of_a_batch_has_its_own_outcome(app: Flask, store: Store) -> 
     ]
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -499,6 +506,7 @@ def on_sqlite(tmp_path: Path) -> Iterator[Store]:
 CHUNKED = {"wsgi.input_terminated": True, "CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("admitted_by", ["token", "signature"])
 @pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "chunked"])
 def test_a_body_over_8_mib_is_refused(
@@ -598,6 +606,7 @@ def test_the_token_may_have_any_user_beside_it(app: Flask) -> None:
     assert counts(post(app, call("a"), query_string={}, headers=headers)) == (1, 0, 0, 0)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     "content_type", [None, "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
 )

@@ -20,6 +20,7 @@ from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.receiving import tracking
 from app.segment_to_drip.receiving.tracking_body import LARGEST_BATCH, LARGEST_CALL, MOST_CALLS
 from tests.support.builders import rows
+from tests.support.databases import ON_SQLITE
 from tests.support.flask_app import app_over as whole_app_over
 from tests.support.logged import Logged
 from tests.support.segment_webhooks import ACCOUNT, SECRET, call, webhook_over
@@ -82,6 +83,7 @@ def is_success(answer: TestResponse) -> bool:
 # paths
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("path", "body", "collection"),
     [
@@ -131,6 +133,7 @@ def test_what_a_batch_says_counts_under_what_its_calls_say(app: Flask, store: St
     assert raw(store)["context"] == {**ANA, "locale": "en", "ip": "198.51.100.9"}
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("path", ["", "other", "identify/x", "import"])
 def test_other_paths_are_unknown(path: str, app: Flask) -> None:
     assert post(app, path, ANA).status_code == 404
@@ -139,6 +142,7 @@ def test_other_paths_are_unknown(path: str, app: Flask) -> None:
 # who is let in
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -161,6 +165,7 @@ def test_a_write_key_lets_in_and_is_not_kept(
     assert KEY not in row.raw.decode()
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("body", "kwargs"),
     [
@@ -266,6 +271,7 @@ FROM_BROWSER = {"Origin": "https://shop.example"}
 BEHIND_PROXY = {"X-Forwarded-For": "203.0.113.7, 198.51.100.9"}
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("headers", "context", "trusted", "ip"),
     [
@@ -296,6 +302,7 @@ def test_the_address_of_a_persons_device_is_added(
     assert json.loads(kept(store)[0].payload)["subscriber"].get("ip_address") == ip
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("integrations", "is_kept"),
     [
@@ -357,6 +364,7 @@ def test_a_call_over_32_kb_costs_no_other_of_its_batch(app: Flask, store: Store)
     assert "Over 32 KB." in over.error
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("has_length", [True, False])
 def test_a_batch_may_have_500_kb(has_length: bool, app: Flask, store: Store) -> None:
     body = json.dumps({"batch": [track()]}).encode()
@@ -421,6 +429,7 @@ def test_what_is_no_json_object_is_400_and_still_to_be_seen(
     assert (aside.state, aside.raw, aside.account) == ("quarantined", body, ACCOUNT)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("batch", [None, {}, "x", 1, ...])
 def test_a_batch_without_an_array_is_set_aside(batch: Any, app: Flask, store: Store) -> None:
     body = {"sentAt": "2026-11-02T09:30:02Z", "batch": batch}
@@ -514,6 +523,7 @@ def test_what_is_inflated_takes_room_too(
 # browsers
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("path", ["t", "track", "b", "projects/x/settings"])
 def test_any_site_may_ask(path: str, app: Flask) -> None:
     preflight = app.test_client().options(
@@ -551,6 +561,7 @@ def test_each_answer_may_be_read_by_any_site(
         assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("public_url", "headers", "host", "protocol"),
     [

@@ -6,10 +6,14 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from sqlalchemy.engine import URL, make_url
 
 from app.database.engine import open_database
 from app.database.schema import upgrade
+
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For tests of `database_url` that are about what comes before the database: one engine will do."""
 
 
 def put_schema(url: URL) -> None:

@@ -19,8 +19,19 @@ def deliverers(bridge: BridgeProcess) -> float:
     return figure(to_figures(requests.get(f"{bridge.base}/metrics", timeout=10).text), "deliverers")
 
 
+IMPATIENT = """
+from app import bridge
+from app.monitoring import deliverers, watched
+
+bridge.BEAT_EVERY, deliverers.ALIVE, watched.STARTING = 0.5, 3.0, 3.0
+from wsgi import app
+"""
+"""After 3 seconds, in place of 30, a deliverer counts as gone, and a web process as started."""
+
+
 def test_a_deliverer_that_is_killed_is_missed_until_another_runs(bridge: BridgeProcess) -> None:
-    """30 seconds: those after which a deliverer counts as gone, and a web process as started."""
+    (bridge.folder / "impatient.py").write_text(IMPATIENT)
+    bridge.app = "impatient:app"
     deliverer = bridge.start_deliverer()
     bridge.start_web(DELIVER_IN_WEB="false")
     wait_until(lambda: deliverers(bridge) == 1)
