@@ -13,7 +13,7 @@ from tests.support.drip_delivery import SETTLE, DripDeliverer, identify, track
 from tests.support.drip_requests import Reply, refusal
 from tests.support.fake_drip_rest import ACCOUNT, FakeDripRest, Visit
 
-PEOPLE, EACH = 40, 5
+PEOPLE, EACH = 30, 5
 ADDRESSES = [f"p{n}@example.com" for n in range(PEOPLE)]
 ACTIONS = [f"Event {n}" for n in range(EACH)]
 CULPRIT = f"p7 {ACTIONS[2]}"
@@ -73,9 +73,9 @@ def test_a_batch_in_parts_keeps_the_order_of_each_person(
     behave: Callable[[Visit], Reply | None],
 ) -> None:
     fake.behave = behave
-    drip.run(3 * SETTLE, step=30)
+    drip.run(3 * SETTLE, step=60)
     fake.behave = lambda _: None
-    drip.run(3 * SETTLE + 3_600, step=60)
+    drip.run(3 * SETTLE + 3_600, step=180)
     is_dead = rows(drip.store)[CULPRIT].state == "dead"
     assert is_dead == (behave is refuse)
     for n, email in enumerate(ADDRESSES):
@@ -94,7 +94,7 @@ def test_a_batch_without_an_answer_is_sent_again_once_drip_may_be_done(
     drip.drain()
     fake.behave = lambda _: None
     assert fake.lines()[-1] == BATCH
-    drip.run(SETTLE - 20, step=10)
+    drip.run(SETTLE - 20, step=58)
     drip.put(track("p0 Later", ADDRESSES[0]))
     drip.run(2 * SETTLE + 20, step=20)
     actions = [event["action"] for event in fake.person(ADDRESSES[0]).events]

@@ -346,7 +346,7 @@ def test_after_an_outage_a_batch_goes_again_once_drip_would_be_done_with_it(
     drip = DripDeliverer(engine, fake, clock, batches_per_hour=200)
     drip.put(*(identify(f"i{n}", f"p{n}@example.com") for n in range(150)))
     fake.behave = lambda _: Reply(503)
-    drip.run(6_600, step=60)
+    drip.run(6_600, step=150)
     late = {name for name, row in rows(drip.store).items() if row.due_at > clock.now + SETTLE}
     assert late
 
@@ -469,10 +469,10 @@ def test_a_lone_call_waits_for_a_request_without_being_tried_again_and_again(
     with FakeDripRest(clock=clock, requests_per_hour=1, batches_per_hour=2) as fake:
         drip = DripDeliverer(engine, fake, clock, requests_per_hour=1, batches_per_hour=2)
         drip.put(identify("i1", ANA), identify("i2", BO))
-        drip.run(3_000)
+        drip.run(3_000, step=60)
         assert states(drip) == {"i1": "sent", "i2": "pending"}
         assert drip.delivery.outcomes == {"sent": 1}
-        drip.run(700)
+        drip.run(700, step=20)
         assert states(drip) == {"i1": "sent", "i2": "sent"}
         assert fake.lines() == [PEOPLE, PEOPLE]
 
@@ -480,7 +480,7 @@ def test_a_lone_call_waits_for_a_request_without_being_tried_again_and_again(
 def test_drips_own_count_is_believed(drip: DripDeliverer, fake: FakeDripRest) -> None:
     fake.limits["requests"] = 3
     drip.put(*(identify(f"i{n}", f"p{n}@example.com") for n in range(5)))
-    drip.run(1_200)
+    drip.run(1_200, step=30)
     assert len(fake.visits) < 10
     fake.limits["requests"] = 3_600
     drip.run(700)
