@@ -23,7 +23,6 @@ class SteppedClock:
         self.set(0.0)
         (bridge.folder / "sitecustomize.py").write_text(_SITE.format(path=str(self._file)))
         bridge.environ["PYTHONPATH"] = f"{bridge.folder}:{ROOT}"
-        bridge.is_cold = True
 
     def set(self, seconds: float) -> None:
         """Ahead of the true clock, or behind it."""

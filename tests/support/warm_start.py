@@ -198,6 +198,9 @@ def _become(asked: list[Any], fds: list[int]) -> None:
     os.environ.update(environ)
     time.tzset()
     sys.path[:0] = [folder, *filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.modules.pop("sitecustomize", None)
+    with suppress(ImportError):
+        import_module("sitecustomize")
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 

@@ -71,7 +71,7 @@ as_shipped = post_fork
 def tell():
     os.kill(os.getppid(), signal.SIGTERM)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(0.5)  # and the master, too, has told it
+    time.sleep(1.5)  # and the master, too, has told it
 
 def post_fork(server, worker):
     %s
