@@ -96,9 +96,9 @@ def test_a_stop_cuts_nobody_off_and_leaves_nothing_in_hand(
         processes = [bridge.start_deliverer(SEGMENT_WRITE_KEY=key) for key in keys]
         processes.append(bridge.start_web(WEB_CONCURRENCY=str(workers)))
         with Callers(bridge, ledger, numbers) as callers:
-            wait_until(lambda: keys <= {batch.write_key for batch in segment.batches})  # noqa: B023
+            wait_until(lambda: keys <= {batch.write_key for batch in segment.batches}, 60)  # noqa: B023
             segment.behave = lambda _: Reply(hang=hang)  # noqa: B023
-            wait_until(lambda: batches_in_hand(engine) == 2 + workers)  # noqa: B023
+            wait_until(lambda: batches_in_hand(engine) == 2 + workers, 60)  # noqa: B023
             took.append(stop(processes, callers))
         assert [process.returncode for process in processes] == [0, 0, 0]
         assert not leases(engine)

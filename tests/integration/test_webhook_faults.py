@@ -25,6 +25,7 @@ from app.monitoring.problems import find_problems
 from tests.support.flask_app import app_over, post, rows_of
 from tests.support.logged import Logged
 from tests.support.samples import CLICKED, NOBODY, OPENED, changed
+from tests.support.waiting import wait_until
 
 CANARY = b"canary"
 
@@ -176,7 +177,9 @@ def test_a_database_that_comes_back_is_used_again(settings: Settings, tmp_path: 
     with app_over(replace(settings, database_url=url)) as app:
         assert_not_kept(post(app.test_client(), OPENED))
         folder.mkdir()
-        assert post(app.test_client(), OPENED).get_json()["status"] == "accepted"
+        # on a busy machine the tables take longer to make than the first sender waits
+        kept = {"accepted", "duplicate"}
+        wait_until(lambda: post(app.test_client(), OPENED).get_json()["status"] in kept)
         assert len(rows_of(app)) == 1
 
 
