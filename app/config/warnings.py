@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -33,6 +34,11 @@ def startup_warnings(settings: Settings) -> Iterator[str]:
     ):
         if given and settings.warehouse_url is None:
             yield f"{name} has no effect without WAREHOUSE_URL."
+    if settings.warehouse_url and find_spec("dlt") is None:
+        yield (
+            "WAREHOUSE_URL is set, but what loads into it is not installed: "
+            "pip install '.[warehouse]'"
+        )
     if Path.cwd() != CODE and (CODE / ENV_FILE).exists():
         yield f"{CODE / ENV_FILE} is not read: only one in the current folder, {Path.cwd()}, is."
     context = click.get_current_context(silent=True)

@@ -18,7 +18,7 @@ from app.outbox.erasures import Erasures
 from app.outbox.loads import Loads
 from app.warehouse.erasing import erase_asked
 from app.warehouse.failure import WarehouseFailed, failures_logged
-from app.warehouse.pipeline import Warehouse
+from app.warehouse.pipeline import Warehouse, remove_remains
 from app.warehouse.reading import Batch, read_batch
 from app.warehouse.target import Target
 from app.warehouse.users import users_of, with_earlier_traits
@@ -67,12 +67,10 @@ class Loader:
 
     @contextmanager
     def _open(self) -> Iterator[tuple[Warehouse, StillMine]]:
-        job = f"warehouse-{self.target.fingerprint}"
-        with (
-            exclusive(self.engine, job) as still_mine,
-            Warehouse.open(self.target) as warehouse,
-        ):
-            yield warehouse, still_mine
+        with exclusive(self.engine, f"warehouse-{self.target.fingerprint}") as still_mine:
+            remove_remains(self.target, "load")
+            with Warehouse.open(self.target, "load") as warehouse:
+                yield warehouse, still_mine
 
     def _load(
         self, destination: str, warehouse: Warehouse, still_mine: StillMine, report: Report

@@ -51,19 +51,14 @@ class Warehouse:
 
     @classmethod
     @contextmanager
-    def open(cls, target: Target) -> Iterator[Self]:
-        """Open it. Raises `ConfigError` if dlt or its driver is not installed.
+    def open(cls, target: Target, use: str = "read") -> Iterator[Self]:
+        """Open it for some use. Raises `ConfigError` if dlt or its driver is not installed.
 
-        What dlt puts on disk meanwhile is deleted at the end. What a process that was killed left
-        there goes first.
+        What dlt puts on disk meanwhile is deleted at the end.
         """
-        prefix = f"bridge-warehouse-{target.fingerprint}-"
-        for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-            if left.stat().st_uid == os.getuid():
-                shutil.rmtree(left, ignore_errors=True)
         before = os.umask(0o077)  # a file that DuckDB makes has people's addresses in it
         try:
-            with tempfile.TemporaryDirectory(prefix=prefix) as folder:
+            with tempfile.TemporaryDirectory(prefix=_prefix(target, use)) as folder:
                 yield cls(_open_pipeline(target, folder))
         finally:
             os.umask(before)
@@ -126,7 +121,6 @@ def _open_pipeline(target: Target, folder: str) -> "dlt.Pipeline":
         raise ConfigError(MISSING) from None
     destination: Any = target.kind
     if target.kind == "duckdb":
-        _remove_unfinished(Path(target.credentials))
         destination = dlt.destinations.duckdb(_duckdb(target.credentials))
     elif target.kind == "postgres":
         destination = dlt.destinations.postgres(target.credentials)
@@ -141,6 +135,19 @@ def _duckdb(file: str) -> "DuckDbCredentials":
     from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
     return DuckDbCredentials(file, global_config={"memory_limit": DUCKDB_MEMORY})
+
+
+def _prefix(target: Target, use: str) -> str:
+    return f"bridge-{use}-{target.fingerprint}-"
+
+
+def remove_remains(target: Target, use: str) -> None:
+    """Remove what a process that was killed has left. No other may be at the same use."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_prefix(target, use)}*"):
+        if folder.stat().st_uid == os.getuid():
+            shutil.rmtree(folder, ignore_errors=True)
+    if target.kind == "duckdb":
+        _remove_unfinished(Path(target.credentials))
 
 
 def _remove_unfinished(file: Path) -> None:

@@ -26,7 +26,7 @@ from app.outbox.store import Store
 from app.warehouse import reading
 from app.warehouse.failure import WarehouseFailed
 from app.warehouse.load import Loader
-from app.warehouse.pipeline import Warehouse
+from app.warehouse.pipeline import Warehouse, remove_remains
 from app.warehouse.target import Target
 from tests.support.bridge_process import ROOT
 from tests.support.builders import message, rows, translated
@@ -334,12 +334,14 @@ def test_a_load_leaves_nothing_on_disk_and_removes_what_a_killed_one_left(
     store: Store, loader: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scratch = tmp_path / "scratch"
-    left = scratch / f"bridge-warehouse-{loader.target.fingerprint}-left"
+    left = scratch / f"bridge-load-{loader.target.fingerprint}-left"
     left.mkdir(parents=True)
+    of_a_report = scratch / f"bridge-read-{loader.target.fingerprint}-running"
+    of_a_report.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     put(store, opened("1"))
     loader.run()
-    assert [*scratch.iterdir()] == []
+    assert [*scratch.iterdir()] == [of_a_report]
     file = tmp_path / "warehouse.duckdb"
     assert not file.exists() or file.stat().st_mode & 0o077 == 0
 
@@ -348,7 +350,9 @@ def test_a_load_leaves_nothing_on_disk_and_removes_what_a_killed_one_left(
 def test_a_file_that_was_never_finished_is_made_anew(tmp_path: Path, left: bytes) -> None:
     file = tmp_path / "warehouse.duckdb"
     file.write_bytes(left)
-    with Warehouse.open(Target(make_url(f"duckdb:///{file}"), "drip")) as warehouse:
+    target = Target(make_url(f"duckdb:///{file}"), "drip")
+    remove_remains(target, "load")
+    with Warehouse.open(target) as warehouse:
         assert warehouse.run("SELECT 1") == [(1,)]
 
 
@@ -356,6 +360,7 @@ def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("buy milk")
     target = Target(make_url(f"duckdb:///{file}"), "drip")
+    remove_remains(target, "load")
     with pytest.raises(Exception, match="not a valid DuckDB"), Warehouse.open(target):
         pass
     assert file.read_text() == "buy milk"

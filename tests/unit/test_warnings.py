@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 
+from app.config import warnings
 from app.config.settings import Settings
 from app.config.warnings import startup_warnings
 from tests.support.bridge_process import TOKEN
@@ -93,3 +95,13 @@ def test_loads_into_nowhere_are_pointed_out(settings: Settings) -> None:
     assert list(startup_warnings(replace(settings, warehouse_every=600))) == [
         "WAREHOUSE_EVERY has no effect without WAREHOUSE_URL."
     ]
+
+
+def test_a_warehouse_without_its_package_is_pointed_out(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = replace(settings, warehouse_url=make_url("duckdb:///warehouse.duckdb"))
+    assert list(startup_warnings(loaded)) == []
+    monkeypatch.setattr(warnings, "find_spec", lambda _: None)
+    (sentence,) = startup_warnings(loaded)
+    assert sentence.endswith("is not installed: pip install '.[warehouse]'")
