@@ -15,6 +15,7 @@ from app.delivery.worker import DeliveryWorker
 from app.destination import Labels, Limits, RetryPolicy
 from app.direction import Direction, build_direction
 from app.outbox.found import Description, values_in
+from app.outbox.loads import Loads
 from app.outbox.messages import Message
 from app.outbox.store import Store
 from tests.support.builders import message
@@ -80,7 +81,9 @@ def describe(call: Any) -> Description:
     return Description(call.get("user_id"), call.get("event", {}).get("action", ""), words=words)
 
 
-def build_second(_: Settings, engine: Engine, of_webhooks: Engine) -> Direction:
+def build_second(
+    _: Settings, engine: Engine, of_webhooks: Engine, loads: Loads | None
+) -> Direction:
     """The second direction, with the parts that the first has."""
     drip = PretendDrip()
     store = Store(engine, drip.name)
@@ -95,6 +98,7 @@ def build_second(_: Settings, engine: Engine, of_webhooks: Engine) -> Direction:
         describe=describe,
         collections=("identify", "track", "campaign", "alias"),
         may_expire=True,
+        loads=loads,
     )
 
 

@@ -21,6 +21,9 @@ REAL = {
         "DRIP_MAPPING",
         "DRIP_CONSENT_CATEGORY",
         "DRIP_ORDER_PROVIDER",
+        "WAREHOUSE_EVERY",
+        "WAREHOUSE_SCHEMA",
+        "WAREHOUSE_URL",
     ),
 }
 """Variables whose examples are values that the bridge works with."""
