@@ -86,6 +86,8 @@ def postgres() -> Iterator[str]:
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET fsync = off")
         connection.execute("ALTER SYSTEM SET full_page_writes = off")
+        # statistics of one test would change the plans of another
+        connection.execute("ALTER SYSTEM SET autovacuum = off")
         connection.execute("SELECT pg_reload_conf()")
     yield server.get_uri()
     server.cleanup()
@@ -93,8 +95,10 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def reused_database(postgres: str) -> ReusedDatabase:
-    return ReusedDatabase(postgres)
+def reused_database(postgres: str) -> Iterator[ReusedDatabase]:
+    database = ReusedDatabase(postgres)
+    yield database
+    database.close()
 
 
 @pytest.fixture

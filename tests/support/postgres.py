@@ -20,10 +20,14 @@ CATALOG = """
             WHERE relnamespace = 'public'::regnamespace
         UNION ALL SELECT concat(conname, contype, conrelid) FROM pg_constraint
         UNION ALL SELECT concat(tgname, tgrelid) FROM pg_trigger
+        UNION ALL SELECT concat(starelid, staattnum) FROM pg_statistic
+            JOIN pg_class ON pg_class.oid = starelid
+            WHERE relnamespace = 'public'::regnamespace
         UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
     ) AS of_catalog (line)
 """
-"""A hash of what a test may have changed other than rows."""
+"""A hash of what a test may have changed other than rows; also of what an ANALYZE has found, which
+would change the plans of another test."""
 
 OTHERS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -60,33 +64,38 @@ class ReusedDatabase:
 
     def __init__(self, admin: str) -> None:
         self._admin = admin
-        self._name = ""
+        self._connection: psycopg.Connection | None = None
+        """It stays open: a new one would have to read the whole catalog each time."""
         self._tables: list[str] = []
         self._catalog: object = None
 
     @contextmanager
     def lend(self) -> Iterator[str]:
         """Its URI, for one test; what the test left in it is removed afterwards."""
-        if not self._name:
-            self._make()
-        uri = _uri(self._admin, self._name)
-        yield uri
-        with psycopg.connect(uri, autocommit=True) as connection:
-            connection.execute(OTHERS)
-            if self._is_as_made(connection):
-                self._empty(connection)
-            else:
-                self._name = ""
+        connection = self._connection = self._connection or self._make()
+        yield _uri(self._admin, connection.info.dbname)
+        connection.execute(OTHERS)
+        if self._is_as_made(connection):
+            self._empty(connection)
+        else:
+            self.close()
 
-    def _make(self) -> None:
-        self._name = f"reused_{uuid4().hex}"
-        with psycopg.connect(self._admin, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {self._name} STRATEGY file_copy".encode())
-        uri = _uri(self._admin, self._name)
+    def close(self) -> None:
+        """The next test gets a new database."""
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    def _make(self) -> psycopg.Connection:
+        name = f"reused_{uuid4().hex}"
+        with psycopg.connect(self._admin, autocommit=True) as admin:
+            admin.execute(f"CREATE DATABASE {name} STRATEGY file_copy".encode())
+        uri = _uri(self._admin, name)
         put_schema(make_url(uri).set(drivername="postgresql+psycopg"))
-        with psycopg.connect(uri, autocommit=True) as connection:
-            self._tables = [name for (name,) in connection.execute(TABLES)]
-            self._catalog = connection.execute(CATALOG).fetchone()
+        connection = psycopg.connect(uri, autocommit=True)
+        self._tables = [name for (name,) in connection.execute(TABLES)]
+        self._catalog = connection.execute(CATALOG).fetchone()
+        return connection
 
     def _is_as_made(self, connection: psycopg.Connection) -> bool:
         try:
