@@ -283,7 +283,8 @@ def test_nothing_is_done_without_the_forms_token(visitor: Visitor, url: str) -> 
     for token in ({}, {"csrf_token": "x"}):
         assert visitor.client.post(real, data={**fields, **token}).status_code == 400
     assert state_of(visitor, message_id) == "dead"
-    assert visitor.bridge.bulk.count_dismissible(Wanted(state="dead")) == (1, True)
+    count, _ = visitor.bridge.bulk.count_dismissible(Wanted(state="dead"))  # sure, or in no time
+    assert count == 1
 
 
 @pytest.mark.parametrize("url", ACTIONS[:4])
