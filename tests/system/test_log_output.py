@@ -129,14 +129,15 @@ def test_an_unread_log_holds_up_nobody_and_the_loss_is_logged(
     os.close(end.written)
     reading.join(10)
 
-    *others, told, last = (json.loads(line) for line in end.lines() if line.startswith("{"))
-    assert told.keys() == {"event", "lost", "level", "logger", "timestamp"}
-    assert (told["event"], told["level"]) == (LOST, "warning")
+    *before, last = (json.loads(line) for line in end.lines() if line.startswith("{"))
+    # a terminal takes some again after a while, so there may be several losses
+    losses = [line for line in before if line["event"] == LOST]
+    assert losses[0].keys() == {"event", "lost", "level", "logger", "timestamp"}
+    assert losses[0]["level"] == "warning"
     assert last["event"] == "read again"
-    arrived = [line["number"] for line in others if "number" in line]
-    assert arrived == sorted(set(arrived))  # a terminal takes some again after a while
-    lost = [line["lost"] for line in (*others, told) if line["event"] == LOST]
-    assert sum(lost) >= 6_000 - len(arrived) > 2_000
+    arrived = [line["number"] for line in before if "number" in line]
+    assert arrived == sorted(set(arrived))
+    assert sum(line["lost"] for line in losses) >= 6_000 - len(arrived) > 2_000
 
 
 def test_a_pipe_that_is_read_now_and_then_loses_nothing() -> None:
