@@ -34,7 +34,7 @@ OURS = "bridge"
 """The name under which dlt keeps what it knows of the tables, in the warehouse itself."""
 
 
-DUCKDB_MEMORY = "200MB"
+DUCKDB_MEMORY = "100MB"
 """Of pages that DuckDB keeps. By itself it takes most of the machine's memory if the file has as
 much."""
 
@@ -62,6 +62,15 @@ class Warehouse:
                 yield cls(_open_pipeline(target, folder))
         finally:
             os.umask(before)
+
+    @property
+    def _has_index(self) -> bool:
+        """Whether ids get an index, so that finding old rows does not take longer with each load.
+
+        DuckDB has all of an index in memory, so that one of some million rows would be too large
+        for ever. It reads one column of all rows in the time that it takes to find 10,000 in it.
+        """
+        return self._pipeline.destination.destination_name != "duckdb"
 
     @property
     def tables(self) -> list[str]:
@@ -93,8 +102,7 @@ class Warehouse:
                     name=name,
                     primary_key="id",
                     write_disposition="merge",
-                    # with an index, so that finding old rows does not take longer with each load
-                    columns={"id": {"unique": True}},
+                    columns={"id": {"unique": self._has_index}},
                 )
                 for name, table in tables.items()
             ]

@@ -57,6 +57,16 @@ def put(store: Store, *messages: Message) -> list[str]:
     return sorted(each.message_id for each in messages)
 
 
+def test_ids_have_an_index_unless_all_of_it_has_to_be_in_memory(
+    loader: Loader, store: Store, warehouse_url: URL
+) -> None:
+    put(store, opened("a"))
+    loader.run()
+    is_duckdb = warehouse_url.drivername == "duckdb"
+    indexes = "duckdb_indexes()" if is_duckdb else "pg_indexes WHERE tablename = 'tracks'"
+    assert (query(warehouse_url, f"SELECT * FROM {indexes}") == []) == is_duckdb
+
+
 def test_events_become_rows_with_segments_columns(
     store: Store, loader: Loader, warehouse_url: URL, logged: Logged
 ) -> None:
