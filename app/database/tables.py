@@ -358,7 +358,7 @@ event.listen(
 erasures = Table(
     "erasures",
     metadata,
-    # whom a warehouse still has, although they were erased; the row goes when they are gone there
+    # a person who was erased here and not yet in a warehouse; then the row goes
     Column("warehouse", Text, primary_key=True),
     Column("email", Text, primary_key=True),
     Column("asked_at", Double, nullable=False),

@@ -1,4 +1,4 @@
-"""Whom a warehouse still has although they were erased here. It may be out of reach for days."""
+"""Who was erased here and not yet in a warehouse. It may be out of reach for days."""
 
 from sqlalchemy import Engine, delete, select
 

@@ -15,7 +15,9 @@ from app.outbox.store import Store
 from tests.support.clock import Clock
 from tests.support.delivery import KEY, delivery_to
 from tests.support.drip_account import TOKEN
+from tests.support.drip_delivery import SETTLE
 from tests.support.fake_drip import ACCOUNT, API_TOKEN, FakeDrip
+from tests.support.fake_drip_rest import FakeDripRest
 from tests.support.fake_segment import FakeSegment
 from tests.support.flask_app import app_over
 
@@ -47,3 +49,11 @@ def app_on_each_engine(engine: Engine, settings: Settings) -> Iterator[Flask]:
     """The app over each engine in turn."""
     with app_over(replace(settings, database_url=engine.url)) as app:
         yield app
+
+
+@pytest.fixture
+def fake(clock: Clock) -> Iterator[FakeDripRest]:
+    """Drip, which has done a batch before the bridge takes it for done, and finds no fault."""
+    with FakeDripRest(clock=clock, batch_delay=SETTLE - 1) as fake:
+        yield fake
+        assert fake.violations == []

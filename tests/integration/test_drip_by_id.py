@@ -1,6 +1,5 @@
 """People whom Drip finds by its own id."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,13 +15,6 @@ from tests.support.drip_requests import Reply
 from tests.support.fake_drip_rest import ACCOUNT, CAMPAIGN, FakeDripRest
 
 ANA, NEW = "ana@example.com", "ana.new@example.com"
-
-
-@pytest.fixture
-def fake(clock: Clock) -> Iterator[FakeDripRest]:
-    with FakeDripRest(clock=clock, batch_delay=SETTLE) as fake:
-        yield fake
-        assert fake.violations == []
 
 
 @pytest.fixture

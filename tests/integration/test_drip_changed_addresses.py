@@ -1,6 +1,5 @@
 """People in Drip who get another address."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,13 +15,6 @@ from tests.support.drip_requests import Reply
 from tests.support.fake_drip_rest import CAMPAIGN, FakeDripRest
 
 ANA, NEW, LAST = "ana@example.com", "ana.new@example.com", "ana.last@example.com"
-
-
-@pytest.fixture
-def fake(clock: Clock) -> Iterator[FakeDripRest]:
-    with FakeDripRest(clock=clock, batch_delay=SETTLE) as fake:
-        yield fake
-        assert fake.violations == []
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 accident."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -35,20 +34,13 @@ MANY_PEOPLE, MANY_EVENTS = f"{PEOPLE}/batches", f"{EVENTS}/batches"
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock(NOW)
-
-
-@pytest.fixture
-def fake(clock: Clock) -> Iterator[FakeDripRest]:
-    with FakeDripRest(clock=clock, batch_delay=SETTLE - 1) as fake:
-        yield fake
-        assert fake.violations == []
-
-
-@pytest.fixture
 def drip(engine: Engine, fake: FakeDripRest, clock: Clock) -> DripDeliverer:
     return DripDeliverer(engine, fake, clock)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(NOW)
 
 
 def states(drip: DripDeliverer) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Unsubscribing and deleting people in Drip."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,12 +19,6 @@ from tests.support.fake_drip_rest import ACCOUNT, CAMPAIGN, FakeDripRest
 
 ANA = "ana+x@example.com"
 ANAS = f"/v2/{ACCOUNT}/subscribers/ana%2Bx%40example.com"
-
-
-@pytest.fixture
-def fake(clock: Clock) -> Iterator[FakeDripRest]:
-    with FakeDripRest(clock=clock) as fake:
-        yield fake
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Orders and carts, from a call of Segment to Drip."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,12 +19,6 @@ OPTIONS = DripOptions(orders=True, default_account=ACCOUNT)
 
 ANA = "ana@example.com"
 ORDERS = f"POST /v3/{ACCOUNT}/shopper_activity/order"
-
-
-@pytest.fixture
-def fake(clock: Clock) -> Iterator[FakeDripRest]:
-    with FakeDripRest(clock=clock) as fake:
-        yield fake
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ def drip_field(trait: str) -> str | None:
 
 
 def is_custom(trait: str) -> bool:
-    """Whether a trait is a custom field, be it beside a field of Drip's own."""
+    """Whether a trait is a custom field, alone or beside a field of Drip's own."""
     return drip_field(trait) in _CUSTOM
 
 

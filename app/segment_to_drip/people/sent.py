@@ -10,12 +10,12 @@ from app.database.tables import people
 from app.segment_to_drip.sending.operations import Person
 
 NOBODY = Person()
-"""A person about whom nothing was sent yet."""
+"""Nothing was sent of this person yet."""
 
 
 class People:
-    """The people about whom something was sent to Drip, by their address in lower case, or by the
-    key of Drip's own id."""
+    """What was sent to Drip of each person, by the address in lower case, or by the key of Drip's
+    own id."""
 
     def __init__(self, engine: Engine, destination: str) -> None:
         self._engine = engine
@@ -30,8 +30,8 @@ class People:
         return {address: known.get(address, NOBODY) for address in addresses}
 
     def save(self, account: str, remembered: Mapping[str, Person], busy_until: float = 0.0) -> None:
-        """Remember these people. Nothing is sent of them before `busy_until`. Of those about whom
-        there is nothing to remember, nothing is kept."""
+        """Remember these people. Nothing is sent of them before `busy_until`. If there is
+        nothing to remember of a person, nothing is kept."""
         rows = [
             {
                 "destination": self._destination,

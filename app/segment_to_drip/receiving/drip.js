@@ -77,7 +77,7 @@
       document.head.appendChild(script)
     }))
 
-    // Give the tag a call. Resolves to whether Drip says that it has it, and of whom if somebody is known.
+    // Give the tag a call. Resolves to whether Drip says that it has it, and knows whose it is.
     const give = (call) => new Promise((resolve) => {
       const success = (answer) => {
         isAnswering = true

@@ -130,7 +130,7 @@ class DripDelivery(DeliveryWorker):
 
     def _plan(self, account: str, messages: Sequence[Claimed]) -> list[Planned]:
         """Choose what to send together. Calls that need no request are settled."""
-        people = self._people.load(account, {_whom(message) for message in messages})
+        people = self._people.load(account, {_name_of(message) for message in messages})
         batch = fill_batch(messages, self._next_for(people))
         if batch.done:
             now = self._clock()
@@ -159,10 +159,10 @@ class DripDelivery(DeliveryWorker):
         person may enter an audience and leave it again."""
 
         def next_for(message: Claimed) -> Operation | None:
-            whom = _whom(message)
-            operation = next_operation(call_of(message), whom, people[whom], self._options)
+            name = _name_of(message)
+            operation = next_operation(call_of(message), name, people[name], self._options)
             if operation:
-                people[whom] = remember(people[whom], operation)
+                people[name] = remember(people[name], operation)
             return operation
 
         return next_for
@@ -184,14 +184,14 @@ class DripDelivery(DeliveryWorker):
         crash in between is then less. A call whose person was only introduced is due again."""
         account = lease.messages[0].account
         operations = [Operation.from_json(message.payload) for message in lease.messages]
-        people = self._people.load(account, {_whom(message) for message in lease.messages})
+        people = self._people.load(account, {_name_of(message) for message in lease.messages})
         introduced: list[Claimed] = []
         ended: list[Claimed] = []
         for message, operation in zip(lease.messages, operations, strict=True):
-            whom = _whom(message)
-            people[whom] = remember(people[whom], operation)
+            name = _name_of(message)
+            people[name] = remember(people[name], operation)
             if new_email := new_email_of(operation, sent.note):
-                people |= {whom: NOBODY, new_email: people[whom]}
+                people |= {name: NOBODY, new_email: people[name]}
             (introduced if operation.introduces else ended).append(message)
         is_batch = len(operations) > 1
         busy_until = sent.at + self._settle_time if is_batch else 0.0
@@ -231,7 +231,7 @@ class DripDelivery(DeliveryWorker):
         self._answers.note(key, limited, self._circuits[key])
 
 
-def _whom(message: Claimed) -> str:
+def _name_of(message: Claimed) -> str:
     """By what Drip is to find the person. The address is not that of `person`, by which calls are
     in order, if it changes (`Move.order_of`)."""
     return message.email or message.person or ""

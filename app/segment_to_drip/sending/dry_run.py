@@ -65,8 +65,8 @@ class DryRun:
                 self._waiting.setdefault(whose.waits_for, []).append(waiting)
         return [
             request
-            for whom, call in [*self._released(), *found]
-            for request in self._requests_for(whom, call)
+            for name, call in [*self._released(), *found]
+            for request in self._requests_for(name, call)
         ]
 
     def _released(self) -> list[tuple[str, Mapping[str, Any]]]:
@@ -79,13 +79,13 @@ class DryRun:
         released.sort(key=lambda pair: pair[1].number)
         return [(email, each.call) for email, each in released]
 
-    def _requests_for(self, whom: str, call: Mapping[str, Any]) -> Iterator[Request]:
-        person = self._people.get(whom, Person())
-        while operation := next_operation(call, whom, person, self._options):
+    def _requests_for(self, name: str, call: Mapping[str, Any]) -> Iterator[Request]:
+        person = self._people.get(name, Person())
+        while operation := next_operation(call, name, person, self._options):
             yield to_request([operation], self._account)
-            self._people[whom] = person = remember(person, operation)
+            self._people[name] = person = remember(person, operation)
             if new_email := new_email_of(operation, ""):
-                self._people[new_email] = self._people.pop(whom)
+                self._people[new_email] = self._people.pop(name)
             if not operation.introduces:
                 break
 

@@ -25,7 +25,7 @@ Bucket = Literal["requests", "batches"]
 """Which of Drip's limits a request counts for: 3,600 requests, or 50 batches an hour."""
 
 BY_ID = "d:"
-"""How the key of a person begins whom Drip is to find by its own id (`people/keys.py`)."""
+"""How the key of a person begins if Drip is to find them by its own id (`people/keys.py`)."""
 
 UNSUBSCRIBE_ALL = "/unsubscribe_all"
 REMOVE = "/remove?campaign_id="
@@ -84,30 +84,30 @@ def next_operation(
     """What to send next for a call of the person with this address, or with this key of Drip's own
     id; None if nothing is left."""
     drip_id = address.removeprefix(BY_ID) if address.startswith(BY_ID) else None
-    whom = {"id": drip_id} if drip_id else {"email": address}
+    named = {"id": drip_id} if drip_id else {"email": address}
     match call["type"]:
         case "identify" if call.get("is_taken"):
             return None
         case "identify":
             once = _not_sent_yet(_once(call), person, address)
-            item = {**whom, **call["subscriber"], **once}
+            item = {**named, **call["subscriber"], **once}
             return Operation("subscriber", _careful(item, person))
         case "campaign":
             return _joining(call, address, person)
         case "order":
-            buyer = {"person_id": drip_id} if drip_id else whom
+            buyer = {"person_id": drip_id} if drip_id else named
             return Operation(call["activity"], _careful({**buyer, **call["order"]}, person))
         case "unsubscribe":
-            return Operation("unsubscribe", whom, call.get("campaign_id", ""))
+            return Operation("unsubscribe", named, call.get("campaign_id", ""))
         case "delete":
-            return Operation(call["by"], whom)
+            return Operation(call["by"], named)
         case _:
-            # whom Drip gave an id, Drip has
+            # a person with an id of Drip's is known there
             is_new = not (person.is_known or drip_id)
             if is_new and (options.initial_status != "none" or person.is_unsubscribed):
                 item = _careful(_introduction(call, address, options), person)
                 return Operation("subscriber", item, "", True)
-            item = {**whom, **call["event"]}
+            item = {**named, **call["event"]}
             return Operation(
                 "event", item if call.get("keeps_email") else _without_email(item, address)
             )
@@ -229,8 +229,8 @@ def merge(items: Sequence[Item]) -> list[Item]:
     win; tags unite, unless a later update removes them, and the other way round."""
     merged: dict[str, Item] = {}
     for item in items:
-        whom = item.get("email") or item["id"]
-        merged[whom] = _merged(merged[whom], item) if whom in merged else item
+        name = item.get("email") or item["id"]
+        merged[name] = _merged(merged[name], item) if name in merged else item
     return list(merged.values())
 
 
@@ -276,8 +276,8 @@ def to_request(operations: Sequence[Operation], account: str) -> Request:
 
 def _to_person_request(operation: Operation, account: str) -> Request:
     """A request that has the person in its path, and no body."""
-    whom = operation.item.get("email") or operation.item["id"]
-    person = f"/v2/{account}/subscribers/{quote(whom, safe='')}"
+    name = operation.item.get("email") or operation.item["id"]
+    person = f"/v2/{account}/subscribers/{quote(name, safe='')}"
     if operation.kind == "delete":
         return Request("DELETE", person, None, "requests")
     if operation.campaign_id:

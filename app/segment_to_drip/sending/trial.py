@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from app.errors import FieldErrors, InvalidPayload
-from app.outbox.messages import Ignored, Message
+from app.outbox.messages import NO_ERRORS, Ignored, Message
 from app.segment_to_drip.mapping.parts import mappings_of
 from app.segment_to_drip.options import DripOptions
 from app.segment_to_drip.schema import read_call
@@ -39,7 +39,7 @@ class Trial(NamedTuple):
     """Path of what Drip does not get → why."""
     ignored: str = ""
     """Why it is not for Drip, if it is not."""
-    errors: FieldErrors = {}  # noqa: RUF012 - never changed
+    errors: FieldErrors = NO_ERRORS
     """Why it would go to quarantine, if it would."""
     waits: bool = False
     """Whether it names no address, so that it would wait for one."""

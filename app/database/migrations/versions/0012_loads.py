@@ -1,4 +1,4 @@
-"""Remember what was loaded into a warehouse, and whom it still has to lose."""
+"""Remember what was loaded into a warehouse, and which people it still has to erase."""
 
 import sqlalchemy as sa
 from alembic import op
