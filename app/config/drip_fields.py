@@ -48,7 +48,7 @@ class CampaignId(fields.Field[str]):
 
 
 class ConsentCategories(fields.Field[tuple[str, ...]]):
-    """Ids of consent categories, separated by commas. Segment tells capitals apart."""
+    """Ids of consent categories, separated by commas. Upper and lower case differ."""
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> tuple[str, ...]:
         categories = tuple(filter(None, map(str.strip, value.split(","))))

@@ -10,7 +10,7 @@ SOON = 3600.0
 """Seconds that loads which the bridge starts, or which fail, may be behind at least."""
 
 A_DAY = 26 * 3600.0
-"""The same for those that somebody else starts, perhaps once a day."""
+"""The same for those that a schedule outside starts, perhaps once a day."""
 
 NAME = "warehouse"
 
@@ -26,7 +26,7 @@ def of_load(load: Load | None, now: float) -> Iterator[Problem]:
         yield Problem(
             f"{NAME} erasure",
             "warning",
-            "Somebody who was erased is still in the warehouse",
+            "A person who was erased is still in the warehouse",
             f"Since {since}.",
             "The next load that reaches it erases them: flask warehouse load",
             "Nobody who was erased is left in the warehouse",

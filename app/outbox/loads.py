@@ -61,7 +61,7 @@ class Load:
     retention: float
     """How many seconds events are kept if they are loaded in time."""
     to_erase: float | None = None
-    """Since when the warehouse still has somebody who was erased."""
+    """Since when the warehouse still has a person who was erased."""
 
 
 class Loads:

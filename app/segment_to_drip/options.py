@@ -28,7 +28,7 @@ class DripOptions:
     order_provider: str = "segment"
     """Where orders were made that do not say it."""
     audiences: str = "fields"
-    """What tells a person's audiences of Engage in Drip: "fields", "tags", or "both"."""
+    """What a person's audiences of Engage become in Drip: "fields", "tags", or "both"."""
     delete: str = "ignore"
     """What a delete call does to its person in Drip: "ignore", "unsubscribe" or "delete"."""
     change_address: bool = False

@@ -29,7 +29,7 @@ BY_EMAIL = (
     "FROM {{{table}}} WHERE email_id IS NOT NULL GROUP BY email_id"
 )
 
-# Drip does not say because of which email somebody unsubscribed: it is that before
+# Drip does not say after which email a person unsubscribed: the last one before is taken
 UNSUBSCRIBED = (
     "SELECT email_id, max(email_subject), max(timestamp), count(DISTINCT person) FROM ("
     "SELECT d.email_id, d.email_subject, d.timestamp, u.context_traits_email AS person, "

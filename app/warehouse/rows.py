@@ -45,7 +45,7 @@ def call_to_rows(call: Mapping[str, Any], message_id: str, received_at: float) -
     """The rows of one call that came at `received_at`, in seconds since the epoch.
 
     A track call has two: one in `tracks`, and one in the table of its event with its properties. An
-    identify call of somebody with a user id has one in `identifies` and one in `users`.
+    identify call of a person with a user id has one in `identifies` and one in `users`.
     """
     common = _common(call, message_id, received_at)
     kind = call.get("type")

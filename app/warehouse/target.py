@@ -27,7 +27,7 @@ class Target:
 
     @property
     def fingerprint(self) -> str:
-        """It stays while the warehouse does, whoever logs in and with which password."""
+        """It stays while the warehouse does, with any user and password."""
         url = self.url
         place = (url.drivername, url.host, url.query.get("host"), url.port, url.database)
         file = str(Path(url.database or "").absolute()) if self.kind == "duckdb" else ""
@@ -35,7 +35,7 @@ class Target:
 
     @property
     def credentials(self) -> str:
-        """How dlt is told where it is. It wants a password even if the server wants none, and a
+        """Where it is, as dlt wants it. It wants a password even if the server wants none, and a
         Unix socket in the place of the host."""
         if self.kind == "duckdb":
             return self.url.database or ""

@@ -1,4 +1,4 @@
-"""A warehouse is the same one, whoever logs in."""
+"""A warehouse is the same one, with any user and password."""
 
 import pytest
 from sqlalchemy.engine import URL, make_url

@@ -127,7 +127,7 @@ def _joining(call: Mapping[str, Any], address: str, person: Person) -> Operation
 
 
 def _careful(item: Item, person: Person) -> Item:
-    """The item, so that it does not make somebody active who has left before Drip had them."""
+    """The item, so that it does not make a person active who left before Drip had them."""
     has_left = person.is_unsubscribed and not person.is_known
     return {**item, "initial_status": "unsubscribed"} if has_left else item
 
